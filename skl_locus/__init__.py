@@ -1,0 +1,19 @@
+"""Embed language models from their evaluations and choose among them."""
+
+from importlib.metadata import version
+
+from skl_locus._embedder import LocusEmbedder
+from skl_locus._encoding import QueryEncoder
+from skl_locus._router import LocusRouter
+from skl_locus.baselines import BestSingleRouter, KMeansRouter, KNNRouter
+
+__version__ = version("skl-locus")
+
+__all__ = [
+    "BestSingleRouter",
+    "KMeansRouter",
+    "KNNRouter",
+    "LocusEmbedder",
+    "LocusRouter",
+    "QueryEncoder",
+]

@@ -1,0 +1,103 @@
+"""Groups of similar queries, and how each model does within them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from skl_locus._evaluations import EvaluationSet
+
+N_STARTS = 4
+"""K-means runs from different starts; the tightest is kept."""
+
+CHUNK_QUERIES = 8_192
+"""Queries assigned to clusters at a time."""
+
+PRIOR_EVALUATIONS = 2.0
+"""Evaluations that the mean over all models counts for in each model's mean."""
+
+
+@dataclass(frozen=True)
+class QueryClusters:
+    """Clusters of encodings by Euclidean distance.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_clusters, n_features), float32
+        Means of the clusters.
+    """
+
+    centers: np.ndarray
+
+    @classmethod
+    def fit(cls, encodings: np.ndarray, n_clusters: int, seed: int) -> QueryClusters:
+        """Cluster encodings (n_queries, n_features) into at most ``n_clusters``."""
+        distinct = np.unique(encodings, axis=0)
+        k_means = KMeans(
+            min(n_clusters, len(distinct)), n_init=N_STARTS, random_state=seed
+        )
+        labels = k_means.fit(encodings).labels_
+        # K-means adds up its centres in the order in which threads finish; the
+        # labels settle, and the centres are computed again in a fixed order.
+        members = [encodings[labels == i] for i in np.unique(labels)]
+        centers = [m.mean(axis=0, dtype=np.float64) for m in members]
+        return cls(np.array(centers, dtype=np.float32))
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def assign(self, encodings: np.ndarray) -> np.ndarray:
+        """Find the nearest centre of each encoding: (n_queries,)."""
+        half_norms = (self.centers**2).sum(axis=1) / 2
+        nearest = np.empty(len(encodings), dtype=np.intp)
+        for start in range(0, len(encodings), CHUNK_QUERIES):
+            some = slice(start, start + CHUNK_QUERIES)
+            closeness = encodings[some] @ self.centers.T - half_norms
+            nearest[some] = closeness.argmax(axis=1)
+        return nearest
+
+    def totals(self, evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+        """Sum scores and count evaluations, each (n_clusters, n_models)."""
+        groups = self.assign(evaluations.queries.encodings)[evaluations.queries.rows]
+        shape = (len(self), evaluations.n_models)
+        cells = groups[evaluations.query_codes] * shape[1] + evaluations.model_codes
+        size = shape[0] * shape[1]
+        sums = np.bincount(cells, evaluations.scores.astype(np.float64), size)
+        counts = np.bincount(cells, minlength=size)
+        return sums.reshape(shape), counts.reshape(shape)
+
+
+def shrunk_model_means(evaluations: EvaluationSet, prior: float) -> np.ndarray:
+    """Return each model's mean score, shrunk to ``prior``: (n_models,)."""
+    sizes = evaluations.sizes
+    sums = evaluations.model_means() * sizes
+    return (sums + PRIOR_EVALUATIONS * prior) / (sizes + PRIOR_EVALUATIONS)
+
+
+def shrunk_cluster_means(
+    clusters: QueryClusters, evaluations: EvaluationSet, means: np.ndarray, pull: float
+) -> np.ndarray:
+    """Return each model's mean score within clusters, shrunk to its mean.
+
+    Parameters
+    ----------
+    clusters : QueryClusters
+        The clusters.
+    evaluations : EvaluationSet
+        Scores.
+    means : ndarray of shape (n_models,)
+        What a model's cluster means are shrunk to.
+    pull : float
+        Number of evaluations that ``means`` count for.
+
+    Returns
+    -------
+    ndarray of shape (n_clusters, n_models)
+        (sum + pull * mean) / (count + pull).
+    """
+    sums, counts = clusters.totals(evaluations)
+    weights = counts + pull
+    shrunk = np.broadcast_to(means, sums.shape).copy()
+    return np.divide(sums + pull * means, weights, out=shrunk, where=weights > 0)

@@ -1,0 +1,72 @@
+"""Pure decisions: scores and availability in, choices out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def best_available(scores: np.ndarray, available: np.ndarray) -> np.ndarray:
+    """Choose the best available model for each query.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_queries, n_models)
+        What to maximise; ties go to the first model.
+    available : ndarray of shape (n_models,), bool
+        Models that may be chosen; at least one.
+
+    Returns
+    -------
+    ndarray of shape (n_queries,)
+        Chosen columns.
+    """
+    return np.where(available, scores, -np.inf).argmax(axis=1)
+
+
+def best_or_substitute(
+    scores: np.ndarray, available: np.ndarray, distances: np.ndarray
+) -> np.ndarray:
+    """Choose the best model, or its nearest available neighbour if it is down.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_queries, n_models)
+        What to maximise; ties go to the first model.
+    available : ndarray of shape (n_models,), bool
+        Models that may be chosen; at least one.
+    distances : ndarray of shape (n_models, n_models)
+        Distances between the models' embeddings.
+
+    Returns
+    -------
+    ndarray of shape (n_queries,)
+        Chosen columns.
+    """
+    substitute = np.where(available, distances, np.inf).argmin(axis=1)
+    stand_in = np.where(available, np.arange(len(available)), substitute)
+    return stand_in[scores.argmax(axis=1)]
+
+
+def top_k(scores: np.ndarray, k: int) -> np.ndarray:
+    """Order the k best columns of each row, best first, ties by column.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_queries, n_models)
+        What to order by.
+    k : int
+        Number of columns, at most n_models.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, k)
+        Columns.
+    """
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def vote_shares(probabilities: np.ndarray) -> np.ndarray:
+    """Scale P(correct) of shape (n_queries, n_models) to weights that sum to 1."""
+    totals = probabilities.sum(axis=1, keepdims=True)
+    even = np.full_like(probabilities, 1 / probabilities.shape[1])
+    return np.divide(probabilities, totals, out=even, where=totals > 0)

@@ -1,0 +1,338 @@
+"""Texts of queries to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from skl_locus._state import VersionedState
+from skl_locus._tables import (
+    KEY_BYTES,
+    as_frame,
+    factorize_labels,
+    is_text,
+    read_column,
+    text_key,
+)
+
+PROGRESS_FROM = 2_000
+"""Number of texts from which encoding is long enough for a progress bar."""
+
+
+class QueryEncoder(
+    VersionedState,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]
+):
+    """Encode the texts of queries, each distinct text once.
+
+    Wraps a sentence-transformers model or any scikit-learn text transformer, the
+    phi of the paper's section 2. The vectors of the texts seen in `fit` are kept,
+    so that transforming them again, also after unpickling, encodes nothing.
+
+    Parameters
+    ----------
+    encoder : str, path, SentenceTransformer or scikit-learn transformer, \
+            default="all-MiniLM-L6-v2"
+        Name or folder of a sentence-transformers model, a loaded one, or a
+        transformer of texts such as ``make_pipeline(TfidfVectorizer(),
+        TruncatedSVD(64))``, which is cloned and fitted.
+    query_col : str, default="query"
+        Column of the texts in a dataframe.
+    query_id_col : str, default="query_id"
+        Column that keeps the identity of the queries once their text is gone; it
+        is added, holding the text, where the dataframe has none.
+    batch_size : int, default=32
+        Texts per forward pass of a sentence-transformers model.
+    device : str, default="auto"
+        Device of a sentence-transformers model that is loaded by name.
+    verbose : int, default=0
+        1 shows a progress bar on long work.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+        Length of a vector.
+    encoder_ : scikit-learn transformer
+        The fitted transformer, where ``encoder`` is one.
+
+    Notes
+    -----
+    The pickle of a fitted encoder holds vectors, never the weights of a
+    sentence-transformers model, a folder or an access token. A model given by name
+    is loaded again when an unknown text comes; for a folder or a loaded model, say
+    where it is with ``set_params(encoder=...)`` after unpickling.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import TruncatedSVD
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skl_locus import QueryEncoder
+    >>> texts = ["What is 7 * 8?", "What is 6 * 9?", "Who wrote Faust?"]
+    >>> encoder = QueryEncoder(make_pipeline(TfidfVectorizer(), TruncatedSVD(2)))
+    >>> encoder.fit(texts).transform(["Who wrote Faust?"]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints: dict = {
+        "encoder": "no_validation",
+        "query_col": [str],
+        "query_id_col": [str],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        encoder: Any = "all-MiniLM-L6-v2",
+        *,
+        query_col: str = "query",
+        query_id_col: str = "query_id",
+        batch_size: int = 32,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.query_col = query_col
+        self.query_id_col = query_id_col
+        self.batch_size = batch_size
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> QueryEncoder:
+        """Encode the distinct texts and keep their vectors.
+
+        Parameters
+        ----------
+        X : list of str, array or Series of shape (n_queries,), or dataframe
+            Texts, or a table with a column of them.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        QueryEncoder
+            Itself.
+        """
+        self._validate_params()
+        _, texts = self._distinct_texts(X)
+        fitted = None
+        if not _is_sentence_model(self.encoder):
+            fitted = clone(self.encoder).fit(texts)
+        vectors = self._encode(texts, fitted)
+        keys = _keys(texts)
+        order = np.argsort(keys)
+        self.encoder_ = fitted
+        self._known = keys[order], vectors[order]
+        self.n_features_out_ = vectors.shape[1]
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Replace texts by vectors.
+
+        Parameters
+        ----------
+        X : list of str, array or Series of shape (n_queries,), or dataframe
+            Texts, or a table with a column of them.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_features_out_) or DataFrame
+            Vectors; for a dataframe, a pandas DataFrame with vector cells in the
+            query column (rows of one query share one array) and the identity of
+            the queries in ``query_id_col``.
+        """
+        check_is_fitted(self)
+        codes, texts = self._distinct_texts(X)
+        vectors = self._vectors(texts)
+        frame = as_frame(X)
+        if frame is None:
+            return vectors[codes]
+        return self._encoded_frame(frame, codes, texts, vectors)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the columns of the vectors of a list of texts.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_features_out_,)
+            Names.
+        """
+        check_is_fitted(self)
+        return np.array(
+            [f"queryencoder{i}" for i in range(self.n_features_out_)], dtype=object
+        )
+
+    def set_output(self, *, transform: str | None = None) -> QueryEncoder:
+        """Leave the container as it is: a frame for a frame, an array for a list.
+
+        Parameters
+        ----------
+        transform : str or None
+            Accepted so that a Pipeline can pass it on; a table is always returned
+            as a pandas DataFrame.
+
+        Returns
+        -------
+        QueryEncoder
+            Itself.
+        """
+        return self
+
+    def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
+        frame = as_frame(X)
+        column = self.query_col
+        values = X if frame is None else read_column(frame, column)
+        if isinstance(values, str) or np.ndim(values) != 1:
+            raise ValueError(
+                f"X must be a list of texts or a dataframe with the column {column!r},"
+                f" got {type(X).__name__}; wrap a single text: [text]."
+            )
+        if not isinstance(values, pd.Series):
+            values = np.asarray(values, dtype=object)
+        if len(values) == 0:
+            return np.empty(0, dtype=np.int32), []
+        if not is_text(values):
+            raise ValueError(
+                f"QueryEncoder encodes text; the queries ({column!r}) are not text."
+            )
+        codes, texts = factorize_labels(values, column)
+        strange = next((t for t in texts if not isinstance(t, str)), None)
+        if strange is not None:
+            raise ValueError(f"The queries ({column!r}) mix text with {strange!r}.")
+        return codes, texts
+
+    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
+        known_keys, known_vectors = self._known
+        keys = _keys(texts)
+        at = np.minimum(np.searchsorted(known_keys, keys), len(known_keys) - 1)
+        unknown = np.flatnonzero(known_keys[at] != keys)
+        vectors = known_vectors[at]
+        if len(unknown):
+            vectors[unknown] = self._encode(
+                [texts[int(i)] for i in unknown], self.encoder_
+            )
+        return vectors
+
+    def _encode(self, texts: Sequence[str], fitted: Any) -> np.ndarray:
+        if fitted is not None:
+            encoded = fitted.transform(texts)
+            vectors = encoded.toarray() if issparse(encoded) else encoded
+        else:
+            vectors = self._sentence_model().encode(
+                list(texts),
+                batch_size=self.batch_size,
+                show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
+                convert_to_numpy=True,
+            )
+        vectors = np.asarray(vectors, dtype=np.float32)
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise ValueError(
+                "The encoder must return one finite vector per text; it returned "
+                f"shape {vectors.shape} for {len(texts)} texts, or NaN or inf."
+            )
+        return vectors
+
+    def _sentence_model(self) -> Any:
+        if not isinstance(self.encoder, (str, Path)):
+            return self.encoder
+        from sentence_transformers import SentenceTransformer
+
+        device = None if self.device == "auto" else self.device
+        try:
+            return SentenceTransformer(str(self.encoder), device=device)
+        except Exception as error:
+            raise OSError(
+                f"The sentence-transformers model {str(self.encoder)!r} could not be "
+                f"loaded ({type(error).__name__}). Check the name and the network; "
+                "offline, give the folder of a downloaded model or a loaded "
+                "SentenceTransformer (set_params(encoder=...))."
+            ) from error
+
+    def _encoded_frame(
+        self,
+        frame: nw.DataFrame,
+        codes: np.ndarray,
+        texts: list[str],
+        vectors: np.ndarray,
+    ) -> pd.DataFrame:
+        table = _to_pandas(frame)
+        shared = _object_column(list(vectors))
+        table[self.query_col] = shared[codes]
+        if self.query_id_col not in table.columns:
+            table[self.query_id_col] = pd.Categorical.from_codes(codes, texts)
+        return table
+
+    def __getstate__(self) -> dict:
+        """Drop folders and loaded models from the state of a fitted encoder."""
+        state = dict(super().__getstate__())
+        if "_known" in state:
+            state["encoder"] = _portable(self.encoder)
+        return state
+
+
+def as_query_encoder(encoder: Any) -> QueryEncoder:
+    """Return a new, unfitted QueryEncoder for the parameter ``encoder``."""
+    if isinstance(encoder, QueryEncoder):
+        return clone(encoder)
+    return QueryEncoder(encoder)
+
+
+def _is_sentence_model(encoder: Any) -> bool:
+    if isinstance(encoder, (str, Path)):
+        return True
+    if hasattr(encoder, "fit") and hasattr(encoder, "transform"):
+        return False
+    if hasattr(encoder, "encode"):
+        return True
+    raise TypeError(
+        "encoder must be the name or folder of a sentence-transformers model, a "
+        "loaded SentenceTransformer or a scikit-learn text transformer, got "
+        f"{encoder!r:.80}."
+    )
+
+
+def _portable(encoder: Any) -> Any:
+    """Replace what must not be in a pickle by a name that says what it was."""
+    if isinstance(encoder, Path) or (
+        isinstance(encoder, str) and Path(encoder).is_dir()
+    ):
+        return Path(encoder).name
+    if isinstance(encoder, str) or not _is_sentence_model(encoder):
+        return encoder
+    return type(encoder).__name__
+
+
+def _keys(texts: Sequence[str]) -> np.ndarray:
+    return np.array([text_key(text) for text in texts], dtype=f"S{KEY_BYTES}")
+
+
+def _object_column(values: list) -> np.ndarray:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:
+    """Copy a frame of any library to pandas; the caller may add columns."""
+    if frame.implementation.is_pandas_like():
+        return frame.to_native().copy(deep=False)
+    return pd.DataFrame({name: read_column(frame, name) for name in frame.columns})

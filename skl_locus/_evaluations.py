@@ -1,0 +1,255 @@
+"""The normalised form of an evaluation log that every estimator works on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from skl_locus._tables import factorize_labels
+
+DUPLICATES = ("mean", "max", "last", "first", "raise")
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Distinct queries with their encodings.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_queries,)
+        Digests of the queries' identities, ascending.
+    rows : ndarray of shape (n_queries,), int32
+        Row of ``encodings`` that belongs to each query.
+    encodings : ndarray of shape (n_vectors, n_features), float32
+        Distinct vectors; queries with equal vectors share a row.
+    """
+
+    keys: np.ndarray
+    rows: np.ndarray
+    encodings: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def n_features(self) -> int:
+        """Length of an encoding."""
+        return self.encodings.shape[1]
+
+    def vectors(self, codes: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return encodings of shape (n_codes, n_features)."""
+        return self.encodings[self.rows[codes]]
+
+    def take(self, codes: np.ndarray) -> QuerySet:
+        """Keep the given queries, which must be ascending, and their vectors."""
+        used, rows = np.unique(self.rows[codes], return_inverse=True)
+        encodings = self.encodings
+        if len(used) < len(encodings):
+            encodings = encodings[used]
+        return QuerySet(self.keys[codes], rows.astype(np.int32), encodings)
+
+    def union(self, other: QuerySet) -> tuple[QuerySet, np.ndarray, np.ndarray]:
+        """Merge two sets; known queries keep the vector that is stored.
+
+        Returns
+        -------
+        merged : QuerySet
+            Queries of both.
+        own, others : ndarray
+            Position in ``merged`` of each query of either set.
+        """
+        known = np.isin(other.keys, self.keys, assume_unique=True)
+        new = other.take(np.flatnonzero(~known))
+        keys = np.concatenate([self.keys, new.keys])
+        rows = np.concatenate([self.rows, new.rows + len(self.encodings)])
+        encodings = self.encodings
+        if len(new):
+            encodings = np.concatenate([encodings, new.encodings])
+        order = np.argsort(keys, kind="stable")
+        merged = QuerySet(keys[order], rows[order].astype(np.int32), encodings)
+        own = np.searchsorted(merged.keys, self.keys)
+        others = np.searchsorted(merged.keys, other.keys)
+        return merged, own, others
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Scored (model, query) pairs, each at most once, in canonical order.
+
+    Rows are sorted by model label and query key, so that nothing computed from
+    them depends on the order of the table they came from.
+
+    Parameters
+    ----------
+    model_names : ndarray of shape (n_models,), object
+        Sorted labels.
+    queries : QuerySet
+        Distinct queries.
+    model_codes, query_codes : ndarray of shape (n,), int32
+        Model and query of each evaluation.
+    scores : ndarray of shape (n,), float32
+        Scores in [0, 1].
+    counts : ndarray of shape (n,), int32
+        Number of table rows that each score is the combination of.
+    """
+
+    model_names: np.ndarray
+    queries: QuerySet
+    model_codes: np.ndarray
+    query_codes: np.ndarray
+    scores: np.ndarray
+    counts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def n_models(self) -> int:
+        """Number of models."""
+        return len(self.model_names)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """First row of each model, and the number of rows: (n_models + 1,)."""
+        return np.searchsorted(self.model_codes, np.arange(self.n_models + 1))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of evaluations of each model: (n_models,)."""
+        return np.diff(self.offsets)
+
+    def model_means(self) -> np.ndarray:
+        """Mean score of each model, summed in float64: (n_models,)."""
+        sums = np.add.reduceat(self.scores.astype(np.float64), self.offsets[:-1])
+        return sums / self.sizes
+
+    def only_models(self, names: Collection) -> EvaluationSet:
+        """Keep the evaluations of the named models, and the queries they use."""
+        wanted = np.isin(np.arange(self.n_models), positions_of(names, self))
+        return self.take(np.flatnonzero(wanted[self.model_codes]))
+
+    def take(self, rows: np.ndarray) -> EvaluationSet:
+        """Keep the given rows, which must be ascending, with what they use."""
+        models, model_codes = np.unique(self.model_codes[rows], return_inverse=True)
+        queries, query_codes = np.unique(self.query_codes[rows], return_inverse=True)
+        return EvaluationSet(
+            model_names=self.model_names[models],
+            queries=self.queries.take(queries),
+            model_codes=model_codes.astype(np.int32),
+            query_codes=query_codes.astype(np.int32),
+            scores=self.scores[rows],
+            counts=self.counts[rows],
+        )
+
+    def with_encodings(self, encodings: np.ndarray) -> EvaluationSet:
+        """Replace the encodings, row by row."""
+        return replace(self, queries=replace(self.queries, encodings=encodings))
+
+    def union(self, other: EvaluationSet, duplicates: str) -> EvaluationSet:
+        """Merge the evaluations of two sets; ``other`` is the later one."""
+        queries, own, others = self.queries.union(other.queries)
+        names = [*self.model_names, *other.model_names]
+        codes, labels = factorize_labels(label_array(names), "model")
+        own_models, other_models = np.split(codes, [self.n_models])
+        return combine_rows(
+            labels,
+            queries,
+            np.concatenate(
+                [own_models[self.model_codes], other_models[other.model_codes]]
+            ),
+            np.concatenate([own[self.query_codes], others[other.query_codes]]),
+            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.counts, other.counts]),
+            duplicates,
+        )
+
+
+def positions_of(models: Iterable, evaluations: EvaluationSet) -> np.ndarray:
+    """Return where labels stand among the models of a set: (n_labels,)."""
+    codes = {name: i for i, name in enumerate(evaluations.model_names)}
+    return np.array([codes[name] for name in models], dtype=np.intp)
+
+
+def label_array(labels: Sequence) -> np.ndarray:
+    """Return labels as an object array, whatever they are."""
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
+
+
+def combine_rows(
+    labels: Sequence,
+    queries: QuerySet,
+    model_codes: np.ndarray,
+    query_codes: np.ndarray,
+    scores: np.ndarray,
+    counts: np.ndarray,
+    duplicates: str,
+) -> EvaluationSet:
+    """Sort rows into canonical order and combine repeated (model, query) pairs.
+
+    Parameters
+    ----------
+    labels : sequence of length n_models
+        Sorted model labels.
+    queries : QuerySet
+        Distinct queries.
+    model_codes, query_codes : ndarray of shape (n_rows,)
+        Model and query of each row.
+    scores : ndarray of shape (n_rows,), float32
+        Scores in [0, 1].
+    counts : ndarray of shape (n_rows,)
+        Number of evaluations behind each row.
+    duplicates : {"mean", "max", "last", "first", "raise"}
+        What to do with several rows of one pair.
+
+    Returns
+    -------
+    EvaluationSet
+        Each pair once.
+    """
+    pairs = model_codes.astype(np.int64) * len(queries) + query_codes
+    # Ties are ordered by score where the order of the table must not matter, and
+    # left as they come (the sort is stable) where it is what the caller asks for.
+    if duplicates in ("first", "last"):
+        order = np.argsort(pairs, kind="stable")
+    else:
+        order = np.lexsort((counts, scores, pairs))
+    sorted_pairs = pairs[order]
+    starts = np.flatnonzero(np.diff(sorted_pairs, prepend=-1))
+    if len(starts) < len(pairs) and duplicates == "raise":
+        raise ValueError(_repeated_message(labels, model_codes, order, starts))
+    ends = np.append(starts[1:], len(pairs)) - 1
+    sorted_scores, sorted_counts = scores[order], counts[order]
+    if duplicates == "mean" and len(starts) < len(pairs):
+        weighted = sorted_scores.astype(np.float64) * sorted_counts
+        totals = np.add.reduceat(sorted_counts, starts)
+        combined = np.add.reduceat(weighted, starts) / totals
+    else:
+        # Ascending scores (or table order) put the maximum (the last) at the end.
+        combined = sorted_scores[starts if duplicates == "first" else ends]
+    first = order[starts]
+    return EvaluationSet(
+        model_names=label_array(labels),
+        queries=queries,
+        model_codes=model_codes[first].astype(np.int32),
+        query_codes=query_codes[first].astype(np.int32),
+        scores=combined.astype(np.float32),
+        counts=np.add.reduceat(sorted_counts, starts).astype(np.int32),
+    )
+
+
+def _repeated_message(
+    labels: Sequence, model_codes: np.ndarray, order: np.ndarray, starts: np.ndarray
+) -> str:
+    sizes = np.diff(np.append(starts, len(order)))
+    start = starts[np.argmax(sizes > 1)]
+    first, second = sorted(int(row) for row in order[start : start + 2])
+    return (
+        f"Model {labels[model_codes[first]]!r} has two rows for one query (rows "
+        f"{first} and {second}) and duplicates='raise'; drop one or choose how to "
+        "combine them."
+    )

@@ -1,0 +1,32 @@
+"""What survives pickling, and which versions can read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FORMAT_VERSION = 1
+"""Version of the fitted state; raised when older code could misread it."""
+
+
+class VersionedState:
+    """Write a format version into every pickle and refuse newer ones.
+
+    Comes before `BaseEstimator` in the bases of an estimator.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes with the version of their format."""
+        state: Any = super().__getstate__()
+        return {**state, "_skl_locus_format": FORMAT_VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state, unless a newer version wrote it."""
+        state = dict(state)
+        version = state.pop("_skl_locus_format", FORMAT_VERSION)
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"This {type(self).__name__} was saved in format {version}; this "
+                f"version of skl-locus reads formats up to {FORMAT_VERSION}. Upgrade "
+                "skl-locus to load it."
+            )
+        super().__setstate__(state)  # type: ignore[misc]

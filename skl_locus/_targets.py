@@ -1,0 +1,130 @@
+"""Scores and classes: what may stand in a target."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from skl_locus.exceptions import ConstantScoreWarning
+
+
+def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
+    """Check scores in [0, 1] and return them as float32 of shape (n_rows,).
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_rows,)
+        Bool, int or float.
+    n_rows : int
+        Expected length.
+    name : str
+        What to call them in messages.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float32
+        The scores.
+
+    Raises
+    ------
+    ValueError
+        If they are missing, of another length, no numbers or outside [0, 1].
+    """
+    if scores is None:
+        raise ValueError(
+            f"requires {name} to be passed, but the target {name} is None; pass the "
+            "scores of the evaluations."
+        )
+    if isinstance(scores, nw.Series):
+        scores = scores.to_numpy()
+    values = column_or_1d(np.asarray(scores), warn=True)
+    if len(values) != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has "
+            f"{n_rows} rows, {name} has {len(values)}."
+        )
+    if values.dtype.kind not in "biuf":
+        values = _as_numbers(values, name)
+    values = values.astype(np.float64)
+    wrong = ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{name} must be scores in [0, 1]; row {row} has {values[row]:g} (NaN, inf "
+            "and values outside are refused: drop such rows or rescale)."
+        )
+    return values.astype(np.float32)
+
+
+def read_targets(
+    y: Any, n_rows: int, estimator_name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the target of one unnamed model into classes and scores.
+
+    Any two distinct labels are classes, and so are soft scores in [0, 1].
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        Labels of two classes at most, or scores.
+    n_rows : int
+        Expected length.
+    estimator_name : str
+        For messages.
+
+    Returns
+    -------
+    classes : ndarray of shape (1,) or (2,)
+        Sorted labels; [0, 1] for soft scores.
+    scores : ndarray of shape (n_rows,), float32
+        1 for the second class.
+    """
+    if y is None:
+        raise ValueError(
+            f"{estimator_name} requires y to be passed, but the target y is None."
+        )
+    check_consistent_length(np.empty(n_rows), y)
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y", estimator_name=estimator_name)
+    kind = type_of_target(y, input_name="y")
+    if kind == "continuous":
+        values = np.asarray(y, dtype=np.float64)
+        if values.min() < 0 or values.max() > 1:
+            raise ValueError(
+                "Unknown label type: continuous. Scores must be in [0, 1]; found "
+                f"{values.min():g} to {values.max():g}."
+            )
+        return np.array([0, 1]), values.astype(np.float32)
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) > 2:
+        raise ValueError(
+            f"Only binary classification is supported. The type of the target is "
+            f"{kind}: {estimator_name} takes two classes or scores in "
+            "[0, 1]."
+        )
+    if len(classes) == 1:
+        warnings.warn(
+            f"All {len(y)} scores are equal ({classes[0]!r}): every query will look "
+            "alike.",
+            ConstantScoreWarning,
+            stacklevel=2,
+        )
+    return classes, codes.astype(np.float32)
+
+
+def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        if any(isinstance(value, (str, bytes)) for value in values):
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be numbers in [0, 1], got values such as {values[0]!r}; "
+            "map answers to scores first."
+        ) from error

@@ -1,0 +1,1 @@
+"""Torch code: networks, training and inference. Imported lazily."""

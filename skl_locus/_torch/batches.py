@@ -1,0 +1,154 @@
+"""Random contexts and targets for training the set encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from skl_locus._evaluations import EvaluationSet
+
+
+@dataclass(frozen=True)
+class RaggedRows:
+    """Some rows of several models, padded to one length.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_models, length), int64
+        Query codes; padding repeats the model's first.
+    scores : ndarray of shape (n_models, length), float32
+        Scores.
+    mask : ndarray of shape (n_models, length), bool
+        False on padding.
+    """
+
+    queries: np.ndarray
+    scores: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step: what the encoder sees and what it is asked.
+
+    Parameters
+    ----------
+    context, targets : RaggedRows
+        Evaluations for the encoder; queries and scores for the loss. Query codes
+        point into ``used``.
+    used : ndarray of shape (n_used,), int64
+        Distinct queries of the step, as codes of the evaluation set.
+    """
+
+    context: RaggedRows
+    targets: RaggedRows
+    used: np.ndarray
+
+
+def pad_rows(evaluations: EvaluationSet, rows: list[np.ndarray]) -> RaggedRows:
+    """Gather rows of several models into padded arrays.
+
+    Parameters
+    ----------
+    evaluations : EvaluationSet
+        Where the rows are.
+    rows : list of ndarray
+        Row numbers for each model, at least one each.
+
+    Returns
+    -------
+    RaggedRows
+        Of shape (len(rows), longest).
+    """
+    lengths = np.array([len(r) for r in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    index = np.repeat(np.array([r[0] for r in rows])[:, None], mask.shape[1], axis=1)
+    index[mask] = np.concatenate(rows)
+    return RaggedRows(
+        evaluations.query_codes[index].astype(np.int64),
+        evaluations.scores[index],
+        mask,
+    )
+
+
+def draw_batches(
+    evaluations: EvaluationSet,
+    rng: np.random.Generator,
+    *,
+    n_models: int,
+    min_context: int,
+    max_context: int,
+    n_targets: int,
+) -> Iterator[Batch]:
+    """Yield training batches for ever.
+
+    The size of the contexts varies from step to step, evenly on a log scale, so
+    that the encoder learns to embed models from few evaluations and from many.
+    Contexts and targets are drawn independently.
+
+    Parameters
+    ----------
+    evaluations : EvaluationSet
+        Training evaluations.
+    rng : numpy.random.Generator
+        Source of randomness.
+    n_models : int
+        Models per step, at most.
+    min_context, max_context : int
+        Range of the number of evaluations per model shown to the encoder.
+    n_targets : int
+        Queries per model in the loss, at most.
+
+    Yields
+    ------
+    Batch
+        One step.
+    """
+    n_models = min(n_models, evaluations.n_models)
+    low, high = np.log(min(min_context, max_context)), np.log(max_context)
+    while True:
+        models = np.sort(
+            rng.choice(evaluations.n_models, n_models, replace=False, shuffle=False)
+        )
+        size = round(float(np.exp(rng.uniform(low, high))))
+        context = pad_rows(evaluations, _some_rows(evaluations, models, size, rng))
+        targets = pad_rows(evaluations, _some_rows(evaluations, models, n_targets, rng))
+        yield _with_local_codes(context, targets)
+
+
+def largest_contexts(
+    evaluations: EvaluationSet, size: int, rng: np.random.Generator
+) -> RaggedRows:
+    """Draw at most ``size`` evaluations of every model."""
+    models = np.arange(evaluations.n_models)
+    return pad_rows(evaluations, _some_rows(evaluations, models, size, rng))
+
+
+def _some_rows(
+    evaluations: EvaluationSet, models: np.ndarray, size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    rows = []
+    for model in models:
+        start, end = evaluations.offsets[model : model + 2]
+        n = min(size, end - start)
+        rows.append(start + np.sort(rng.choice(end - start, n, replace=False)))
+    return rows
+
+
+def _with_local_codes(context: RaggedRows, targets: RaggedRows) -> Batch:
+    used, local = np.unique(
+        np.concatenate([context.queries.ravel(), targets.queries.ravel()]),
+        return_inverse=True,
+    )
+    in_context, in_targets = np.split(local, [context.queries.size])
+    return Batch(
+        RaggedRows(
+            in_context.reshape(context.queries.shape), context.scores, context.mask
+        ),
+        RaggedRows(
+            in_targets.reshape(targets.queries.shape), targets.scores, targets.mask
+        ),
+        used,
+    )

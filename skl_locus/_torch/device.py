@@ -1,0 +1,100 @@
+"""Where and how precisely a network runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+PRECISIONS = ("auto", "float32", "float64", "mixed")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Device and arithmetic, resolved once.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where tensors live.
+    dtype : torch.dtype
+        Type of weights and results.
+    mixed : bool
+        Whether training multiplies in bfloat16 (CUDA only).
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    mixed: bool
+
+
+def resolve_placement(device: str, precision: str) -> Placement:
+    """Turn the parameters ``device`` and ``precision`` into a placement.
+
+    Parameters
+    ----------
+    device : str
+        "auto" (CUDA, else MPS, else CPU) or a name that torch knows.
+    precision : {"auto", "float32", "float64", "mixed"}
+        "auto" is mixed on CUDA and float32 elsewhere.
+
+    Returns
+    -------
+    Placement
+        The resolved choice.
+    """
+    where = _resolve_device(device)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}.")
+    if precision == "mixed" and where.type != "cuda":
+        raise ValueError(
+            f"precision='mixed' needs a CUDA device, got device={str(where)!r}; use "
+            "precision='auto'."
+        )
+    mixed = where.type == "cuda" and precision in ("auto", "mixed")
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    if dtype == torch.float64 and where.type == "mps":
+        raise ValueError("precision='float64' does not exist on device 'mps'.")
+    return Placement(where, dtype, mixed)
+
+
+def inference_placement(device: str, precision: str) -> Placement:
+    """Place inference where the fit ran, or on the CPU if that is not here.
+
+    Parameters
+    ----------
+    device : str
+        Device of the fit.
+    precision : {"auto", "float32", "float64", "mixed"}
+        Parameter of the estimator; mixed precision is for training only.
+
+    Returns
+    -------
+    Placement
+        The resolved choice.
+    """
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    try:
+        return Placement(_resolve_device(device), dtype, mixed=False)
+    except ValueError:
+        return Placement(torch.device("cpu"), dtype, mixed=False)
+
+
+def _resolve_device(device: str) -> torch.device:
+    if device != "auto":
+        try:
+            where = torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device must be 'auto' or a torch device, got {device!r}."
+            ) from error
+        if where.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={device!r}, but no CUDA device is available.")
+        if where.type == "mps" and not torch.backends.mps.is_available():
+            raise ValueError(f"device={device!r}, but no MPS device is available.")
+        return where
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,191 @@
+"""One training loop for every network of the package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+from tqdm.auto import tqdm
+
+WARM_UP_SHARE = 0.05
+"""Share of the steps over which the learning rate rises."""
+
+FINAL_RATE = 0.02
+"""Learning rate at the end, as a share of the highest."""
+
+MAX_GRADIENT_NORM = 1.0
+"""Norm to which larger gradients are scaled down."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; fields are named as the estimators' parameters."""
+
+    max_iter: int
+    learning_rate_init: float
+    alpha: float
+    ema_decay: float
+    n_iter_no_change: int
+    tol: float
+    validate_every: int
+    mixed_precision: bool = False
+    verbose: int = 0
+
+
+@dataclass
+class TrainingHistory:
+    """What happened in training.
+
+    Parameters
+    ----------
+    loss_curve : list of float
+        Training loss of each step.
+    validation_scores : list of float
+        Negative validation loss at each check; empty without validation.
+    n_iter : int
+        Steps done.
+    best_iter : int
+        Step whose weights were kept.
+    """
+
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    n_iter: int = 0
+    best_iter: int = 0
+
+
+def train(
+    network: nn.Module,
+    draw_loss: Callable[[], Tensor],
+    validate: Callable[[nn.Module], float] | None,
+    options: TrainingOptions,
+) -> TrainingHistory:
+    """Train a network in place and leave it with the best averaged weights.
+
+    AdamW with a rate that warms up and then falls along a cosine, gradients
+    clipped, weights averaged exponentially. With ``validate``, training stops when
+    the averaged weights have not improved for ``n_iter_no_change`` checks, and the
+    best of them are kept.
+
+    Parameters
+    ----------
+    network : Module
+        The network that ``draw_loss`` uses.
+    draw_loss : callable
+        Draws a batch and returns its loss, attached to the graph.
+    validate : callable or None
+        Maps a network to its validation loss.
+    options : TrainingOptions
+        How to train.
+
+    Returns
+    -------
+    TrainingHistory
+        Losses and the number of steps.
+    """
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate_init, weight_decay=options.alpha
+    )
+    schedule = LambdaLR(optimizer, lambda step: _rate(step, options.max_iter))
+    average = AveragedModel(network, multi_avg_fn=_averaging(options.ema_decay))
+    best = _BestWeights(options)
+    history = TrainingHistory()
+    network.train()
+    with tqdm(
+        total=options.max_iter, disable=not options.verbose, desc="fit", unit="step"
+    ) as progress:
+        for step in range(1, options.max_iter + 1):
+            history.loss_curve.append(_step(network, draw_loss, optimizer, options))
+            schedule.step()
+            average.update_parameters(network)
+            progress.update()
+            if validate is not None and _check_due(step, options):
+                loss = validate(average.module.eval())
+                history.validation_scores.append(-loss)
+                progress.set_postfix(validation_log_loss=f"{loss:.4f}")
+                if best.offer(loss, step, average.module):
+                    break
+    history.n_iter = step
+    history.best_iter = best.step if validate is not None else step
+    network.load_state_dict(best.state or average.module.state_dict())
+    network.eval()
+    return history
+
+
+def soft_cross_entropy(logits: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy with soft targets, averaged over unmasked entries.
+
+    ``logits``, ``scores`` and ``mask`` (B, T) -> scalar.
+    """
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        logits, scores, reduction="none"
+    )
+    return (losses * mask).sum() / mask.sum()
+
+
+class _BestWeights:
+    """Keeps the best weights seen and tells when to give up."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
+        self.loss = math.inf
+        self.reference = math.inf
+        self.step = 0
+        self.state: dict[str, Tensor] | None = None
+        self.stale_checks = 0
+
+    def offer(self, loss: float, step: int, network: nn.Module) -> bool:
+        """Look at the weights of a check; return True to stop training."""
+        if loss < self.loss or self.state is None:
+            self.loss, self.step = loss, step
+            self.state = {k: v.clone() for k, v in network.state_dict().items()}
+        if loss < self.reference - self.options.tol:
+            self.reference, self.stale_checks = loss, 0
+        else:
+            self.stale_checks += 1
+        return self.stale_checks >= self.options.n_iter_no_change
+
+
+def _step(
+    network: nn.Module,
+    draw_loss: Callable[[], Tensor],
+    optimizer: torch.optim.Optimizer,
+    options: TrainingOptions,
+) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision):
+        loss = draw_loss()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _check_due(step: int, options: TrainingOptions) -> bool:
+    return step % options.validate_every == 0 or step == options.max_iter
+
+
+def _rate(step: int, max_iter: int) -> float:
+    warm_up = max(1.0, WARM_UP_SHARE * max_iter)
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    done = (step - warm_up) / max(1.0, max_iter - warm_up)
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _averaging(decay: float) -> Callable:
+    @torch.no_grad()
+    def average(
+        averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor
+    ) -> None:
+        # Early on the average follows closely, so that it forgets the random start.
+        n = float(n_averaged)
+        weight = 1 - min(decay, (1 + n) / (10 + n))
+        torch._foreach_lerp_(averaged, current, weight)
+
+    return average

@@ -1,0 +1,7 @@
+"""Routers to compare with, one per file."""
+
+from skl_locus.baselines._best_single import BestSingleRouter
+from skl_locus.baselines._kmeans import KMeansRouter
+from skl_locus.baselines._knn import KNNRouter
+
+__all__ = ["BestSingleRouter", "KMeansRouter", "KNNRouter"]

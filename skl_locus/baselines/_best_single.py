@@ -1,0 +1,112 @@
+"""Always the model with the best mean score."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Tags
+
+from skl_locus._clusters import shrunk_model_means
+from skl_locus._evaluations import EvaluationSet, positions_of
+from skl_locus._pool import Pool
+from skl_locus._reading import COLUMN_CONSTRAINTS
+from skl_locus._routing import RouterMixin
+
+
+@dataclass(frozen=True)
+class MeanPool(Pool):
+    """Mean scores, shrunk a little to the pool's."""
+
+    prior: float
+    means: np.ndarray
+
+    def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the models' means for every query."""
+        return np.tile(self.means[columns], (len(encodings), 1))
+
+
+class BestSingleRouter(RouterMixin):
+    """Send every query to the model with the best mean score.
+
+    The yardstick of routing: P(correct) is the model's mean over its evaluations,
+    shrunk to the pool's mean as if by two evaluations, whatever the query.
+
+    Parameters
+    ----------
+    encoder : str, QueryEncoder or scikit-learn text transformer, default=None
+        How text becomes vectors; None takes queries that are vectors.
+    model_col, query_col, query_id_col : str, default="model", "query", "query_id"
+        Columns of the model, the query and (optional) its identity.
+    encoding_cols : list of str, default=None
+        Columns of the query encoding where there is no query column.
+    duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
+        How repeated rows of a (model, query) pair are combined.
+
+    Attributes
+    ----------
+    models_ : ndarray of shape (n_models,), object
+        Labels: sorted at fit, additions appended.
+    classes_ : ndarray of shape (2,)
+        [0, 1]: wrong, correct.
+    n_features_in_ : int
+        Length of a query encoding.
+    query_encoder_ : QueryEncoder or None
+        The fitted encoder of texts.
+
+    Examples
+    --------
+    >>> from skl_locus import BestSingleRouter
+    >>> from skl_locus.datasets import make_evaluations
+    >>> pool = make_evaluations(n_models=6, n_queries=60, random_state=0)
+    >>> log = pool.evaluations
+    >>> router = BestSingleRouter().fit(log, log["score"])
+    >>> router.route(pool.encodings[:3]).shape
+    (3,)
+    """
+
+    _parameter_constraints: dict = COLUMN_CONSTRAINTS
+
+    def __init__(
+        self,
+        *,
+        encoder: Any = None,
+        model_col: str = "model",
+        query_col: str = "query",
+        query_id_col: str = "query_id",
+        encoding_cols: Any = None,
+        duplicates: str = "mean",
+    ) -> None:
+        self.encoder = encoder
+        self.model_col = model_col
+        self.query_col = query_col
+        self.query_id_col = query_id_col
+        self.encoding_cols = encoding_cols
+        self.duplicates = duplicates
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that predictions ignore the query, so that scores are poor."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True
+        return tags
+
+    def _make_pool(self, evaluations: EvaluationSet) -> MeanPool:
+        prior = float(evaluations.scores.mean(dtype=np.float64))
+        return _mean_pool(evaluations.model_names, evaluations, prior)
+
+    def _update_pool(
+        self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
+    ) -> MeanPool:
+        pool = self._fitted_pool()
+        assert isinstance(pool, MeanPool)
+        return _mean_pool(models, evaluations, pool.prior)
+
+
+def _mean_pool(
+    models: np.ndarray, evaluations: EvaluationSet, prior: float
+) -> MeanPool:
+    order = positions_of(models, evaluations)
+    means = shrunk_model_means(evaluations, prior)[order]
+    return MeanPool(models, evaluations, prior, means.astype(np.float32))

@@ -1,0 +1,110 @@
+"""What a scorer needs of a fitted estimator: its router, and the rows it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from skl_locus._evaluations import label_array
+from skl_locus._tables import (
+    CARRIED_COLUMNS,
+    as_frame,
+    model_groups,
+    numeric_columns,
+    query_groups,
+    read_column,
+)
+
+PASSTHROUGH = (None, "passthrough")
+"""Steps of a pipeline that hand the rows on unchanged."""
+
+
+def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Peel pipelines and searches off a router, and transform the rows on the way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted router, a pipeline that ends in one, or a fitted search over
+        either.
+    X : dataframe or array-like of shape (n_rows, n_features)
+        Rows as the estimator takes them.
+
+    Returns
+    -------
+    router : estimator
+        The router inside.
+    rows : dataframe or array-like with n_rows rows
+        The rows as the router sees them.
+
+    Raises
+    ------
+    TypeError
+        If there is no router inside.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return router_and_rows(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        return router_and_rows(estimator.steps[-1][1], _transformed(estimator, X))
+    if not hasattr(estimator, "routing_scores"):
+        raise TypeError(
+            f"{type(estimator).__name__} is not a router: it has no routing_scores. "
+            "Score a router, a pipeline that ends in one, or a fitted search."
+        )
+    return estimator, X
+
+
+def model_labels(router: Any, rows: Any) -> np.ndarray:
+    """Return the model label of each row: (n_rows,), object."""
+    codes, labels = model_groups(rows, router.model_col)
+    return label_array(labels)[codes]
+
+
+def query_identities(router: Any, rows: Any) -> pd.Series | np.ndarray:
+    """Return the identity of each row's query: its id, else its text or vector."""
+    frame = as_frame(rows)
+    if frame is not None and router.query_id_col in frame.columns:
+        return read_column(frame, router.query_id_col)
+    return query_codes(router, rows)[0]
+
+
+def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
+    """Group the rows by query: the same text, else the same id or vector.
+
+    Parameters
+    ----------
+    router : estimator
+        Names the columns.
+    rows : dataframe or array-like with n_rows rows
+        Rows as the router sees them.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,)
+        Query of each row, in an order that does not depend on the rows' order.
+    n_queries : int
+        Number of queries.
+    """
+    frame = as_frame(rows)
+    if frame is None:
+        return query_groups(rows)
+    if not {router.query_col, router.query_id_col} & set(frame.columns):
+        frame = frame.select(_encoding_columns(router, frame))
+    return query_groups(frame, router.query_col, router.query_id_col)
+
+
+def _transformed(pipeline: Pipeline, X: Any) -> Any:
+    for _, step in pipeline.steps[:-1]:
+        if step not in PASSTHROUGH:
+            X = step.transform(X)
+    return X
+
+
+def _encoding_columns(router: Any, frame: Any) -> list[str]:
+    chosen = getattr(router, "encoding_cols", None)
+    if chosen is not None:
+        return list(chosen)
+    return numeric_columns(frame, (*CARRIED_COLUMNS, router.model_col))

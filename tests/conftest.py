@@ -1,0 +1,18 @@
+import os
+import shutil
+import tempfile
+
+# Training and tests must not fight for threads.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Nothing that a test loads may come from the network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_configure(config):
+    """Keep what tests and doctests cache out of the user's data home."""
+    config.data_home = tempfile.mkdtemp(prefix="skl-locus-")
+    os.environ["SKL_LOCUS_DATA"] = config.data_home
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.data_home, ignore_errors=True)

@@ -1,0 +1,16 @@
+"""A network small enough to train in a second, for tests of everything but quality."""
+
+SMALL = {
+    "n_components": 8,
+    "n_latents": 4,
+    "n_layers": 1,
+    "n_heads": 2,
+    "max_iter": 12,
+    "learning_rate_init": 5e-3,
+    "query_noise": 0.1,
+    "dropout": 0.0,
+    "n_targets": 16,
+    "min_context": 8,
+    "max_context": 16,
+    "random_state": 0,
+}
