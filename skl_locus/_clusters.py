@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from skl_locus._evaluations import EvaluationSet
 
@@ -38,7 +40,10 @@ class QueryClusters:
         k_means = KMeans(
             min(n_clusters, len(distinct)), n_init=N_STARTS, random_state=seed
         )
-        labels = k_means.fit(encodings).labels_
+        with warnings.catch_warnings():
+            # Nearly equal encodings may fill fewer clusters than asked for.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            labels = k_means.fit(encodings).labels_
         # K-means adds up its centres in the order in which threads finish; the
         # labels settle, and the centres are computed again in a fixed order.
         members = [encodings[labels == i] for i in np.unique(labels)]

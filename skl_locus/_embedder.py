@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn import get_config
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, assert_all_finite, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._evaluations import EvaluationSet
@@ -99,6 +99,7 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
         DataFrame or ndarray of shape (n_models, n_components)
             Embeddings, as `transform` returns them.
         """
+        self._check_container()
         return self._as_output(self._fit(X, y), X)
 
     def transform(self, X: Any) -> Any:
@@ -116,6 +117,7 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
             Embeddings; for a dataframe indexed by model, sorted by label.
         """
         check_is_fitted(self)
+        self._check_container()
         rows = self._read_rows(X, reset=False)
         return self._as_output(self._scored(X, None, rows), X)
 
@@ -172,19 +174,32 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
 
     def _scored(self, X: Any, y: Any, rows: Rows) -> EvaluationSet:
         """Join rows with their scores: ``y``, or the score column of a frame."""
-        frame = as_frame(X)
-        if rows.labels is None:
-            scores = _unnamed_scores(y, len(rows))
-        elif y is not None:
-            scores = read_scores(y, len(rows))
-        else:
-            assert frame is not None
-            column = read_column(frame, self.score_col)
+        column = self._score_column(X)
+        if y is not None:
+            named = rows.labels is not None
+            scores = (read_scores if named else _unnamed_scores)(y, len(rows))
+        elif column is not None:
             scores = read_scores(column, len(rows), repr(self.score_col))
+        elif rows.labels is None:
+            scores = np.full(len(rows), UNSCORED, dtype=np.float32)
+        else:
+            raise ValueError(
+                f"The column {self.score_col!r} is missing: embeddings are made from "
+                "scores; name yours with score_col= or pass y to fit."
+            )
         return self._evaluations_of(rows, scores)
 
+    def _score_column(self, X: Any) -> Any:
+        frame = as_frame(X)
+        if frame is None or self.score_col not in frame.columns:
+            return None
+        return read_column(frame, self.score_col)
+
+    def _check_container(self) -> None:
+        own = getattr(self, "_sklearn_output_config", {})
+        _refuse_polars(own.get("transform", get_config()["transform_output"]))
+
     def _as_output(self, evaluations: EvaluationSet, X: Any) -> Any:
-        _refuse_polars(get_config()["transform_output"])
         embeddings = self._embed(evaluations)
         if as_frame(X) is None:
             return embeddings
@@ -194,13 +209,12 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
 
 def _unnamed_scores(y: Any, n_rows: int) -> np.ndarray:
     """Spread whatever stands beside an array's rows over [0, 1]."""
-    if y is None:
-        return np.full(n_rows, UNSCORED, dtype=np.float32)
-    labels = np.asarray(y)
+    labels = column_or_1d(y)
+    assert_all_finite(labels, input_name="y")
     if labels.dtype.kind in "biuf" and labels.min() >= 0 and labels.max() <= 1:
         return read_scores(y, n_rows)
     classes, codes = np.unique(labels, return_inverse=True)
-    return read_scores(codes.ravel() / max(1, len(classes) - 1), n_rows)
+    return read_scores(codes / max(1, len(classes) - 1), n_rows)
 
 
 def _refuse_polars(container: str | None) -> None:

@@ -15,12 +15,21 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._sentence_models import (
+    MissingModel,
+    is_folder,
+    is_sentence_model,
+    load_sentence_model,
+)
 from skl_locus._state import VersionedState
 from skl_locus._tables import (
     KEY_BYTES,
     as_frame,
     factorize_labels,
+    factorize_texts,
+    is_sequence,
     is_text,
+    object_cells,
     read_column,
     text_key,
 )
@@ -58,7 +67,7 @@ class QueryEncoder(
     device : str, default="auto"
         Device of a sentence-transformers model that is loaded by name.
     verbose : int, default=0
-        1 shows a progress bar on long work.
+        1 shows progress bars on long work.
 
     Attributes
     ----------
@@ -71,8 +80,9 @@ class QueryEncoder(
     -----
     The pickle of a fitted encoder holds vectors, never the weights of a
     sentence-transformers model, a folder or an access token. A model given by name
-    is loaded again when an unknown text comes; for a folder or a loaded model, say
-    where it is with ``set_params(encoder=...)`` after unpickling.
+    is loaded again when an unknown text comes (from the local cache, or else from
+    the hub); a folder or a loaded model must be given back after unpickling, with
+    ``set_params(encoder=...)``.
 
     Examples
     --------
@@ -129,8 +139,12 @@ class QueryEncoder(
         """
         self._validate_params()
         _, texts = self._distinct_texts(X)
+        if not texts:
+            raise ValueError("There is no text to fit on; pass at least one query.")
         fitted = None
-        if not _is_sentence_model(self.encoder):
+        if is_sentence_model(self.encoder):
+            self._is_folder = is_folder(self.encoder)
+        else:
             fitted = clone(self.encoder).fit(texts)
         vectors = self._encode(texts, fitted)
         keys = _keys(texts)
@@ -201,24 +215,23 @@ class QueryEncoder(
         frame = as_frame(X)
         column = self.query_col
         values = X if frame is None else read_column(frame, column)
-        if isinstance(values, str) or np.ndim(values) != 1:
+        if not is_sequence(values):
             raise ValueError(
                 f"X must be a list of texts or a dataframe with the column {column!r},"
                 f" got {type(X).__name__}; wrap a single text: [text]."
             )
         if not isinstance(values, pd.Series):
-            values = np.asarray(values, dtype=object)
+            values = object_cells(values)
         if len(values) == 0:
             return np.empty(0, dtype=np.int32), []
         if not is_text(values):
             raise ValueError(
                 f"QueryEncoder encodes text; the queries ({column!r}) are not text."
             )
-        codes, texts = factorize_labels(values, column)
-        strange = next((t for t in texts if not isinstance(t, str)), None)
-        if strange is not None:
-            raise ValueError(f"The queries ({column!r}) mix text with {strange!r}.")
-        return codes, texts
+        # Sorted, since in what company a text is encoded may change its last bits.
+        codes, texts = factorize_texts(values, column)
+        rank, texts = factorize_labels(np.array(texts, dtype=object), column)
+        return rank[codes], texts
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:
         known_keys, known_vectors = self._known
@@ -252,20 +265,17 @@ class QueryEncoder(
         return vectors
 
     def _sentence_model(self) -> Any:
+        if isinstance(self.encoder, MissingModel):
+            raise ValueError(self.encoder.message())
         if not isinstance(self.encoder, (str, Path)):
             return self.encoder
-        from sentence_transformers import SentenceTransformer
-
-        device = None if self.device == "auto" else self.device
-        try:
-            return SentenceTransformer(str(self.encoder), device=device)
-        except Exception as error:
-            raise OSError(
-                f"The sentence-transformers model {str(self.encoder)!r} could not be "
-                f"loaded ({type(error).__name__}). Check the name and the network; "
-                "offline, give the folder of a downloaded model or a loaded "
-                "SentenceTransformer (set_params(encoder=...))."
-            ) from error
+        source = (str(self.encoder), self.device)
+        loaded = getattr(self, "_loaded", None)
+        if loaded is None or loaded[0] != source:
+            loaded = (source, load_sentence_model(*source, verbose=self.verbose))
+            # Kept, by one assignment, so that serving loads it once.
+            self._loaded = loaded
+        return loaded[1]
 
     def _encoded_frame(
         self,
@@ -275,18 +285,49 @@ class QueryEncoder(
         vectors: np.ndarray,
     ) -> pd.DataFrame:
         table = _to_pandas(frame)
-        shared = _object_column(list(vectors))
+        shared = object_cells(list(vectors))
         table[self.query_col] = shared[codes]
         if self.query_id_col not in table.columns:
             table[self.query_id_col] = pd.Categorical.from_codes(codes, texts)
         return table
 
     def __getstate__(self) -> dict:
-        """Drop folders and loaded models from the state of a fitted encoder."""
+        """Drop loaded models, and folders from the state of a fitted encoder."""
         state = dict(super().__getstate__())
+        state.pop("_loaded", None)
         if "_known" in state:
-            state["encoder"] = _portable(self.encoder)
+            state["encoder"] = self.portable(self.encoder)
         return state
+
+    def __deepcopy__(self, memo: dict) -> QueryEncoder:
+        """Share the loaded model, which nothing changes."""
+        for model in (self.encoder, getattr(self, "_loaded", None)):
+            if hasattr(model, "encode") or isinstance(model, tuple):
+                memo[id(model)] = model
+        return super().__deepcopy__(memo)
+
+    def portable(self, encoder: Any) -> Any:
+        """Return what a pickle may hold of the parameter that this encoder had.
+
+        Parameters
+        ----------
+        encoder : object
+            The parameter, perhaps as another estimator's QueryEncoder.
+
+        Returns
+        -------
+        object
+            The same, with folders and loaded models replaced by a `MissingModel`.
+        """
+        if isinstance(encoder, QueryEncoder):
+            return clone(encoder).set_params(encoder=self.portable(encoder.encoder))
+        if isinstance(encoder, MissingModel) or not is_sentence_model(encoder):
+            return encoder
+        if not isinstance(encoder, (str, Path)):
+            return MissingModel(type(encoder).__name__)
+        if self._is_folder or is_folder(encoder):
+            return MissingModel(Path(encoder).name)
+        return encoder
 
 
 def as_query_encoder(encoder: Any) -> QueryEncoder:
@@ -296,39 +337,8 @@ def as_query_encoder(encoder: Any) -> QueryEncoder:
     return QueryEncoder(encoder)
 
 
-def _is_sentence_model(encoder: Any) -> bool:
-    if isinstance(encoder, (str, Path)):
-        return True
-    if hasattr(encoder, "fit") and hasattr(encoder, "transform"):
-        return False
-    if hasattr(encoder, "encode"):
-        return True
-    raise TypeError(
-        "encoder must be the name or folder of a sentence-transformers model, a "
-        "loaded SentenceTransformer or a scikit-learn text transformer, got "
-        f"{encoder!r:.80}."
-    )
-
-
-def _portable(encoder: Any) -> Any:
-    """Replace what must not be in a pickle by a name that says what it was."""
-    if isinstance(encoder, Path) or (
-        isinstance(encoder, str) and Path(encoder).is_dir()
-    ):
-        return Path(encoder).name
-    if isinstance(encoder, str) or not _is_sentence_model(encoder):
-        return encoder
-    return type(encoder).__name__
-
-
 def _keys(texts: Sequence[str]) -> np.ndarray:
     return np.array([text_key(text) for text in texts], dtype=f"S{KEY_BYTES}")
-
-
-def _object_column(values: list) -> np.ndarray:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
 
 
 def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:

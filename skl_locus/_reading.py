@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
@@ -23,8 +25,10 @@ from skl_locus._tables import (
     distinct_queries,
     distinct_rows,
     factorize_labels,
+    is_sequence,
     matrix_of,
     numeric_columns,
+    object_cells,
     read_column,
 )
 from skl_locus._targets import read_scores
@@ -79,6 +83,15 @@ class TableReader(BaseEstimator):
     query_id_col: str
     encoding_cols: Sequence[str] | None
     duplicates: str
+    query_encoder_: QueryEncoder | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave folders and loaded models out of the state of a fitted estimator."""
+        state: Any = super().__getstate__()
+        fitted: QueryEncoder | None = state.get("query_encoder_")
+        if fitted is None:
+            return state
+        return {**state, "encoder": fitted.portable(self.encoder)}
 
     def _read_rows(self, X: Any, *, reset: bool) -> Rows:
         """Read the models and queries of a table.
@@ -86,6 +99,8 @@ class TableReader(BaseEstimator):
         With ``reset`` the layout of the table is learned (features, encoder),
         otherwise it is held against what was learned.
         """
+        if reset:
+            self.query_encoder_ = None
         frame = as_frame(X)
         if frame is None:
             return self._array_rows(
@@ -105,26 +120,26 @@ class TableReader(BaseEstimator):
         frame = as_frame(queries)
         if frame is not None:
             return self._framed_queries(frame)
-        if isinstance(queries, str) or np.ndim(queries) == 0:
+        if issparse(queries):
+            raise TypeError("queries are sparse; pass a dense array (.toarray()).")
+        if getattr(queries, "ndim", 1) > 1:
+            matrix = validate_query_matrix(queries)
+            return self._distinct(distinct_rows(matrix), reset=False)
+        if not is_sequence(queries):
             raise ValueError(
                 f"queries must be a list of queries, got {queries!r:.60}; wrap a "
                 "single one: [query]."
             )
-        if _is_matrix(queries):
-            matrix = validate_query_matrix(queries)
-            return self._distinct(distinct_rows(matrix), reset=False)
-        values = queries if isinstance(queries, pd.Series) else _object_cells(queries)
-        if len(values) == 0:
-            return self._no_queries()
-        if isinstance(
-            values[0] if isinstance(values, np.ndarray) else values.iloc[0],
-            (int, float, np.number),
-        ):
+        cells = queries if isinstance(queries, pd.Series) else object_cells(queries)
+        if len(cells) == 0:
+            cells = np.empty((0, self.n_features_in_), dtype=np.float32)
+            return self._distinct(distinct_rows(cells), reset=False)
+        if isinstance(next(iter(cells)), Real):
             raise ValueError(
                 "queries is one vector of numbers; wrap a single encoded query: "
                 "[vector], shape (1, n_features)."
             )
-        return self._distinct(self._distinct_of(values, None), reset=False)
+        return self._distinct(self._distinct_of(cells, None), reset=False)
 
     def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
         """Read rows of named models with their scores in [0, 1]."""
@@ -204,8 +219,6 @@ class TableReader(BaseEstimator):
 
     def _vectors_of(self, distinct: DistinctQueries, reset: bool) -> np.ndarray:
         if distinct.texts is None:
-            if reset:
-                self.query_encoder_ = None
             assert distinct.vectors is not None
             return distinct.vectors
         if reset:
@@ -217,13 +230,12 @@ class TableReader(BaseEstimator):
                 )
             self.query_encoder_ = as_query_encoder(self.encoder)
             return self.query_encoder_.fit_transform(distinct.texts)
-        encoder: QueryEncoder | None = self.query_encoder_
-        if encoder is None:
+        if self.query_encoder_ is None:
             raise ValueError(
                 f"{type(self).__name__} was fitted on encoded queries and got text; "
                 "encode the text in the same way, or fit with encoder=."
             )
-        return encoder.transform(distinct.texts)
+        return self.query_encoder_.transform(distinct.texts)
 
     def _framed_queries(self, frame: nw.DataFrame) -> tuple[np.ndarray, QuerySet]:
         if self.query_col in frame.columns:
@@ -231,10 +243,6 @@ class TableReader(BaseEstimator):
             return self._distinct(self._distinct_of(values, None), reset=False)
         matrix = self._checked_matrix(frame, self._encoding_columns(frame), False)
         return self._distinct(distinct_rows(matrix), reset=False)
-
-    def _no_queries(self) -> tuple[np.ndarray, QuerySet]:
-        nothing = np.empty((0, self.n_features_in_), dtype=np.float32)
-        return self._distinct(distinct_rows(nothing), reset=False)
 
     def _require_model_column(self, frame: nw.DataFrame) -> None:
         if self.model_col not in frame.columns:
@@ -248,6 +256,10 @@ class TableReader(BaseEstimator):
             missing = [c for c in self.encoding_cols if c not in frame.columns]
             if missing:
                 raise ValueError(f"encoding_cols {missing} are not in the table.")
+            numeric = numeric_columns(frame, ())
+            strange = [c for c in self.encoding_cols if c not in numeric]
+            if strange:
+                raise ValueError(f"encoding_cols {strange} are not numeric.")
             return list(self.encoding_cols)
         carried = (self.model_col, self.query_id_col, *CARRIED_COLUMNS)
         columns = numeric_columns(frame, (*carried, getattr(self, "score_col", "")))
@@ -264,7 +276,7 @@ class TableReader(BaseEstimator):
         others = [
             name for name in frame.columns if name not in numeric_columns(frame, ())
         ]
-        if others and self.encoding_cols is None:
+        if others:
             self._require_model_column(frame)
         return self._checked_matrix(frame, columns, reset)
 
@@ -295,13 +307,3 @@ def validate_query_matrix(queries: Any) -> np.ndarray:
     if not finite.all():
         raise ValueError(f"queries, row {int(np.argmin(finite))}, has NaN or inf.")
     return matrix
-
-
-def _is_matrix(queries: Any) -> bool:
-    return np.ndim(queries) == 2 and not isinstance(queries[0][0], str)
-
-
-def _object_cells(queries: Any) -> np.ndarray:
-    cells = np.empty(len(queries), dtype=object)
-    cells[:] = list(queries)
-    return cells

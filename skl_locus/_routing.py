@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -250,8 +251,10 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
         pool = self._fitted_pool()
         columns = pool.select(models)
         k = len(columns) if k is None else k
-        if not 1 <= k <= len(columns):
-            raise ValueError(f"k must be between 1 and {len(columns)}, got {k}.")
+        if not isinstance(k, Integral) or not 1 <= k <= len(columns):
+            raise ValueError(
+                f"k must be an integer between 1 and {len(columns)}, got {k!r}."
+            )
         scores = self._matrix(pool.decision_scores, queries, columns)
         probabilities = self._matrix(pool.correctness, queries, columns)
         best = top_k(scores, k)

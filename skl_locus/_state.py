@@ -1,8 +1,9 @@
-"""What survives pickling, and which versions can read it."""
+"""What survives pickling and copying, and which versions can read it."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 FORMAT_VERSION = 1
 """Version of the fitted state; raised when older code could misread it."""
@@ -11,7 +12,9 @@ FORMAT_VERSION = 1
 class VersionedState:
     """Write a format version into every pickle and refuse newer ones.
 
-    Comes before `BaseEstimator` in the bases of an estimator.
+    Comes before `BaseEstimator` in the bases of an estimator. Copies stay in the
+    process and keep everything; what a class leaves out of its pickles, it leaves
+    out in `__getstate__`.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -30,3 +33,16 @@ class VersionedState:
                 "skl-locus to load it."
             )
         super().__setstate__(state)  # type: ignore[misc]
+
+    def __copy__(self) -> Self:
+        """Copy the attributes, not what they refer to."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Copy the attributes and what they refer to."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin

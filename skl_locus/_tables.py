@@ -93,9 +93,39 @@ def factorize_labels(values: Any, column: str) -> tuple[np.ndarray, list]:
     return rank[codes], [labels[i] for i in order]
 
 
+def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
+    """Code a column of texts: (codes of the rows, distinct texts)."""
+    try:
+        codes, texts = _factorize(values, column)
+    except TypeError:  # a cell that cannot be hashed is no text
+        codes, texts = np.arange(len(values)), list(values)
+    for code, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"The column {column!r} mixes text with {type(text).__name__} "
+                f"(row {int(np.argmax(codes == code))}); use one kind of query."
+            )
+    return codes, texts
+
+
 def is_text(values: Any) -> bool:
-    """Tell whether a query column holds text."""
-    return isinstance(_first_cell(values), str)
+    """Tell whether a query column holds text, by its first cell."""
+    return isinstance(next(iter(values[:1]), None), str)
+
+
+def is_sequence(values: Any) -> bool:
+    """Tell whether something is one-dimensional and no bare string."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        return False
+    return getattr(values, "ndim", 1) == 1
+
+
+def object_cells(values: Any) -> np.ndarray:
+    """Return a sequence as a 1-D object array of its items."""
+    cells = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        cells[i] = value
+    return cells
 
 
 def distinct_queries(
@@ -124,8 +154,7 @@ def distinct_queries(
         one id stands beside two different queries.
     """
     if is_text(queries):
-        codes, texts = _factorize(queries, query_col)
-        _check_texts(texts, codes, query_col)
+        codes, texts = factorize_texts(queries, query_col)
         value_keys = [text_key(text) for text in texts]
         values: dict[str, Any] = {"texts": texts}
     else:
@@ -260,19 +289,6 @@ def _sorted_order(labels: list) -> list[int]:
             range(len(labels)),
             key=lambda i: (type(labels[i]).__name__, str(labels[i])),
         )
-
-
-def _first_cell(values: Any) -> Any:
-    return next(iter(values[:1]), None)
-
-
-def _check_texts(texts: list, codes: np.ndarray, column: str) -> None:
-    for code, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"The column {column!r} mixes text with {type(text).__name__} "
-                f"(row {int(np.argmax(codes == code))}); use one kind of query."
-            )
 
 
 def _distinct_vectors(values: Any, column: str) -> tuple[np.ndarray, np.ndarray]:

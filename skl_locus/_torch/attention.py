@@ -30,11 +30,11 @@ class MultiHeadAttention(nn.Module):
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from queries to tokens.
 
-        ``queries`` (B, Q, D), ``tokens`` (B, N, D), ``mask`` (B, 1, 1, N), True
-        where a token counts, -> (B, Q, D).
+        ``queries`` (B, Q, D), or (1, Q, D) for the same ones in every set, ``tokens``
+        (B, N, D), ``mask`` (B, 1, 1, N), True where a token counts, -> (B, Q, D).
         """
         attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
+            self._split(self.query(queries)).expand(len(tokens), -1, -1, -1),
             self._split(self.key(tokens)),
             self._split(self.value(tokens)),
             attn_mask=mask,
@@ -100,8 +100,8 @@ class TransformerBlock(nn.Module):
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Attend, then transform each query.
 
-        ``queries`` (B, Q, D), ``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None
-        -> (B, Q, D).
+        ``queries`` (B, Q, D) or (1, Q, D), ``tokens`` (B, N, D), ``mask``
+        (B, 1, 1, N) or None -> (B, Q, D).
         """
         attended = self.attention(queries, tokens, mask)
         x = self.norm_attention(queries + self.dropout(attended))
@@ -121,8 +121,8 @@ class LatentBottleneckBlock(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        latents = self.latents.expand(len(tokens), -1, -1)
-        return self.broadcast(tokens, self.compress(latents, tokens, mask), None)
+        compressed = self.compress(self.latents.unsqueeze(0), tokens, mask)
+        return self.broadcast(tokens, compressed, None)
 
 
 class SelfAttentionBlock(nn.Module):
@@ -148,5 +148,4 @@ class Aggregation(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, D)."""
-        query = self.query.expand(len(tokens), -1, -1)
-        return self.out(self.block(query, tokens, mask).squeeze(1))
+        return self.out(self.block(self.query.unsqueeze(0), tokens, mask).squeeze(1))

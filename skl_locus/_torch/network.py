@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from skl_locus._torch.attention import (
     Aggregation,
@@ -54,7 +55,8 @@ class EvaluationTokenizer(nn.Module):
         """``projections`` 2 x (Q, D), ``index`` and ``scores`` (B, N) -> (B, N, D)."""
         plain, interaction = projections
         y = scores.unsqueeze(-1)
-        return plain[index] + (2 * y - 1) * interaction[index] + y * self.score
+        gathered = F.embedding(index, plain), F.embedding(index, interaction)
+        return gathered[0] + (2 * y - 1) * gathered[1] + y * self.score
 
 
 class SetEncoder(nn.Module):
@@ -83,7 +85,7 @@ class SetEncoder(nn.Module):
         None -> (B, D).
         """
         tokens = self.tokenizer(self.tokenizer.project(encodings), index, scores)
-        attention_mask = None if mask is None else mask[:, None, None, :]
+        attention_mask = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
         for block in self.blocks:
             tokens = block(tokens, attention_mask)
         return self.aggregation(tokens, attention_mask)
@@ -115,10 +117,10 @@ class CorrectnessPredictor(nn.Module):
         (B, T) into them -> logits (B, T).
         """
         u = self.query(encodings)
-        product = embeddings.unsqueeze(1) * u[index]
+        product = embeddings.unsqueeze(1) * F.embedding(index, u)
         hidden = torch.relu(
             self.hidden_embedding(embeddings).unsqueeze(1)
-            + self.hidden_query(u)[index]
+            + F.embedding(index, self.hidden_query(u))
             + self.hidden_product(product)
         )
         logits = self.out(hidden).squeeze(-1)

@@ -89,7 +89,10 @@ def train(
         Losses and the number of steps.
     """
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=options.learning_rate_init, weight_decay=options.alpha
+        network.parameters(),
+        lr=options.learning_rate_init,
+        weight_decay=options.alpha,
+        fused=True,
     )
     schedule = LambdaLR(optimizer, lambda step: _rate(step, options.max_iter))
     average = AveragedModel(network, multi_avg_fn=_averaging(options.ema_decay))
