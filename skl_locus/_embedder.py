@@ -168,7 +168,7 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
                 f"({rows.labels[0]!r}); at least two are needed to learn from."
             )
         evaluations = draft._scored(X, y, rows)
-        draft._train(evaluations)
+        draft._train(evaluations, hold_out=self.early_stopping)
         self.__dict__ = draft.__dict__
         return evaluations
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -164,7 +165,7 @@ class QueryEncoder(
 
         Returns
         -------
-        ndarray of shape (n_queries, n_features_out_) or DataFrame
+        ndarray of shape (n_queries, `n_features_out_`) or DataFrame
             Vectors; for a dataframe, a pandas DataFrame with vector cells in the
             query column (rows of one query share one array) and the identity of
             the queries in ``query_id_col``.
@@ -187,7 +188,7 @@ class QueryEncoder(
 
         Returns
         -------
-        ndarray of shape (n_features_out_,)
+        ndarray of shape (`n_features_out_`,)
             Names.
         """
         check_is_fitted(self)
@@ -210,6 +211,13 @@ class QueryEncoder(
             Itself.
         """
         return self
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that the input is text."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
 
     def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
         frame = as_frame(X)

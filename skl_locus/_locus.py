@@ -137,7 +137,7 @@ class LocusParameters(VersionedState, TableReader):
         self.encoding_cols = encoding_cols
         self.duplicates = duplicates
 
-    def _train(self, evaluations: EvaluationSet) -> np.ndarray:
+    def _train(self, evaluations: EvaluationSet, *, hold_out: bool) -> np.ndarray:
         """Train the network; return which rows were held out of training.
 
         Sets ``_state``, ``device_`` and what training tells about itself.
@@ -152,7 +152,9 @@ class LocusParameters(VersionedState, TableReader):
             )
         placement = resolve_placement(self.device, self.precision)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        held_out = self._hold_out(evaluations, seed)
+        held_out = np.zeros(len(evaluations), dtype=bool)
+        if hold_out:
+            held_out = self._hold_out(evaluations, seed)
         training = evaluations.take(np.flatnonzero(~held_out))
         validation = None
         if self.early_stopping and held_out.any():

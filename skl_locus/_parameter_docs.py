@@ -91,7 +91,7 @@ TRAINING_ATTRIBUTES = """n_features_in_ : int
         Negative log loss on the held-out queries at each check.
     device_ : str
         Where the fit ran.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the encoding columns, where queries are given as columns."""
 
 TRAINED_SCORE_COL = """score_col : str, default="score"

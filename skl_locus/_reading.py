@@ -144,6 +144,10 @@ class TableReader(BaseEstimator):
     def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
         """Read rows of named models with their scores in [0, 1]."""
         rows = self._read_rows(X, reset=reset)
+        if rows.labels is None:
+            raise ValueError(
+                f"The column {self.model_col!r} is missing: name the model of each row."
+            )
         return self._evaluations_of(rows, read_scores(scores, len(rows)))
 
     def _evaluations_of(self, rows: Rows, scores: np.ndarray) -> EvaluationSet:

@@ -128,7 +128,9 @@ class LocusRouter(RouterMixin, LocusParameters):
         return pool
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
-        held_out = self._train(evaluations)
+        held_out = self._train(
+            evaluations, hold_out=self.early_stopping or self.local_evidence
+        )
         self.embedder_ = self._shared_embedder()
         embeddings = self._embed(evaluations)
         local = None

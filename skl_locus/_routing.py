@@ -155,7 +155,7 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
 
         Returns
         -------
-        ndarray of shape (n_queries, n_models), float32
+        ndarray of shape (n_queries, n_models)
             Columns in the order of ``models``, or of ``models_``.
         """
         pool = self._fitted_pool()

@@ -359,12 +359,21 @@ def _in_key_order(
     )
     sorted_rows = np.empty(len(distinct), dtype=np.int32)
     sorted_rows[position] = value_rows
+    # The values follow the order of the keys too: what is computed from them then
+    # never depends on the order of the table.
+    new_rows, order = pd.factorize(sorted_rows)
     return DistinctQueries(
         codes=position.astype(np.int32)[codes],
         keys=distinct,
-        value_rows=sorted_rows,
-        **values,
+        value_rows=new_rows.astype(np.int32),
+        **{name: _in_order(value, order) for name, value in values.items()},
     )
+
+
+def _in_order(values: Any, order: np.ndarray) -> Any:
+    if isinstance(values, np.ndarray):
+        return values[order]
+    return [values[i] for i in order]
 
 
 def _first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:

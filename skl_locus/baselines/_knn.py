@@ -28,25 +28,32 @@ class Evaluated:
     ----------
     columns : ndarray of shape (n_models,)
         Where the models are in the pool.
-    directions : ndarray of shape (n_queries, n_features)
-        Unit vectors of the queries.
+    rows : ndarray of shape (n_queries,)
+        Rows of the pool's unit vectors that belong to the queries.
     scores : ndarray of shape (n_queries, n_models)
         The models' scores.
     """
 
     columns: np.ndarray
-    directions: np.ndarray
+    rows: np.ndarray
     scores: np.ndarray
 
-    def neighbor_means(self, directions: np.ndarray, k: int) -> np.ndarray:
-        """Average scores over the k most similar queries: (n_rows, n_models)."""
-        n_stored = len(self.directions)
+    def neighbor_means(
+        self, stored: np.ndarray, directions: np.ndarray, k: int
+    ) -> np.ndarray:
+        """Average scores over the k most similar queries.
+
+        ``stored`` (n_vectors, n_features) are the pool's unit vectors, ``directions``
+        (n_rows, n_features) those asked about -> (n_rows, n_models).
+        """
+        own = stored[self.rows]
+        n_stored = len(own)
         k = min(k, n_stored)
         means = np.empty((len(directions), len(self.columns)), dtype=np.float32)
         step = max(1, CHUNK_SIMILARITIES // n_stored)
         for start in range(0, len(directions), step):
             some = slice(start, start + step)
-            distances = -directions[some] @ self.directions.T
+            distances = -directions[some] @ own.T
             nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
             means[some] = self.scores[nearest].mean(axis=1)
         return means
@@ -57,6 +64,7 @@ class NeighborPool(Pool):
     """Stored evaluations, grouped by the queries that they share."""
 
     n_neighbors: int
+    directions: np.ndarray
     groups: tuple[Evaluated, ...]
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -66,7 +74,7 @@ class NeighborPool(Pool):
         for group in self.groups:
             if np.isin(group.columns, columns).any():
                 matrix[:, group.columns] = group.neighbor_means(
-                    directions, self.n_neighbors
+                    self.directions, directions, self.n_neighbors
                 )
         return matrix[:, columns]
 
@@ -142,8 +150,13 @@ class KNNRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> NeighborPool:
-        groups = _group_by_queries(models, evaluations)
-        return NeighborPool(models, evaluations, self.n_neighbors, groups)
+        return NeighborPool(
+            models,
+            evaluations,
+            self.n_neighbors,
+            normalize(evaluations.queries.encodings),
+            _group_by_queries(models, evaluations),
+        )
 
 
 def _group_by_queries(
@@ -164,8 +177,6 @@ def _evaluated(
     columns: np.ndarray, order: np.ndarray, evaluations: EvaluationSet
 ) -> Evaluated:
     rows = [slice(*evaluations.offsets[code : code + 2]) for code in order[columns]]
-    directions = normalize(
-        evaluations.queries.vectors(evaluations.query_codes[rows[0]])
-    )
     scores = np.column_stack([evaluations.scores[some] for some in rows])
-    return Evaluated(columns, directions, scores)
+    shared = evaluations.queries.rows[evaluations.query_codes[rows[0]]]
+    return Evaluated(columns, shared, scores)

@@ -107,4 +107,5 @@ def _encoding_columns(router: Any, frame: Any) -> list[str]:
     chosen = getattr(router, "encoding_cols", None)
     if chosen is not None:
         return list(chosen)
-    return numeric_columns(frame, (*CARRIED_COLUMNS, router.model_col))
+    own = (router.model_col, getattr(router, "score_col", "score"))
+    return numeric_columns(frame, (*CARRIED_COLUMNS, *own))
