@@ -17,7 +17,7 @@ from skl_locus._locus import LocusParameters
 from skl_locus._parameter_docs import documented
 from skl_locus._reading import Rows
 from skl_locus._tables import as_frame, read_column
-from skl_locus._targets import read_scores
+from skl_locus._targets import read_scores, warn_if_constant
 
 UNSCORED = 0.5
 """Score of every row of an array, which has none."""
@@ -168,6 +168,8 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
                 f"({rows.labels[0]!r}); at least two are needed to learn from."
             )
         evaluations = draft._scored(X, y, rows)
+        if rows.labels is not None or y is not None:
+            warn_if_constant(evaluations.scores)
         draft._train(evaluations, hold_out=self.early_stopping)
         self.__dict__ = draft.__dict__
         return evaluations

@@ -136,7 +136,7 @@ def fit_local_evidence(
     if unseen is None or logits is None:
         return evidence
     encodings = unseen.queries.vectors()
-    models = np.searchsorted(seen.model_names, unseen.model_names)[unseen.model_codes]
+    models = positions_of(unseen.model_names, seen)[unseen.model_codes]
     features = evidence.features(encodings, logits)[unseen.query_codes, models]
     weights = _fit_weights(features, unseen.scores, evidence.weights)
     return replace(evidence, weights=weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -32,7 +31,6 @@ from skl_locus._tables import (
     read_column,
 )
 from skl_locus._targets import read_scores
-from skl_locus.exceptions import ConstantScoreWarning
 
 ANONYMOUS = "model"
 """Label of the one model of a table without a model column."""
@@ -132,8 +130,7 @@ class TableReader(BaseEstimator):
             )
         cells = queries if isinstance(queries, pd.Series) else object_cells(queries)
         if len(cells) == 0:
-            cells = np.empty((0, self.n_features_in_), dtype=np.float32)
-            return self._distinct(distinct_rows(cells), reset=False)
+            return self._no_queries()
         if isinstance(next(iter(cells)), Real):
             raise ValueError(
                 "queries is one vector of numbers; wrap a single encoded query: "
@@ -151,13 +148,6 @@ class TableReader(BaseEstimator):
         return self._evaluations_of(rows, read_scores(scores, len(rows)))
 
     def _evaluations_of(self, rows: Rows, scores: np.ndarray) -> EvaluationSet:
-        if len(scores) and scores.min() == scores.max():
-            warnings.warn(
-                f"All {len(scores)} scores are equal ({scores[0]:g}): every query "
-                "and every model will look alike.",
-                ConstantScoreWarning,
-                stacklevel=2,
-            )
         return combine_rows(
             [ANONYMOUS] if rows.labels is None else rows.labels,
             rows.queries,
@@ -241,7 +231,13 @@ class TableReader(BaseEstimator):
             )
         return self.query_encoder_.transform(distinct.texts)
 
+    def _no_queries(self) -> tuple[np.ndarray, QuerySet]:
+        nothing = np.empty((0, self.n_features_in_), dtype=np.float32)
+        return self._distinct(distinct_rows(nothing), reset=False)
+
     def _framed_queries(self, frame: nw.DataFrame) -> tuple[np.ndarray, QuerySet]:
+        if len(frame) == 0:
+            return self._no_queries()
         if self.query_col in frame.columns:
             values = read_column(frame, self.query_col)
             return self._distinct(self._distinct_of(values, None), reset=False)

@@ -19,7 +19,7 @@ from skl_locus._evaluations import EvaluationSet
 from skl_locus._pool import Pool, collection_of, without_models
 from skl_locus._reading import TableReader
 from skl_locus._state import VersionedState
-from skl_locus._targets import read_scores, read_targets
+from skl_locus._targets import read_scores, read_targets, warn_if_constant
 
 CHUNK_SCORES = 8_000_000
 """Entries of a (query, model) matrix computed at a time for single rows."""
@@ -359,6 +359,7 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
                 f"The column {self.model_col!r} has one model only "
                 f"({rows.labels[0]!r}); a router needs at least two to choose from."
             )
+        warn_if_constant(scores)
         return self._evaluations_of(rows, scores)
 
     def _fitted_pool(self) -> Pool:

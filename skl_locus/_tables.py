@@ -337,18 +337,23 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
 def _identified(
     value_codes: np.ndarray, values: dict, ids: Any, column: str
 ) -> DistinctQueries:
-    codes, labels = _factorize(ids, column)
+    label_codes, labels = _factorize(ids, column)
+    # 7 and "7" are one id: what is an int in one table is often text in another.
+    same, keys = pd.factorize(np.array([text_key(i) for i in labels], f"S{KEY_BYTES}"))
+    codes = same[label_codes]
     if len(codes) != len(value_codes):
         raise ValueError(f"The column {column!r} has another length than the queries.")
-    value_rows = value_codes[_first_rows(codes, len(labels))]
+    first = _first_rows(codes, len(keys))
+    value_rows = value_codes[first]
     clash = np.flatnonzero(value_rows[codes] != value_codes)
     if len(clash):
+        row = int(clash[0])
         raise ValueError(
-            f"{column!r} {labels[codes[clash[0]]]!r} stands beside two different "
-            f"queries (row {int(clash[0])}); an id must name one query."
+            f"{column!r} {labels[label_codes[row]]!r} stands beside two different "
+            f"queries (rows {int(first[codes[row]])} and {row}); an id must name one "
+            "query."
         )
-    keys = [text_key(label) for label in labels]
-    return _in_key_order(codes, keys, value_rows, values)
+    return _in_key_order(codes, list(keys), value_rows, values)
 
 
 def _in_key_order(

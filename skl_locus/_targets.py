@@ -108,14 +108,18 @@ def read_targets(
             f"{kind}: {estimator_name} takes two classes or scores in "
             "[0, 1]."
         )
-    if len(classes) == 1:
-        warnings.warn(
-            f"All {len(y)} scores are equal ({classes[0]!r}): every query will look "
-            "alike.",
-            ConstantScoreWarning,
-            stacklevel=2,
-        )
     return classes, codes.astype(np.float32)
+
+
+def warn_if_constant(scores: np.ndarray) -> None:
+    """Warn where there is nothing to learn from because all scores are equal."""
+    if scores.min() == scores.max():
+        warnings.warn(
+            f"All {len(scores)} scores are equal: every query and every model will "
+            "look alike.",
+            ConstantScoreWarning,
+            stacklevel=4,
+        )
 
 
 def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:

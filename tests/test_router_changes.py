@@ -67,6 +67,16 @@ def test_several_models_are_added_at_once_in_any_order(router):
     assert_allclose(matrix[:, 6:], matrix[:, [1, 4]], atol=1e-5)
 
 
+def test_one_call_refines_and_adds(router):
+    late = of("model-4", model="zz")
+    router.add_models(late[::2], late.score[::2])
+    both = pd.concat([late[1::2], of("model-1", model="aa")])
+    router.add_models(both, both.score)
+    assert router.models_.tolist() == [*NAMES, "zz", "aa"]
+    matrix = router.correctness_matrix(QUERIES)
+    assert_allclose(matrix[:, 6:], matrix[:, [4, 1]], atol=1e-5)
+
+
 def balanced_halves():
     """Logs A and B with all queries in A and the mean one half in either."""
     score = np.arange(40) % 2

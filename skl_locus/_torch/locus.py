@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skl_locus._evaluations import EvaluationSet
+from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._network_state import InputMap, NetworkState
 from skl_locus._torch.attention import (
     Aggregation,
@@ -187,7 +187,7 @@ def _validation(
 ) -> Callable[[nn.Module], float]:
     """Return a function: network -> log loss on the held-out evaluations."""
     contexts = largest_contexts(training, max_context, rng)
-    own = np.searchsorted(training.model_names, held_out.model_names)
+    own = positions_of(held_out.model_names, training)
     models_per_chunk = max(1, CHUNK_TOKENS // contexts.mask.shape[1])
     targets = [
         pad_rows(held_out, [np.arange(*held_out.offsets[i : i + 2])])
