@@ -70,3 +70,25 @@ def vote_shares(probabilities: np.ndarray) -> np.ndarray:
     totals = probabilities.sum(axis=1, keepdims=True)
     even = np.full_like(probabilities, 1 / probabilities.shape[1])
     return np.divide(probabilities, totals, out=even, where=totals > 0)
+
+
+def nearest_others(distances: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """Order the k nearest columns of each row but its own, ties by column.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n_rows, n_models)
+        Distances.
+    own : ndarray of shape (n_rows,)
+        Column that each row stands for.
+    k : int
+        Number of columns; fewer come back where there are fewer.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, k)
+        Columns.
+    """
+    order = np.argsort(distances, axis=1, kind="stable")
+    others = order[order != own[:, None]].reshape(len(order), -1)
+    return others[:, :k]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import pairwise_distances
 
+from skl_locus._decisions import nearest_others
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._local import LocalEvidence, fit_local_evidence, refit_clusters
@@ -111,16 +113,38 @@ class LocusRouter(RouterMixin, LocusParameters):
             Distances indexed by label, nearest first.
         """
         pool = self._locus_pool()
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}.")
         (column,) = pool.columns_of([model])
         distances = pairwise_distances(
             pool.embeddings[[column]], pool.embeddings, metric=metric
         )[0]
-        order = np.argsort(distances, kind="stable")
-        order = order[order != column][:k]
-        index = pd.Index(pool.models[order].tolist(), name=self.model_col)
-        return pd.Series(distances[order], index, name="distance")
+        nearest = nearest_others(distances[None], np.array([column]), _checked(k))[0]
+        index = pd.Index(pool.models[nearest].tolist(), name=self.model_col)
+        return pd.Series(distances[nearest], index, name="distance")
+
+    def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
+        """List the substitutes of every model, nearest embedding first.
+
+        What ``route(..., fallback="neighbor")`` uses, for a gateway to keep.
+
+        Parameters
+        ----------
+        k : int, default=5
+            Substitutes per model; fewer where the pool has fewer.
+        metric : str, default="euclidean"
+            A metric of `sklearn.metrics.pairwise_distances`.
+
+        Returns
+        -------
+        DataFrame of shape (n_models, k)
+            Labels, one row per model of ``models_``, columns 1 to k.
+        """
+        pool = self._locus_pool()
+        columns = np.arange(len(pool.models))
+        distances = pairwise_distances(pool.embeddings, metric=metric)
+        nearest = nearest_others(distances, columns, _checked(k))
+        index = pd.Index(pool.models.tolist(), name=self.model_col)
+        ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
+        return pd.DataFrame(pool.models[nearest], index, ranks)
 
     def _locus_pool(self) -> LocusPool:
         pool = self._fitted_pool()
@@ -191,6 +215,12 @@ class LocusRouter(RouterMixin, LocusParameters):
             return super()._fallback_distances(pool, columns, fallback)
         assert isinstance(pool, LocusPool)
         return pairwise_distances(pool.embeddings[columns])
+
+
+def _checked(k: int) -> int:
+    if not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}.")
+    return int(k)
 
 
 TRAINED_ATTRIBUTES = (
