@@ -110,7 +110,8 @@ def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
 
 def is_text(values: Any) -> bool:
     """Tell whether a query column holds text, by its first cell."""
-    return isinstance(next(iter(values[:1]), None), str)
+    first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
+    return isinstance(next(iter(first), None), str)
 
 
 def is_sequence(values: Any) -> bool:
