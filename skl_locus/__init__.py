@@ -6,12 +6,16 @@ from skl_locus._embedder import LocusEmbedder
 from skl_locus._encoding import QueryEncoder
 from skl_locus._router import LocusRouter
 from skl_locus.baselines import BestSingleRouter, KMeansRouter, KNNRouter
+from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
 
 __version__ = version("skl-locus")
 
 __all__ = [
     "BestSingleRouter",
+    "BudgetPortfolio",
+    "KCenterPortfolio",
     "KMeansRouter",
+    "KMedoidsPortfolio",
     "KNNRouter",
     "LocusEmbedder",
     "LocusRouter",

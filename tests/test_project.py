@@ -12,8 +12,10 @@ from sklearn.base import BaseEstimator
 
 import skl_locus
 import skl_locus.datasets
+import skl_locus.inspection
 import skl_locus.metrics
 import skl_locus.model_selection
+import skl_locus.portfolio
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "skl_locus"
@@ -21,8 +23,10 @@ MAX_LINES = 420
 MODULES = (
     skl_locus,
     skl_locus.datasets,
+    skl_locus.inspection,
     skl_locus.metrics,
     skl_locus.model_selection,
+    skl_locus.portfolio,
 )
 PUBLIC = [(m.__name__, name) for m in MODULES for name in m.__all__]
 

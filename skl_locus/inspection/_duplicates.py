@@ -1,0 +1,154 @@
+"""Models of a pool that may be one model under several names."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from skl_locus.inspection._exchange import MIN_RATIO, Pairs, pair_evaluations
+from skl_locus.inspection._geometry import model_distances
+from skl_locus.inspection._recognition import known_evaluations
+from skl_locus.inspection._swap_test import DriftTest, check_numbers, swap_test
+
+MIN_SHARED = 32
+"""With fewer common queries, models are compared on matched queries as well."""
+
+COLUMNS = ("model_a", "model_b", "distance", "p_value", "n_pairs", "n_shared")
+
+
+def find_duplicates(
+    router: Any,
+    *,
+    n_neighbors: int = 3,
+    alpha: float = 0.05,
+    n_resamples: int | None = None,
+    max_evaluations: int = 256,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
+    """Find models of a pool that may be one model under several names.
+
+    The question of `drift_test` for all pairs of near neighbours, with Holm's
+    adjustment: among pairs that are one model, none is declared different with a
+    probability of at least ``1 - alpha``.
+
+    Parameters
+    ----------
+    router : LocusRouter
+        Fitted on named models.
+    n_neighbors : int, default=3
+        A pair is tested if one is among this number of nearest embeddings of the
+        other; at least n_models - 1 means all pairs.
+    alpha : float, default=0.05
+        Probability, at most, to miss any duplicate among the tested pairs.
+    n_resamples : int or None, default=None
+        Number of random swaps per pair; None means twice the number with which
+        Holm's first step can reject at all.
+    max_evaluations : int, default=256
+        Of more evaluations of a model, this number is drawn; half of the other's
+        where they have no common queries.
+    random_state : int, RandomState instance or None, default=None
+        Determines the draws.
+
+    Returns
+    -------
+    DataFrame of n_pairs rows
+        Columns model_a, model_b, distance, p_value, n_pairs, n_shared, p_adjusted
+        and duplicate (p_adjusted > alpha); largest p_value first. A
+        duplicate is a pair that could not be told apart, which is a reason to look
+        and no proof. Pairs with too few evaluations are left out.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> from skl_locus import LocusRouter
+    >>> from skl_locus.datasets import make_evaluations
+    >>> from skl_locus.inspection import find_duplicates
+    >>> log = make_evaluations(n_models=6, n_queries=60, random_state=0).evaluations
+    >>> twin = log[log["model"] == "model-3"].assign(model="twin")
+    >>> router = LocusRouter(n_components=16, max_iter=20, random_state=0)
+    >>> router = router.fit(log, log["score"]).add_models(twin, twin["score"])
+    >>> pairs = find_duplicates(router, n_neighbors=1, random_state=0)
+    >>> pairs.loc[0, ["model_a", "model_b"]].tolist()
+    ['model-3', 'twin']
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be in (0, 1), got {alpha!r}.")
+    close = _close_pairs(model_distances(router), n_neighbors)
+    if n_resamples is None:
+        n_resamples = int(np.ceil(2 * len(close) / alpha)) - 1
+    check_numbers(n_resamples, max_evaluations)
+    rng = check_random_state(random_state)
+    rows = []
+    for first, second in close:
+        pairs = _pairs_of_models(router, first, second, max_evaluations, rng)
+        if pairs is not None:
+            test = swap_test(router, pairs, n_resamples, rng)
+            rows.append(_row(first, second, test))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["p_adjusted"] = _holm(table["p_value"].to_numpy(float))
+    table["duplicate"] = table["p_adjusted"] > alpha
+    order = table.sort_values(["p_value", "distance"], ascending=[False, True])
+    return order.reset_index(drop=True)
+
+
+def _close_pairs(distances: pd.DataFrame, n_neighbors: int) -> list[tuple]:
+    """List the pairs of which one model is among the nearest of the other."""
+    if not isinstance(n_neighbors, Integral) or n_neighbors < 1:
+        raise ValueError(
+            f"n_neighbors must be an integer of at least 1, got {n_neighbors!r}."
+        )
+    others = distances.to_numpy(copy=True)
+    np.fill_diagonal(others, np.inf)
+    n_models = len(others)
+    nearest = np.argsort(others, axis=1, kind="stable")[:, : n_models - 1]
+    nearest = nearest[:, :n_neighbors]
+    is_near = np.zeros((n_models, n_models), dtype=bool)
+    np.put_along_axis(is_near, nearest, True, axis=1)
+    names = distances.index
+    rows, columns = np.nonzero(np.triu(is_near | is_near.T, 1))
+    return list(zip(names[rows], names[columns], strict=True))
+
+
+def _pairs_of_models(
+    router: Any, first: Any, second: Any, limit: int, rng: np.random.RandomState
+) -> Pairs | None:
+    """Pair evaluations of two models: on common queries where there are enough."""
+    sets = [known_evaluations(router, name) for name in (first, second)]
+    newcomer, known = sorted(sets, key=len)
+    shared = np.isin(newcomer.queries.keys, known.queries.keys)[newcomer.query_codes]
+    rows = np.flatnonzero(shared)
+    if len(rows) < MIN_SHARED:
+        limit = min(limit, (len(known) - len(rows)) // MIN_RATIO)
+        rows = np.arange(len(newcomer))
+    if not min(limit, len(rows)):
+        return None
+    drawn = np.sort(rng.permutation(rows)[:limit])
+    return pair_evaluations(newcomer.take(drawn), known)
+
+
+def _row(first: Any, second: Any, test: DriftTest) -> dict[str, Any]:
+    return {
+        "model_a": first,
+        "model_b": second,
+        "distance": test.distance,
+        "p_value": test.p_value,
+        "n_pairs": test.n_pairs,
+        "n_shared": test.n_shared,
+    }
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Adjust p-values for their number by Holm's step-down rule."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.maximum.accumulate(p_values[order] * factors)
+    return adjusted.clip(max=1.0)

@@ -1,0 +1,60 @@
+"""What the displays share: axes, colours and the optional matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CATEGORIES = "tab10"
+NUMBERS = "viridis"
+
+
+def import_pyplot() -> Any:
+    """Import matplotlib, or say how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Plotting needs matplotlib; install it with pip install 'skl-locus[plot]'."
+        ) from error
+    return plt
+
+
+def axes_or_new(ax: Any, size: tuple[float, float] = (6.4, 4.8)) -> Any:
+    """Return the given axes, or those of a new figure."""
+    plt = import_pyplot()
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def values_by_model(values: Any, models: pd.Index, name: str) -> pd.Series:
+    """Return one value per model from a mapping or Series by label."""
+    if not isinstance(values, (Mapping, pd.Series)):
+        raise ValueError(f"{name} must be a mapping or a Series by model label.")
+    series = pd.Series(values)
+    missing = [label for label in models if label not in series.index]
+    if missing:
+        raise ValueError(f"{name} has no value for model {missing[0]!r}.")
+    return series.loc[models]
+
+
+def category_colors(values: pd.Series) -> dict[Any, Any]:
+    """Give each distinct value a colour, in sorted order."""
+    plt = import_pyplot()
+    colors = plt.get_cmap(CATEGORIES)
+    distinct = sorted(values.unique(), key=str)
+    return {value: colors(i % colors.N) for i, value in enumerate(distinct)}
+
+
+def label_axes(ax: Any, title: str, x: str, y: str) -> None:
+    """Write the title and what is on both axes."""
+    ax.set(title=title, xlabel=x, ylabel=y)
+
+
+def upper_pairs(table: pd.DataFrame) -> np.ndarray:
+    """Return the values of all pairs of models, each once."""
+    return table.to_numpy()[np.triu_indices(len(table), 1)]

@@ -1,0 +1,167 @@
+"""What all portfolios have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Collection
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skl_locus._state import VersionedState
+from skl_locus.portfolio._kernel import similarity
+from skl_locus.portfolio._pool import (
+    Candidates,
+    canonical_order,
+    read_choice,
+    read_costs,
+    read_labels,
+    read_space,
+)
+from skl_locus.portfolio._selection import nearest_chosen
+from skl_locus.portfolio._space import (
+    PointSpace,
+    as_points,
+    median_distance,
+    point_distances,
+)
+
+MEMORY_LIMIT = 1024.0
+"""Default for the largest matrix of similarities, in MiB: 11,585 models."""
+
+COMMON_CONSTRAINTS: dict = {
+    "metric": [StrOptions({"cosine", "euclidean", "precomputed"})],
+    "bandwidth": [StrOptions({"median"}), Interval(Real, 0, None, closed="neither")],
+    "must_include": [Collection],
+    "exclude": [Collection],
+    "memory_limit": [Interval(Real, 0, None, closed="neither")],
+}
+
+
+class BasePortfolio(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, VersionedState, BaseEstimator
+):
+    """Read a pool, choose from it, and assign embeddings to what was chosen.
+
+    Subclasses have the parameters of `COMMON_CONSTRAINTS` and implement `_select`.
+    """
+
+    metric: str
+    bandwidth: str | float
+    must_include: Collection
+    exclude: Collection
+    memory_limit: float
+
+    @abstractmethod
+    def _select(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        """Return the chosen models and the coverage on the way to them."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Assign embeddings to the nearest selected model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Embeddings; with ``metric="precomputed"`` their distances to all models of
+            the pool, (n_samples, n_models).
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Index into ``selected_models_``; on a tie the first.
+        """
+        return self._distances(X).argmin(axis=1)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the distances to the selected models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Embeddings; with ``metric="precomputed"`` their distances to all models of
+            the pool, (n_samples, n_models).
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_selected)
+            Distances, in the order of ``selected_models_``.
+        """
+        return self._distances(X)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say whether the input is distances between all pairs."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        tags.input_tags.positive_only = self.metric == "precomputed"
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.selected_indices_)
+
+    def _fit(self, X: Any, cost: Any = None) -> Self:
+        # All work is done on a copy and taken over at once: an error leaves a
+        # fitted portfolio as it was.
+        draft = copy.copy(self)
+        draft._validate_params()
+        pool = draft._read_pool(X, cost)
+        draft._keep(pool, *draft._select(pool))
+        self.__dict__ = draft.__dict__
+        return self
+
+    def _read_pool(self, X: Any, cost: Any = None) -> Candidates:
+        values = validate_data(self, X, dtype=np.float64)
+        labels, ranks = read_labels(X, len(values))
+        costs = read_costs(cost, labels)
+        given = self.metric == "precomputed"
+        order = canonical_order(values, ranks, costs, given)
+        space = read_space(values, order, self.metric)
+        required, allowed = read_choice(labels[order], self.must_include, self.exclude)
+        return Candidates(
+            labels=labels[order],
+            rows=order,
+            space=space,
+            bandwidth=self._read_bandwidth(space),
+            cost=costs[order],
+            required=required,
+            allowed=allowed,
+            memory_limit=self.memory_limit,
+        )
+
+    def _read_bandwidth(self, space: Any) -> float:
+        if self.bandwidth == "median":
+            return median_distance(space)
+        return float(self.bandwidth)
+
+    def _keep(self, pool: Candidates, chosen: np.ndarray, path: np.ndarray) -> None:
+        labels, distances = nearest_chosen(pool.space, chosen)
+        self.selected_indices_ = pool.rows[chosen]
+        self.selected_models_ = pool.labels[chosen]
+        self.labels_ = np.empty_like(labels)
+        self.labels_[pool.rows] = labels
+        self.coverage_ = float(path[-1])
+        self.min_coverage_ = float(similarity(distances, pool.bandwidth).min())
+        self.coverage_path_ = path
+        self.bandwidth_ = pool.bandwidth
+        self._points = (
+            pool.space.points[chosen] if isinstance(pool.space, PointSpace) else None
+        )
+
+    def _distances(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        values = validate_data(self, X, dtype=np.float64, reset=False)
+        if self._points is None:
+            return values[:, self.selected_indices_]
+        return point_distances(
+            as_points(values, self.metric), self._points, self.metric
+        )

@@ -1,0 +1,105 @@
+"""Coverage against the size or the budget of a portfolio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from sklearn.base import clone
+
+from skl_locus.portfolio._base import BasePortfolio
+from skl_locus.portfolio._budget import BudgetPortfolio
+from skl_locus.portfolio._greedy import total_cost
+from skl_locus.portfolio._k_medoids import KMedoidsPortfolio
+
+
+def portfolio_curve(
+    Z: Any,
+    sizes: Iterable | None = None,
+    *,
+    budgets: Iterable | None = None,
+    cost: Any = None,
+    selector: BasePortfolio | None = None,
+) -> pd.DataFrame:
+    """Choose portfolios of several sizes, or within several budgets.
+
+    Parameters
+    ----------
+    Z : DataFrame or array of shape (n_models, n_features)
+        One embedding per model, as for ``fit`` of the portfolios.
+    sizes : iterable of int, default=None
+        Numbers of models; either these or ``budgets``.
+    budgets : iterable of float, default=None
+        Budgets.
+    cost : mapping, Series or array-like of shape (n_models,), default=None
+        Cost of each model, as for ``fit`` of `BudgetPortfolio`; 1 each by default.
+    selector : estimator, default=None
+        A portfolio whose other parameters are used. By default a
+        `KMedoidsPortfolio` for sizes and a `BudgetPortfolio` for budgets.
+
+    Returns
+    -------
+    DataFrame
+        One row per size or budget, in the order given, with the columns "budget" (for
+        budgets only), "size", "total_cost" (in the unit of the costs), "coverage"
+        (eq. 12), "min_coverage" (eq. 8) and "models", a list of the selected names.
+
+    Raises
+    ------
+    ValueError
+        If a size, a budget or the table cannot be used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skl_locus import KCenterPortfolio
+    >>> from skl_locus.portfolio import portfolio_curve
+    >>> Z = pd.DataFrame([[0.0], [1.0], [2.0], [9.0]], index=["a", "b", "c", "d"])
+    >>> selector = KCenterPortfolio(metric="euclidean")
+    >>> portfolio_curve(Z, [1, 2], selector=selector)[["size", "models"]]
+       size  models
+    0     1     [b]
+    1     2  [b, d]
+    """
+    if (sizes is None) == (budgets is None):
+        raise ValueError("Give either sizes= or budgets=.")
+    default: BasePortfolio
+    if sizes is not None:
+        parameter, values, default = "n_models", list(sizes), KMedoidsPortfolio()
+    elif budgets is not None:
+        parameter, values, default = "budget", list(budgets), BudgetPortfolio()
+    selector = clone(default if selector is None else selector)
+    if parameter not in selector.get_params():
+        raise ValueError(
+            f"{type(selector).__name__} has no {parameter} to vary; choose another "
+            "selector."
+        )
+    rows = _fit_each(selector, parameter, values, Z, cost)
+    columns = ["size", "total_cost", "coverage", "min_coverage", "models"]
+    curve = pd.DataFrame(rows, columns=columns)
+    if budgets is not None:
+        curve.insert(0, "budget", values)
+    return curve
+
+
+def _fit_each(
+    selector: BasePortfolio, parameter: str, values: list, Z: Any, cost: Any
+) -> list[tuple]:
+    selector._validate_params()
+    pool = selector._read_pool(Z, cost)
+    rows = []
+    for value in values:
+        selector.set_params(**{parameter: value})._validate_params()
+        chosen, path = selector._select(pool)
+        selector._keep(pool, chosen, path)
+        rows.append(
+            (
+                len(chosen),
+                total_cost(pool.cost, chosen),
+                selector.coverage_,
+                selector.min_coverage_,
+                selector.selected_models_.tolist(),
+            )
+        )
+    return rows

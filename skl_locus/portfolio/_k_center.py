@@ -1,0 +1,170 @@
+"""A portfolio in which no model is covered badly."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClusterMixin
+from sklearn.utils._param_validation import Interval
+
+from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
+from skl_locus.portfolio._pool import Candidates
+from skl_locus.portfolio._selection import (
+    coverage_path,
+    farthest_first,
+    kernel_medoid,
+)
+
+
+class KCenterPortfolio(ClusterMixin, BasePortfolio):
+    """Choose models so that the worst covered model is covered well.
+
+    Start with the kernel medoid, the model with the largest mean similarity to the
+    pool, then add the model whose best similarity to the chosen ones is smallest,
+    again and again: a greedy solution of max min_i max_s K(i, s) (eqs. 8, 10, 11).
+
+    Parameters
+    ----------
+    n_models : int, default=10
+        Number of models to select, those of ``must_include`` among them.
+    metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
+        Distance between models; "precomputed" takes the distances themselves, a
+        square symmetric matrix. A zero vector has cosine distance 1 to all others.
+    bandwidth : "median" or float, default="median"
+        Distance at which the similarity has fallen to 1/e. "median" is the median
+        distance between two models; where it is zero, that of the models that
+        differ. Beyond 2,000 models it is taken over 2,000 of them, always the same.
+    must_include, exclude : collection of labels, default=()
+        Models that must, and that must not, be chosen. Excluded models still count
+        as models to cover. A table without names takes row numbers.
+    memory_limit : float, default=1024.0
+        Largest matrix of similarities between all models that may be stored, in MiB
+        (8 bytes per pair: 1024 are enough for 11,585 models). Similarities
+        are never stored here; above the limit they are computed in single instead
+        of double precision, in blocks of a few MiB.
+
+    Attributes
+    ----------
+    selected_indices_ : ndarray of shape (n_selected,)
+        Rows of the selected models, in the order of choice.
+    selected_models_ : ndarray of shape (n_selected,)
+        Their names: index labels of a DataFrame, row numbers otherwise.
+    labels_ : ndarray of shape (n_models,)
+        The nearest selected model of each row, as an index into
+        ``selected_models_``; on a tie the first.
+    coverage_ : float
+        Sum over the pool of the best similarity to a selected model (eq. 12),
+        between 0 and n_models.
+    min_coverage_ : float
+        Best similarity of the model that is covered worst (eq. 8).
+    coverage_path_ : ndarray
+        Coverage after each choice.
+    bandwidth_ : float
+        Bandwidth of the kernel.
+    n_features_in_ : int
+        Length of an embedding.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Columns of the DataFrame, where they are strings.
+
+    See Also
+    --------
+    KMedoidsPortfolio : Covers the pool on average.
+    BudgetPortfolio : Covers the pool on average, within a budget.
+
+    Notes
+    -----
+    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7). The order
+    of the rows never matters: models are put in canonical order, that of the names;
+    without names that of the vectors, first coordinate first (distances: each model's
+    sorted distances). Of models that would do equally well, the first in that order is
+    taken.
+
+    Models of ``must_include`` come first, in place of the medoid.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skl_locus import KCenterPortfolio
+    >>> Z = pd.DataFrame([[0.0], [1.0], [2.0], [9.0]], index=["a", "b", "c", "d"])
+    >>> portfolio = KCenterPortfolio(n_models=2, metric="euclidean").fit(Z)
+    >>> portfolio.selected_models_
+    array(['b', 'd'], dtype=object)
+    >>> portfolio.labels_
+    array([0, 0, 0, 1])
+    """
+
+    _parameter_constraints: dict = {
+        "n_models": [Interval(Integral, 1, None, closed="left")],
+        **COMMON_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        n_models: int = 10,
+        *,
+        metric: str = "cosine",
+        bandwidth: str | float = "median",
+        must_include: Collection = (),
+        exclude: Collection = (),
+        memory_limit: float = MEMORY_LIMIT,
+    ) -> None:
+        self.n_models = n_models
+        self.metric = metric
+        self.bandwidth = bandwidth
+        self.must_include = must_include
+        self.exclude = exclude
+        self.memory_limit = memory_limit
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Choose the models.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_models, n_features)
+            One embedding per model, or the distances between all models.
+        y : ignored
+            For scikit-learn's conventions.
+
+        Returns
+        -------
+        KCenterPortfolio
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the table or a parameter cannot be used; the portfolio stays as it was.
+        """
+        return self._fit(X)
+
+    def _select(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray]:
+        chosen = k_center(pool, self.n_models)
+        return chosen, coverage_path(pool.space, pool.bandwidth, chosen)
+
+
+def k_center(pool: Candidates, n_models: int) -> np.ndarray:
+    """Choose ``n_models`` of a pool, in the order of choice."""
+    check_size(pool, n_models)
+    start = pool.required
+    if len(start) == 0:
+        start = np.array([kernel_medoid(pool.sums, pool.allowed)])
+    return farthest_first(pool.space, start, n_models, pool.allowed)
+
+
+def check_size(pool: Candidates, n_models: int) -> None:
+    """Refuse a number of models that cannot be chosen."""
+    n_allowed = int(np.count_nonzero(pool.allowed))
+    if n_models > n_allowed:
+        plural = "" if len(pool) == 1 else "s"
+        raise ValueError(
+            f"n_models={n_models} is larger than the pool: X has {len(pool)} "
+            f"sample{plural}, of which {n_allowed} may be chosen."
+        )
+    if n_models < len(pool.required):
+        raise ValueError(
+            f"n_models={n_models} is smaller than the {len(pool.required)} models of "
+            "must_include."
+        )

@@ -1,0 +1,130 @@
+"""Similarities between the models of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from sklearn.utils.parallel import _get_threadpool_controller
+
+from skl_locus.portfolio._space import Rows, Space
+
+TILE = 1024
+"""Rows and columns of the blocks that similarities are computed in."""
+
+MEBIBYTE = 2**20
+
+
+class Kernel:
+    """The similarities between the models of a pool, computed block by block.
+
+    They are rounded to a multiple of a power of two, so fine that it is of no
+    importance otherwise, for which every sum over a pool is exact: the order of the
+    terms and the size of the blocks never matter, and equal sums are equal.
+
+    Parameters
+    ----------
+    space : Space
+        Distances.
+    bandwidth : float
+        Distance at which the similarity is 1/e.
+    dtype : type, default=np.float64
+        float64, or float32 for large pools.
+    """
+
+    # 36 of the 53 bits of float64, which leaves 17 for sums; 23 of those of float32,
+    # whose values are added up in float64.
+    _STEPS: dict[type, float] = {np.float64: 2.0**-36, np.float32: 2.0**-23}
+
+    def __init__(self, space: Space, bandwidth: float, dtype: type = np.float64):
+        self.n_models = space.n_models
+        self._models = np.arange(space.n_models)
+        self.dtype = dtype
+        self.step = self._STEPS[dtype]
+        self._space = space.blockwise(dtype)
+        self._bandwidth = bandwidth
+
+    def block(self, rows: Rows, columns: Rows) -> np.ndarray:
+        """Return similarities of shape (n_rows, n_columns); columns ascend."""
+        block = similarity(self._space.between(rows, columns), self._bandwidth)
+        # Numbers of this size are multiples of the step.
+        shift = self.dtype(self.step / np.finfo(self.dtype).eps)
+        block += shift
+        block -= shift
+        self._set_self_similarity(block, rows, columns)
+        return block
+
+    def sums(self) -> np.ndarray:
+        """Return the sum of each model's similarities to all: (n_models,)."""
+        sums = np.zeros(self.n_models)
+        tiles = list(upper_tiles(self.n_models))
+        parts = in_threads(lambda tile: _sums_both_ways(self.block(*tile)), tiles)
+        for (rows, columns), (of_rows, of_columns) in zip(tiles, parts, strict=True):
+            sums[rows] += of_rows
+            if rows != columns:
+                sums[columns] += of_columns
+        return sums
+
+    def matrix(self) -> np.ndarray:
+        """Return all similarities, (n_models, n_models), float64."""
+        matrix = np.empty((self.n_models, self.n_models))
+        for rows, columns in upper_tiles(self.n_models):
+            block = self.block(rows, columns)
+            matrix[rows, columns] = block
+            matrix[columns, rows] = block.T
+        return matrix
+
+    def _set_self_similarity(
+        self, block: np.ndarray, rows: Rows, columns: Rows
+    ) -> None:
+        row_models, column_models = self._models[rows], self._models[columns]
+        places = np.searchsorted(column_models, row_models)
+        places[places == len(column_models)] = 0
+        found = np.flatnonzero(column_models[places] == row_models)
+        block[found, places[found]] = 1
+
+
+def similarity(distances: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Return K = exp(-distance^2 / bandwidth^2) (eq. 7), in place."""
+    limits = np.finfo(distances.dtype)
+    width = min(max(bandwidth, float(limits.tiny)), float(limits.max))
+    with np.errstate(over="ignore"):  # far beyond the bandwidth: similarity 0
+        np.divide(distances, width, out=distances)
+        np.square(distances, out=distances)
+    np.negative(distances, out=distances)
+    return np.exp(distances, out=distances)
+
+
+def fits_in_memory(n_models: int, memory_limit: float) -> bool:
+    """Tell whether a matrix of all similarities stays below a limit in MiB."""
+    size = n_models**2 * np.dtype(np.float64).itemsize
+    return size <= memory_limit * MEBIBYTE
+
+
+def batches(n: int) -> list[slice]:
+    """Cut ``n`` positions into slices of `TILE`."""
+    return [slice(start, min(start + TILE, n)) for start in range(0, n, TILE)]
+
+
+def upper_tiles(n: int) -> Iterator[tuple[slice, slice]]:
+    """Cut a symmetric matrix into blocks, without those below the diagonal."""
+    tiles = batches(n)
+    for i, rows in enumerate(tiles):
+        for columns in tiles[i:]:
+            yield rows, columns
+
+
+def in_threads(work: Callable, tasks: Sequence) -> Iterator:
+    """Yield the result of each task, computed by as many threads as OpenMP may use."""
+    if len(tasks) <= 1:
+        yield from map(work, tasks)
+        return
+    one_each = _get_threadpool_controller().limit(limits=1, user_api="blas")
+    with one_each, ThreadPoolExecutor(_openmp_effective_n_threads()) as threads:
+        yield from threads.map(work, tasks)
+
+
+def _sums_both_ways(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return block.sum(axis=1, dtype=np.float64), block.sum(axis=0, dtype=np.float64)
