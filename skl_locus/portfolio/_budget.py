@@ -65,7 +65,7 @@ class BudgetPortfolio(BasePortfolio):
         Bandwidth of the kernel.
     n_features_in_ : int
         Length of an embedding.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Columns of the DataFrame, where they are strings.
     total_cost_ : float
         What the selected models cost together.

@@ -66,7 +66,7 @@ class KCenterPortfolio(ClusterMixin, BasePortfolio):
         Bandwidth of the kernel.
     n_features_in_ : int
         Length of an embedding.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Columns of the DataFrame, where they are strings.
 
     See Also

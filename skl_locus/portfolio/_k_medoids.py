@@ -72,7 +72,7 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
         Bandwidth of the kernel.
     n_features_in_ : int
         Length of an embedding.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Columns of the DataFrame, where they are strings.
     n_iter_ : int
         Number of times that all swaps were looked at.
