@@ -7,6 +7,7 @@ model. Tables are printed, pictures go to ``--output`` (needs matplotlib).
 """
 
 import argparse
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from skl_locus.inspection import (
 )
 
 BUDGET_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SMALLEST_BUDGET = 10  # billions of parameters; less buys nothing worth a row
 MIN_COMMON = 30
 # The test embeds every pair some thousand times; this many evaluations take minutes.
 DUPLICATE_EVALUATIONS = 64
@@ -117,24 +119,22 @@ def show_budgets(router, test, models, options):
     unknown = [name for name in router.models_ if name not in sizes.index]
     if not known:
         return
-    some = LocusRouter.remove_models(copied(router), unknown) if unknown else router
+    some = deepcopy(router)
+    if unknown:
+        some.remove_models(unknown)
     some_test = test[test["model"].isin(known)]
     total = sizes[known].sum()
     curve = portfolio_routing(
         some,
         some_test,
         some_test["score"],
-        budgets=[share * total for share in BUDGET_SHARES if share * total > 10],
+        budgets=[
+            share * total for share in BUDGET_SHARES if share * total > SMALLEST_BUDGET
+        ],
         cost=sizes[known],
         random_state=options.seed,
     )
     show_curve(f"Budgets in billions of parameters ({total:.0f} in all)", curve)
-
-
-def copied(router):
-    import copy
-
-    return copy.deepcopy(router)
 
 
 def show_fallback(router, test):
@@ -175,7 +175,7 @@ def show_recognition(router, train, options):
     )
     for name in options.twins:
         own = train[train["model"] == name].drop(columns="model")
-        others = copied(router).remove_models([name])
+        others = deepcopy(router).remove_models([name])
         ranked = identify(others, own, own["score"], random_state=options.seed)
         twins = [t for t in options.twins if t != name]
         ranks = {t: ranked.index.get_loc(t) + 1 for t in twins}
