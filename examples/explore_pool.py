@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from quickstart import read_log, read_table, split_queries
-from sklearn.metrics import pairwise_distances
 
 from skl_locus import LocusRouter
 from skl_locus.datasets import load_digits_pool
@@ -144,13 +143,12 @@ def show_fallback(router, test):
     test = test.drop_duplicates("query_id").set_index("query_id").loc[scores.index]
     decisions = router.correctness_matrix(test["query"])
     best = decisions.argmax(axis=1)
-    distances = pairwise_distances(router.embeddings_)
-    np.fill_diagonal(distances, np.inf)
+    substitutes = scores.columns.get_indexer(router.fallback_table(k=1)[1])
     second = decisions.copy()
     second[np.arange(len(best)), best] = -np.inf
     kept = {
         "first choice": best,
-        "nearest neighbour": distances.argmin(axis=1)[best],
+        "nearest neighbour": substitutes[best],
         "next most probable": second.argmax(axis=1),
     }
     values = scores.to_numpy()

@@ -39,9 +39,16 @@ class Pool:
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct), (n_queries, n_columns), for some columns."""
 
+    def judge(
+        self, encodings: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what decides between models, P unless overridden, and P(correct)."""
+        probabilities = self.correctness(encodings, columns)
+        return probabilities, probabilities
+
     def decision_scores(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return what decides between models: P unless overridden."""
-        return self.correctness(encodings, columns)
+        """Return what decides between models: (n_queries, n_columns)."""
+        return self.judge(encodings, columns)[0]
 
     def columns_of(self, labels: Iterable) -> np.ndarray:
         """Return the columns of labels, all of which must be known."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import pairwise_distances
 
+from skl_locus._checks import check_at_least
 from skl_locus._decisions import nearest_others
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._evaluations import EvaluationSet, positions_of
@@ -113,11 +113,12 @@ class LocusRouter(RouterMixin, LocusParameters):
             Distances indexed by label, nearest first.
         """
         pool = self._locus_pool()
+        check_at_least(k, "k")
         (column,) = pool.columns_of([model])
         distances = pairwise_distances(
             pool.embeddings[[column]], pool.embeddings, metric=metric
         )[0]
-        nearest = nearest_others(distances[None], np.array([column]), _checked(k))[0]
+        nearest = nearest_others(distances[None], np.array([column]), k)[0]
         index = pd.Index(pool.models[nearest].tolist(), name=self.model_col)
         return pd.Series(distances[nearest], index, name="distance")
 
@@ -139,9 +140,10 @@ class LocusRouter(RouterMixin, LocusParameters):
             Labels, one row per model of ``models_``, columns 1 to k.
         """
         pool = self._locus_pool()
+        check_at_least(k, "k")
         columns = np.arange(len(pool.models))
         distances = pairwise_distances(pool.embeddings, metric=metric)
-        nearest = nearest_others(distances, columns, _checked(k))
+        nearest = nearest_others(distances, columns, k)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
@@ -215,12 +217,6 @@ class LocusRouter(RouterMixin, LocusParameters):
             return super()._fallback_distances(pool, columns, fallback)
         assert isinstance(pool, LocusPool)
         return pairwise_distances(pool.embeddings[columns])
-
-
-def _checked(k: int) -> int:
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}.")
-    return int(k)
 
 
 TRAINED_ATTRIBUTES = (

@@ -255,11 +255,13 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
             raise ValueError(
                 f"k must be an integer between 1 and {len(columns)}, got {k!r}."
             )
-        scores = self._matrix(pool.decision_scores, queries, columns)
-        probabilities = self._matrix(pool.correctness, queries, columns)
+        codes, distinct = self._read_queries(queries)
+        if len(codes) == 0:
+            return np.empty((0, k), dtype=object), np.empty((0, k), dtype=np.float32)
+        scores, probabilities = pool.judge(distinct.vectors(), columns)
         best = top_k(scores, k)
         labels = pool.models[columns[best]]
-        return labels, np.take_along_axis(probabilities, best, axis=1)
+        return labels[codes], np.take_along_axis(probabilities, best, axis=1)[codes]
 
     def vote_weights(self, queries: Any, models: Any = None) -> np.ndarray:
         """Weigh the answers of several models by their P(correct).

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from skl_locus import LocusRouter
+from skl_locus._statistics import holm
 from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import drift_test, find_duplicates, identify
-from skl_locus.inspection._duplicates import _holm
 
 NETWORK = {
     "n_components": 8,
@@ -184,7 +184,7 @@ def test_identify_looks_among_the_models_it_is_given(router):
 
 
 def test_holm_by_hand():
-    adjusted = _holm(np.array([0.04, 0.01, 0.03]))
+    adjusted = holm(np.array([0.04, 0.01, 0.03]))
     assert adjusted.tolist() == pytest.approx([0.06, 0.03, 0.06])
 
 

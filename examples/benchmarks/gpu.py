@@ -35,7 +35,7 @@ def main(arguments=None):
         work = embedding(network, options.models, n, options.n_features, placement)
         report("embed", options.models, n, measure(work, options.repeats, placement))
     for n in QUERIES:
-        work = scoring(network, options.models, n, options.n_features, placement)
+        work = scoring(network, state, options.models, n, placement)
         report("score", options.models, n, measure(work, options.repeats, placement))
 
 
@@ -71,12 +71,13 @@ def embedding(network, n_models, n_evaluations, n_features, placement):
     return work
 
 
-def scoring(network, n_models, n_queries, n_features, placement):
+def scoring(network, state, n_models, n_queries, placement):
+    n_features = network.config.n_features
     options = {"device": placement.device}
     embeddings = torch.randn(n_models, network.config.n_components, **options)
     encodings = torch.randn(n_queries, n_features, **options)
     if placement.device.type == "cpu":
-        packed = untrained(n_features, placement).pack(embeddings.numpy())
+        packed = state.pack(embeddings.numpy())
         return lambda: packed.logits(encodings.numpy())
     index = torch.arange(n_queries, **options).expand(n_models, -1)
     return lambda: network.predictor(embeddings, encodings, index)

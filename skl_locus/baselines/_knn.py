@@ -38,25 +38,15 @@ class Evaluated:
     rows: np.ndarray
     scores: np.ndarray
 
-    def neighbor_means(
-        self, stored: np.ndarray, directions: np.ndarray, k: int
-    ) -> np.ndarray:
-        """Average scores over the k most similar queries.
+    def neighbor_means(self, distances: np.ndarray, k: int) -> np.ndarray:
+        """Average scores over the k nearest queries: (n_rows, n_models).
 
-        ``stored`` (n_vectors, n_features) are the pool's unit vectors, ``directions``
-        (n_rows, n_features) those asked about -> (n_rows, n_models).
+        ``distances`` (n_rows, n_vectors) are those to all of the pool's vectors.
         """
-        own = stored[self.rows]
-        n_stored = len(own)
-        k = min(k, n_stored)
-        means = np.empty((len(directions), len(self.columns)), dtype=np.float32)
-        step = max(1, CHUNK_SIMILARITIES // n_stored)
-        for start in range(0, len(directions), step):
-            some = slice(start, start + step)
-            distances = -directions[some] @ own.T
-            nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
-            means[some] = self.scores[nearest].mean(axis=1)
-        return means
+        own = distances[:, self.rows]
+        k = min(k, len(self.rows))
+        nearest = np.argpartition(own, k - 1, axis=1)[:, :k]
+        return self.scores[nearest].mean(axis=1)
 
 
 @dataclass(frozen=True)
@@ -71,11 +61,14 @@ class NeighborPool(Pool):
         """Return the models' means on each query's neighbours."""
         directions = normalize(encodings)
         matrix = np.empty((len(encodings), len(self.models)), dtype=np.float32)
-        for group in self.groups:
-            if np.isin(group.columns, columns).any():
-                matrix[:, group.columns] = group.neighbor_means(
-                    self.directions, directions, self.n_neighbors
-                )
+        asked = [g for g in self.groups if np.isin(g.columns, columns).any()]
+        step = max(1, CHUNK_SIMILARITIES // len(self.directions))
+        for start in range(0, len(encodings), step):
+            some = slice(start, start + step)
+            distances = -directions[some] @ self.directions.T
+            for group in asked:
+                means = group.neighbor_means(distances, self.n_neighbors)
+                matrix[some, group.columns] = means
         return matrix[:, columns]
 
 

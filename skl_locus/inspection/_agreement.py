@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, pearsonr, spearmanr
 from sklearn.utils import check_random_state
 
+from skl_locus._checks import check_at_least
+from skl_locus._decisions import nearest_others
 from skl_locus.inspection._geometry import check_square
 
 CORRELATIONS: dict[str, Callable] = {
@@ -178,12 +179,9 @@ def neighbor_agreement(
     2    0.733
     Name: agreement, dtype: float64
     """
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}.")
+    check_at_least(k, "k")
     first, second = aligned(distances, disagreements)
-    others = first.astype(np.float64, copy=True)
-    np.fill_diagonal(others, np.inf)
-    nearest = np.argsort(others, axis=1, kind="stable")[:, : min(k, len(first) - 1)]
+    nearest = nearest_others(first, np.arange(len(first)), k)
     agreement = pd.DataFrame(1 - np.take_along_axis(second, nearest, axis=1))
     pairs = second[~np.eye(len(second), dtype=bool)]
     return pd.DataFrame(

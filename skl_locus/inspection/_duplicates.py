@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skl_locus._checks import check_at_least
+from skl_locus._decisions import nearest_others
+from skl_locus._statistics import holm
 from skl_locus.inspection._exchange import MIN_RATIO, Pairs, pair_evaluations
 from skl_locus.inspection._geometry import model_distances
 from skl_locus.inspection._recognition import known_evaluations
-from skl_locus.inspection._swap_test import DriftTest, check_numbers, swap_test
+from skl_locus.inspection._swap_test import DriftTest, swap_test
 
 MIN_SHARED = 32
 """With fewer common queries, models are compared on matched queries as well."""
@@ -84,7 +86,8 @@ def find_duplicates(
     close = _close_pairs(model_distances(router), n_neighbors)
     if n_resamples is None:
         n_resamples = int(np.ceil(2 * len(close) / alpha)) - 1
-    check_numbers(n_resamples, max_evaluations)
+    check_at_least(n_resamples, "n_resamples")
+    check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     rows = []
     for first, second in close:
@@ -93,7 +96,7 @@ def find_duplicates(
             test = swap_test(router, pairs, n_resamples, rng)
             rows.append(_row(first, second, test))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table["p_adjusted"] = _holm(table["p_value"].to_numpy(float))
+    table["p_adjusted"] = holm(table["p_value"].to_numpy(float))
     table["duplicate"] = table["p_adjusted"] > alpha
     order = table.sort_values(["p_value", "distance"], ascending=[False, True])
     return order.reset_index(drop=True)
@@ -101,15 +104,9 @@ def find_duplicates(
 
 def _close_pairs(distances: pd.DataFrame, n_neighbors: int) -> list[tuple]:
     """List the pairs of which one model is among the nearest of the other."""
-    if not isinstance(n_neighbors, Integral) or n_neighbors < 1:
-        raise ValueError(
-            f"n_neighbors must be an integer of at least 1, got {n_neighbors!r}."
-        )
-    others = distances.to_numpy(copy=True)
-    np.fill_diagonal(others, np.inf)
-    n_models = len(others)
-    nearest = np.argsort(others, axis=1, kind="stable")[:, : n_models - 1]
-    nearest = nearest[:, :n_neighbors]
+    check_at_least(n_neighbors, "n_neighbors")
+    n_models = len(distances)
+    nearest = nearest_others(distances.to_numpy(), np.arange(n_models), n_neighbors)
     is_near = np.zeros((n_models, n_models), dtype=bool)
     np.put_along_axis(is_near, nearest, True, axis=1)
     names = distances.index
@@ -143,12 +140,3 @@ def _row(first: Any, second: Any, test: DriftTest) -> dict[str, Any]:
         "n_pairs": test.n_pairs,
         "n_shared": test.n_shared,
     }
-
-
-def _holm(p_values: np.ndarray) -> np.ndarray:
-    """Adjust p-values for their number by Holm's step-down rule."""
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.maximum.accumulate(p_values[order] * factors)
-    return adjusted.clip(max=1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from skl_locus._evaluations import EvaluationSet
 from skl_locus.inspection._plotting import axes_or_new, label_axes
 from skl_locus.portfolio import portfolio_curve
+from skl_locus.portfolio._pool import read_costs
 
 N_RANDOM = 50
 """Random portfolios per size; their mean is known to a seventh of their spread."""
@@ -76,7 +77,7 @@ def portfolio_routing(
     scores, decisions = _test_matrices(router, X, y)
     positions = {name: i for i, name in enumerate(router.models_)}
     rng = check_random_state(random_state)
-    costs = _costs(cost, router.models_)
+    costs = read_costs(cost, router.models_)
     rows = []
     for row in curve.to_dict("records"):
         chosen = [positions[name] for name in row["models"]]
@@ -209,14 +210,6 @@ def _accuracy(scores: np.ndarray, decisions: np.ndarray, chosen: Any) -> float:
     best = np.where(observed, decisions[:, chosen], -np.inf).argmax(axis=1)
     routed = np.take_along_axis(some, best[:, None], axis=1)[observed.any(axis=1)]
     return float(routed.mean()) if len(routed) else np.nan
-
-
-def _costs(cost: Any, models: np.ndarray) -> np.ndarray:
-    if cost is None:
-        return np.ones(len(models))
-    if isinstance(cost, (Mapping, pd.Series)):
-        return np.array([cost[name] for name in models], dtype=np.float64)
-    return np.asarray(cost, dtype=np.float64)
 
 
 def _draw(

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances
 from sklearn.utils import check_random_state
 
+from skl_locus._checks import check_at_least
 from skl_locus._evaluations import QuerySet
 from skl_locus._reading import ANONYMOUS
 from skl_locus._tables import as_frame, read_column
@@ -91,7 +92,8 @@ def profile_search(
     >>> profile_search(router, wish, tasks=log, k=3, random_state=0).shape
     (3, 2)
     """
-    _check_positive(k=k, n_draws=n_draws)
+    check_at_least(k, "k")
+    check_at_least(n_draws, "n_draws")
     known = _read_tasks(router, tasks, task_col)
     rng = check_random_state(random_state)
     rates = _rates(profile, known.tasks)
@@ -160,7 +162,9 @@ def profile_recall(
     >>> float(profile_recall(router, tasks=log, k=[6], random_state=0)[6])
     1.0
     """
-    _check_positive(n_draws=n_draws, **{f"k[{i}]": value for i, value in enumerate(k)})
+    check_at_least(n_draws, "n_draws")
+    for i, limit in enumerate(k):
+        check_at_least(limit, f"k[{i}]")
     known = _read_tasks(router, tasks, task_col)
     rng = check_random_state(random_state)
     ranks = []
@@ -240,9 +244,3 @@ def _own_profile(router: Any, name: Any, known: TaskQueries) -> dict[Any, float]
     position = np.searchsorted(known.queries.keys, keys[used])
     scores = pd.Series(own.scores[used].astype(np.float64))
     return scores.groupby(known.tasks[position]).mean().to_dict()
-
-
-def _check_positive(**numbers: Any) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import narwhals as nw
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skl_locus._checks import check_at_least
 from skl_locus._evaluations import EvaluationSet
 from skl_locus._reading import ANONYMOUS
 from skl_locus._tables import as_frame
@@ -20,7 +20,7 @@ from skl_locus.inspection._exchange import (
     embed_swapped,
     pair_evaluations,
 )
-from skl_locus.inspection._swap_test import DriftTest, check_numbers, swap_test
+from skl_locus.inspection._swap_test import DriftTest, swap_test
 
 
 def drift_test(
@@ -94,7 +94,8 @@ def drift_test(
     >>> drift_test(router, "model-0", again, again["score"]).p_value
     1.0
     """
-    check_numbers(n_resamples, max_evaluations)
+    check_at_least(n_resamples, "n_resamples")
+    check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     newcomer = _limited(_read_newcomer(router, X, y), max_evaluations, rng)
     pairs = pair_evaluations(newcomer, known_evaluations(router, model))
@@ -168,9 +169,9 @@ def identify(
     >>> identify(router, unknown, unknown["score"], random_state=0).index[0]
     'model-3'
     """
-    check_numbers(n_resamples, max_evaluations)
-    if not isinstance(n_tested, Integral) or n_tested < 0:
-        raise ValueError(f"n_tested must be an integer of at least 0, got {n_tested}.")
+    check_at_least(n_resamples, "n_resamples")
+    check_at_least(max_evaluations, "max_evaluations")
+    check_at_least(n_tested, "n_tested", 0)
     rng = check_random_state(random_state)
     newcomer = _limited(_read_newcomer(router, X, y), max_evaluations, rng)
     pool = router._locus_pool()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skl_locus._checks import check_at_least
 from skl_locus._evaluations import EvaluationSet, label_array
-from skl_locus._pool import Pool
 from skl_locus.inspection._exchange import pseudo_models
 from skl_locus.inspection._geometry import model_distances
 from skl_locus.inspection._recognition import known_evaluations
@@ -80,7 +78,7 @@ def embedding_stability(
     >>> table["change"].value_counts().to_dict()
     {'overlap': 25, 'size': 20}
     """
-    _check_at_least(n_repeats, "n_repeats", 1)
+    check_at_least(n_repeats, "n_repeats", 1)
     if not all(0 <= share <= 1 for share in overlaps):
         raise ValueError(f"overlaps must lie in [0, 1], got {list(overlaps)}.")
     rng = check_random_state(random_state)
@@ -126,7 +124,7 @@ def _distances_to_others(router: Any) -> pd.DataFrame:
 def _reference_size(own: EvaluationSet, n_reference: int | None, name: Any) -> int:
     if n_reference is None:
         return max(1, len(own) // 2)
-    _check_at_least(n_reference, "n_reference", 1)
+    check_at_least(n_reference, "n_reference", 1)
     if n_reference > len(own):
         raise ValueError(
             f"n_reference={n_reference}, but model {name!r} has {len(own)} evaluations."
@@ -149,7 +147,7 @@ def _changes(
     reference, others = order[:n_reference], order[n_reference:]
     changes: list[tuple[str, float, np.ndarray]] = []
     for size in sizes:
-        _check_at_least(size, "sizes", 1)
+        check_at_least(size, "sizes", 1)
         if size <= n_reference:
             changes.append(("size", size, rng.permutation(reference)[:size]))
     for share in overlaps:
@@ -240,7 +238,7 @@ def embedding_uncertainty(
     >>> table["n_evaluations"].tolist()
     [60, 60, 60, 60, 60, 60]
     """
-    _check_at_least(n_subsamples, "n_subsamples", 2)
+    check_at_least(n_subsamples, "n_subsamples", 2)
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must be in (0, 1), got {fraction!r}.")
     rng = check_random_state(random_state)
@@ -278,7 +276,8 @@ def _spreads(
     m = min(max(1, round(fraction * n)), n - 1)
     chosen = np.stack([rng.permutation(n)[:m] for _ in range(n_subsamples)])
     subsets = pseudo_models(own.queries, own.query_codes[chosen], own.scores[chosen])
-    pool = _pool_of(router, subsets)
+    names = subsets.model_names
+    pool = router._update_pool(names, subsets, set(names))
     if vectors is None:
         vectors = own.queries.vectors()
     probabilities = pool.correctness(vectors, np.arange(n_subsamples))
@@ -286,19 +285,3 @@ def _spreads(
     variance = pool.embeddings.astype(np.float64).var(axis=0, ddof=1).sum()
     predicted = probabilities.astype(np.float64).var(axis=1, ddof=1).mean()
     return float(np.sqrt(scale * variance)), float(np.sqrt(scale * predicted))
-
-
-def _pool_of(router: Any, subsets: EvaluationSet) -> Any:
-    """Onboard subsets of evaluations as the only models, leaving the router alone."""
-    draft = copy.copy(router)
-    pool: Pool = draft._update_pool(
-        subsets.model_names, subsets, set(subsets.model_names)
-    )
-    return pool
-
-
-def _check_at_least(value: Any, name: str, least: int) -> None:
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}, got {value!r}."
-        )

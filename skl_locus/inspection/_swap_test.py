@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -103,13 +102,3 @@ def _whitened_lengths(differences: np.ndarray) -> np.ndarray:
     covariance += RIDGE * np.trace(covariance) / width * np.eye(width)
     whitened = np.linalg.solve(covariance, differences.T)
     return np.einsum("ij,ji->i", differences, whitened)
-
-
-def check_numbers(n_resamples: int, max_evaluations: int) -> None:
-    """Raise unless both are positive integers."""
-    for value, name in (
-        (n_resamples, "n_resamples"),
-        (max_evaluations, "max_evaluations"),
-    ):
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
