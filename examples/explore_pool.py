@@ -2,8 +2,9 @@
 
 The log is given as for the quick start (``--evaluations``, ``--queries``,
 ``--encodings``, or none for the digit classifiers). ``--models`` may name a table with
-columns model, family and n_params_billion; ``--twins A B ...`` names endpoints of one
-model. Tables are printed, pictures go to ``--output`` (needs matplotlib).
+columns model, family and n_params_billion; ``--twins A B ...``, once for each model
+that has several endpoints, names them. Tables are printed, pictures go to
+``--output`` (needs matplotlib).
 """
 
 import argparse
@@ -35,8 +36,6 @@ from skl_locus.inspection import (
 BUDGET_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALLEST_BUDGET = 10  # billions of parameters; less buys nothing worth a row
 MIN_COMMON = 30
-# The test embeds every pair some thousand times; this many evaluations take minutes.
-DUPLICATE_EVALUATIONS = 64
 
 
 def main(arguments=None):
@@ -90,7 +89,9 @@ def parse_options(arguments):
     parser.add_argument("--train-queries", type=int, default=1024)
     parser.add_argument("--observed", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--twins", nargs="+", default=[], metavar="MODEL")
+    parser.add_argument(
+        "--twins", nargs="+", default=[], metavar="MODEL", action="append"
+    )
     return parser.parse_args(arguments)
 
 
@@ -162,22 +163,28 @@ def show_fallback(router, test):
 
 
 def show_recognition(router, train, options):
-    show(
-        "Pairs that may be one model (largest p-values)",
-        find_duplicates(
-            router,
-            n_neighbors=1,
-            max_evaluations=DUPLICATE_EVALUATIONS,
-            random_state=options.seed,
-        ).head(8),
-    )
-    for name in options.twins:
-        own = train[train["model"] == name].drop(columns="model")
-        others = deepcopy(router).remove_models([name])
-        ranked = identify(others, own, own["score"], random_state=options.seed)
-        twins = [t for t in options.twins if t != name]
-        ranks = {t: ranked.index.get_loc(t) + 1 for t in twins}
-        show(f"Who is {name}? Ranks of the others: {ranks}", ranked.head(4))
+    pairs = find_duplicates(router, random_state=options.seed)
+    for order in ("p_value", "agreement"):
+        show(
+            f"Pairs that may be one model: {pairs['duplicate'].sum()} of {len(pairs)} "
+            f"near neighbours are not told apart; largest {order} first",
+            pairs.sort_values(order, ascending=False).head(8),
+        )
+    for endpoints in options.twins:
+        for name in endpoints:
+            show_identity(router, train, name, set(endpoints) - {name}, options.seed)
+
+
+def show_identity(router, train, name, twins, seed):
+    """Take a model out of the pool and look for it under its other names."""
+    own = train[train["model"] == name].drop(columns="model")
+    others = deepcopy(router).remove_models([name])
+    ranked = identify(others, own, own["score"], random_state=seed)
+    ranked["rank"] = np.arange(1, len(ranked) + 1)
+    ranked["rank_by_agreement"] = ranked["agreement"].rank(ascending=False)
+    is_twin = ranked.index.isin(twins)
+    show(f"Who is {name}? The nearest three", ranked.head(3))
+    show("... and its other endpoints", ranked[is_twin])
 
 
 def draw(router, test, distances, differences, curve, models, output):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._evaluations import EvaluationSet
+from skl_locus._evaluations import EvaluationSet, QuerySet
 from skl_locus._network_state import NetworkState
 from skl_locus._reading import COLUMN_CONSTRAINTS, TableReader
 from skl_locus._state import VersionedState
@@ -249,6 +249,23 @@ class LocusParameters(VersionedState, TableReader):
 
         placement = inference_placement(self.device_, self.precision)
         return embed(self._state, evaluations, placement)
+
+    def _exchange_effects(
+        self,
+        queries: QuerySet,
+        codes: np.ndarray,
+        scores: np.ndarray,
+        expected: np.ndarray,
+        directions: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute how exchanging pairs moves embeddings, and embed both sides."""
+        from skl_locus._torch.device import inference_placement
+        from skl_locus._torch.sensitivity import exchange_effects
+
+        placement = inference_placement(self.device_, self.precision)
+        return exchange_effects(
+            self._state, queries, codes, scores, expected, directions, placement
+        )
 
 
 def _largest_divisor(number: int, limit: int) -> int:

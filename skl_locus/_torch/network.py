@@ -85,6 +85,10 @@ class SetEncoder(nn.Module):
         None -> (B, D).
         """
         tokens = self.tokenizer(self.tokenizer.project(encodings), index, scores)
+        return self.embed_tokens(tokens, mask)
+
+    def embed_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """``tokens`` (B, N, D), ``mask`` (B, N) or None -> (B, D)."""
         attention_mask = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
         for block in self.blocks:
             tokens = block(tokens, attention_mask)

@@ -11,15 +11,26 @@ from sklearn.utils import check_random_state
 from skl_locus._checks import check_at_least
 from skl_locus._decisions import nearest_others
 from skl_locus._statistics import holm
-from skl_locus.inspection._exchange import MIN_RATIO, Pairs, pair_evaluations
+from skl_locus.inspection._exchange import (
+    MIN_RATIO,
+    Pairs,
+    limited,
+    pair_evaluations,
+    shared_or_all,
+)
 from skl_locus.inspection._geometry import model_distances
 from skl_locus.inspection._recognition import known_evaluations
 from skl_locus.inspection._swap_test import DriftTest, swap_test
 
-MIN_SHARED = 32
-"""With fewer common queries, models are compared on matched queries as well."""
-
-COLUMNS = ("model_a", "model_b", "distance", "p_value", "n_pairs", "n_shared")
+COLUMNS = (
+    "model_a",
+    "model_b",
+    "distance",
+    "p_value",
+    "agreement",
+    "n_pairs",
+    "n_shared",
+)
 
 
 def find_duplicates(
@@ -28,7 +39,7 @@ def find_duplicates(
     n_neighbors: int = 3,
     alpha: float = 0.05,
     n_resamples: int | None = None,
-    max_evaluations: int = 256,
+    max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Find models of a pool that may be one model under several names.
@@ -49,7 +60,7 @@ def find_duplicates(
     n_resamples : int or None, default=None
         Number of random swaps per pair; None means twice the number with which
         Holm's first step can reject at all.
-    max_evaluations : int, default=256
+    max_evaluations : int, default=1024
         Of more evaluations of a model, this number is drawn; half of the other's
         where they have no common queries.
     random_state : int, RandomState instance or None, default=None
@@ -58,10 +69,12 @@ def find_duplicates(
     Returns
     -------
     DataFrame of n_pairs rows
-        Columns model_a, model_b, distance, p_value, n_pairs, n_shared, p_adjusted
-        and duplicate (p_adjusted > alpha); largest p_value first. A
+        Columns model_a, model_b, distance, p_value, agreement, n_pairs, n_shared,
+        p_adjusted and duplicate (p_adjusted > alpha); largest p_value first. A
         duplicate is a pair that could not be told apart, which is a reason to look
-        and no proof. Pairs with too few evaluations are left out.
+        and no proof: look at the agreement (on shared queries, as in `drift_test`),
+        which is far higher for one model under two names than for two equally good
+        ones. Pairs with too few evaluations are left out.
 
     Raises
     ------
@@ -93,7 +106,7 @@ def find_duplicates(
     for first, second in close:
         pairs = _pairs_of_models(router, first, second, max_evaluations, rng)
         if pairs is not None:
-            test = swap_test(router, pairs, n_resamples, rng)
+            test = swap_test(router, pairs, [first, second], n_resamples, rng)
             rows.append(_row(first, second, test))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))
@@ -117,18 +130,14 @@ def _close_pairs(distances: pd.DataFrame, n_neighbors: int) -> list[tuple]:
 def _pairs_of_models(
     router: Any, first: Any, second: Any, limit: int, rng: np.random.RandomState
 ) -> Pairs | None:
-    """Pair evaluations of two models: on common queries where there are enough."""
+    """Pair evaluations of two models, fewer where too few match; None for none."""
     sets = [known_evaluations(router, name) for name in (first, second)]
-    newcomer, known = sorted(sets, key=len)
-    shared = np.isin(newcomer.queries.keys, known.queries.keys)[newcomer.query_codes]
-    rows = np.flatnonzero(shared)
-    if len(rows) < MIN_SHARED:
-        limit = min(limit, (len(known) - len(rows)) // MIN_RATIO)
-        rows = np.arange(len(newcomer))
-    if not min(limit, len(rows)):
-        return None
-    drawn = np.sort(rng.permutation(rows)[:limit])
-    return pair_evaluations(newcomer.take(drawn), known)
+    smaller, larger = sorted(sets, key=len)
+    some = shared_or_all(smaller, larger)
+    n_shared = int(np.isin(some.queries.keys, larger.queries.keys).sum())
+    if n_shared < len(some):
+        limit = min(limit, (len(larger) - n_shared) // MIN_RATIO)
+    return pair_evaluations(limited(some, limit, rng), larger) if limit else None
 
 
 def _row(first: Any, second: Any, test: DriftTest) -> dict[str, Any]:
@@ -137,6 +146,7 @@ def _row(first: Any, second: Any, test: DriftTest) -> dict[str, Any]:
         "model_b": second,
         "distance": test.distance,
         "p_value": test.p_value,
+        "agreement": test.agreement,
         "n_pairs": test.n_pairs,
         "n_shared": test.n_shared,
     }

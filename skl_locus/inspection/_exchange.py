@@ -19,14 +19,14 @@ from sklearn.metrics import pairwise_distances
 
 from skl_locus._evaluations import EvaluationSet, QuerySet, label_array
 
+MIN_SHARED = 32
+"""With fewer common queries, evaluations are compared on matched queries as well."""
+
 MIN_RATIO = 2
 """Known evaluations needed for each one that has to be paired with another query."""
 
 PAIRS_PER_CLUSTER = 8
 """Evaluations for each cluster of queries within which other queries are paired."""
-
-CHUNK_EVALUATIONS = 1_000_000
-"""Resampled evaluations that are held in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pairs:
     scores : ndarray of shape (2, n_pairs), float32
         Their scores.
     n_shared : int
-        Number of pairs on one and the same query.
+        Number of pairs on one and the same query, which come first.
     """
 
     queries: QuerySet
@@ -52,6 +52,37 @@ class Pairs:
 
     def __len__(self) -> int:
         return self.codes.shape[1]
+
+    @property
+    def score_differences(self) -> np.ndarray:
+        """Score of the newcomer less that of the known model: (n_pairs,), float64."""
+        return self.scores[0].astype(np.float64) - self.scores[1]
+
+    @property
+    def agreement(self) -> float:
+        """One less the mean difference of scores on shared queries; NaN for none."""
+        if not self.n_shared:
+            return np.nan
+        return 1 - float(np.abs(self.score_differences[: self.n_shared]).mean())
+
+
+def shared_or_all(newcomer: EvaluationSet, known: EvaluationSet) -> EvaluationSet:
+    """Keep what the newcomer has on common queries, or all if that is too little.
+
+    On common queries nothing has to be assumed about how queries were chosen.
+    """
+    is_shared = np.isin(newcomer.queries.keys, known.queries.keys)
+    rows = np.flatnonzero(is_shared[newcomer.query_codes])
+    return newcomer.take(rows) if len(rows) >= MIN_SHARED else newcomer
+
+
+def limited(
+    evaluations: EvaluationSet, limit: int, rng: np.random.RandomState
+) -> EvaluationSet:
+    """Draw at most a number of evaluations."""
+    if len(evaluations) <= limit:
+        return evaluations
+    return evaluations.take(np.sort(rng.permutation(len(evaluations))[:limit]))
 
 
 def pair_evaluations(newcomer: EvaluationSet, known: EvaluationSet) -> Pairs:
@@ -120,31 +151,6 @@ def _most_similar(vectors: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     own, others = np.split(clusters.labels_, [len(vectors)])
     between = pairwise_distances(clusters.cluster_centers_)
     return linear_sum_assignment(between[np.ix_(own, others)])[1]
-
-
-def draw_swaps(n_swaps: int, n_pairs: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw which pairs to swap: bool (n_swaps, n_pairs)."""
-    return rng.randint(2, size=(n_swaps, n_pairs)).astype(bool)
-
-
-def embed_swapped(router: Any, pairs: Pairs, swaps: np.ndarray) -> np.ndarray:
-    """Embed both sets after each pattern of swaps: (n_swaps, 2, n_components)."""
-    step = max(1, CHUNK_EVALUATIONS // (2 * len(pairs)))
-    return np.concatenate(
-        [
-            _embed_some(router, pairs, swaps[start : start + step])
-            for start in range(0, len(swaps), step)
-        ]
-    )
-
-
-def _embed_some(router: Any, pairs: Pairs, swaps: np.ndarray) -> np.ndarray:
-    sides = np.stack([swaps, ~swaps], axis=1).astype(np.intp)
-    columns = np.arange(len(pairs))
-    codes = pairs.codes[sides, columns].reshape(-1, len(pairs))
-    scores = pairs.scores[sides, columns].reshape(-1, len(pairs))
-    embeddings = embed_sets(router, pairs.queries, codes, scores)
-    return embeddings.reshape(len(swaps), 2, -1)
 
 
 def embed_sets(

@@ -17,10 +17,13 @@ from skl_locus._targets import read_scores
 from skl_locus.inspection._exchange import (
     Pairs,
     TooFewEvaluationsError,
-    embed_swapped,
+    limited,
     pair_evaluations,
+    shared_or_all,
 )
 from skl_locus.inspection._swap_test import DriftTest, swap_test
+
+CANDIDATE_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
 
 
 def drift_test(
@@ -29,19 +32,21 @@ def drift_test(
     X: Any,
     y: Any,
     *,
-    n_resamples: int = 199,
-    max_evaluations: int = 256,
+    n_resamples: int = 999,
+    max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
 ) -> DriftTest:
     """Test whether new evaluations of a model are those of the model as it was.
 
-    Each new evaluation is paired with one that the router keeps of the model: on
-    the same query, else on one of the same cluster of encodings. If nothing has
-    changed, the two of a pair can be swapped. The statistic
-    ``(a - b)' S^-1 (a - b)`` of the embeddings a and b of the two sets, each with the
-    set's mean score, and S the (slightly enlarged) covariance of a - b under swaps,
-    is held against its values after random swaps:
-    ``p = (1 + #{as large}) / (n_resamples + 1)``.
+    Each new evaluation is paired with one that the router keeps of the model, on the
+    same query. Where fewer than 32 queries are shared, all new evaluations are used,
+    the others paired with one on a query of the same cluster. If nothing has
+    changed, the two of a pair can be swapped. The statistic is ``d' S^-1 d`` with
+    d the difference of the embeddings of the two sets, to first order in the
+    exchange of each pair and along the directions in which the router's other models
+    differ most, together with the difference of the mean scores, and S the (slightly
+    enlarged) covariance of d under swaps. It is held against its values after random
+    swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
 
     Parameters
     ----------
@@ -54,9 +59,9 @@ def drift_test(
         missing; if present, it holds one label, whichever.
     y : array-like of shape (n_rows,)
         Scores in [0, 1].
-    n_resamples : int, default=199
+    n_resamples : int, default=999
         Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
-    max_evaluations : int, default=256
+    max_evaluations : int, default=1024
         Of more new evaluations, this number is drawn.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
@@ -64,8 +69,8 @@ def drift_test(
     Returns
     -------
     DriftTest
-        With ``p_value``, ``statistic``, ``distance``, ``n_pairs``, ``n_shared``
-        and ``null``.
+        With ``p_value``, ``statistic``, ``distance``, ``agreement``, ``n_pairs``,
+        ``n_shared`` and ``null``.
 
     Raises
     ------
@@ -80,7 +85,9 @@ def drift_test(
     others it needs queries that the known ones resemble: pairs on dissimilar
     queries differ for other reasons. A p-value that is not small is no proof that
     nothing has changed: more evaluations see smaller changes, and no number of them
-    sees a change that shows neither in embeddings nor in the mean score.
+    sees a change that shows neither in embeddings nor in the mean score. In
+    particular, two models that are equally good at everything and err on different
+    queries are not told apart by it, but by ``agreement``.
 
     Examples
     --------
@@ -97,9 +104,10 @@ def drift_test(
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
-    newcomer = _limited(_read_newcomer(router, X, y), max_evaluations, rng)
-    pairs = pair_evaluations(newcomer, known_evaluations(router, model))
-    return swap_test(router, pairs, n_resamples, rng)
+    known = known_evaluations(router, model)
+    newcomer = shared_or_all(_read_newcomer(router, X, y), known)
+    pairs = pair_evaluations(limited(newcomer, max_evaluations, rng), known)
+    return swap_test(router, pairs, [model], n_resamples, rng)
 
 
 def identify(
@@ -108,9 +116,8 @@ def identify(
     y: Any,
     *,
     models: Any = None,
-    n_tested: int = 5,
-    n_resamples: int = 199,
-    max_evaluations: int = 256,
+    n_resamples: int = 999,
+    max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Rank the known models by how likely they are to be an unknown endpoint.
@@ -128,22 +135,21 @@ def identify(
         Scores in [0, 1].
     models : collection of labels, default=None
         Candidates; None means all models.
-    n_tested : int, default=5
-        Number of nearest candidates that get a p-value; others have NaN.
-    n_resamples : int, default=199
+    n_resamples : int, default=999
         Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
-    max_evaluations : int, default=256
+    max_evaluations : int, default=1024
         Of more new evaluations, this number is drawn.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
 
     Returns
     -------
-    DataFrame of shape (n_candidates, 4)
+    DataFrame of shape (n_candidates, 5)
         Indexed by model, nearest first. Columns distance (Euclidean, between the
         embeddings of the evaluations and of those of the candidate that they are
-        matched with), p_value (small: not this model), n_pairs and n_shared as in
-        `drift_test`. Candidates with too few evaluations are last, all NaN.
+        matched with), p_value (small: not this model), agreement (on shared
+        queries), n_pairs and n_shared as in `drift_test`. Candidates with too few
+        evaluations are last, all NaN.
 
     Raises
     ------
@@ -171,12 +177,11 @@ def identify(
     """
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
-    check_at_least(n_tested, "n_tested", 0)
     rng = check_random_state(random_state)
-    newcomer = _limited(_read_newcomer(router, X, y), max_evaluations, rng)
+    newcomer = _read_newcomer(router, X, y)
     pool = router._locus_pool()
     candidates = {
-        name: _pairs_or_none(newcomer, known_evaluations(router, name))
+        name: _pairs_or_none(router, newcomer, name, max_evaluations, rng)
         for name in pool.models[pool.select(models)]
     }
     if all(pairs is None for pairs in candidates.values()):
@@ -184,13 +189,13 @@ def identify(
             f"No candidate has enough evaluations to compare {len(newcomer)} new ones "
             "with; pass fewer, or evaluate on queries of the router's log."
         )
-    ranked = _ranked(router, candidates)
-    for name in ranked.index[:n_tested]:
-        pairs = candidates[name]
-        if pairs is not None:
-            test = swap_test(router, pairs, n_resamples, rng)
-            ranked.loc[name, "p_value"] = test.p_value
-    return ranked
+    rows = [
+        _candidate(router, name, pairs, n_resamples, rng)
+        for name, pairs in candidates.items()
+    ]
+    index = pd.Index(candidates, name=router.model_col)
+    table = pd.DataFrame(rows, index, CANDIDATE_COLUMNS)
+    return table.sort_values("distance", kind="stable")
 
 
 def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
@@ -210,14 +215,6 @@ def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
     return router._evaluations_of(rows, read_scores(y, len(rows)))
 
 
-def _limited(
-    evaluations: EvaluationSet, limit: int, rng: np.random.RandomState
-) -> EvaluationSet:
-    if len(evaluations) <= limit:
-        return evaluations
-    return evaluations.take(np.sort(rng.permutation(len(evaluations))[:limit]))
-
-
 def known_evaluations(router: Any, model: Any) -> EvaluationSet:
     """Return the evaluations that a router keeps of one model."""
     pool = router._locus_pool()
@@ -225,25 +222,29 @@ def known_evaluations(router: Any, model: Any) -> EvaluationSet:
     return pool.evaluations.only_models([model])
 
 
-def _pairs_or_none(newcomer: EvaluationSet, known: EvaluationSet) -> Pairs | None:
+def _pairs_or_none(
+    router: Any,
+    newcomer: EvaluationSet,
+    model: Any,
+    limit: int,
+    rng: np.random.RandomState,
+) -> Pairs | None:
+    known = known_evaluations(router, model)
     try:
-        return pair_evaluations(newcomer, known)
+        some = limited(shared_or_all(newcomer, known), limit, rng)
+        return pair_evaluations(some, known)
     except TooFewEvaluationsError:
         return None
 
 
-def _ranked(router: Any, candidates: dict[Any, Pairs | None]) -> pd.DataFrame:
-    rows = [_candidate(router, pairs) for pairs in candidates.values()]
-    index = pd.Index(candidates, name=router.model_col)
-    columns = ["distance", "p_value", "n_pairs", "n_shared"]
-    table = pd.DataFrame(rows, index, columns)
-    return table.sort_values("distance", kind="stable")
-
-
-def _candidate(router: Any, pairs: Pairs | None) -> tuple[float, float, float, float]:
+def _candidate(
+    router: Any,
+    name: Any,
+    pairs: Pairs | None,
+    n_resamples: int,
+    rng: np.random.RandomState,
+) -> tuple[float, ...]:
     if pairs is None:
-        return (np.nan, np.nan, np.nan, np.nan)
-    unswapped = np.zeros((1, len(pairs)), dtype=bool)
-    ((first, second),) = embed_swapped(router, pairs, unswapped)
-    distance = float(np.linalg.norm(first - second))
-    return (distance, np.nan, len(pairs), pairs.n_shared)
+        return (np.nan,) * len(CANDIDATE_COLUMNS)
+    test = swap_test(router, pairs, [name], n_resamples, rng)
+    return tuple(getattr(test, column) for column in CANDIDATE_COLUMNS)
