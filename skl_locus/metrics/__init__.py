@@ -1,29 +1,54 @@
 """Metrics for scores in [0, 1], and scorers that take such scores as targets."""
 
+from skl_locus.metrics._calibration import (
+    expected_calibration_error,
+    soft_roc_auc_score,
+)
 from skl_locus.metrics._correctness import (
     correctness_accuracy_score,
     soft_brier_score,
     soft_log_loss,
 )
-from skl_locus.metrics._routing import routing_accuracy_score
+from skl_locus.metrics._references import (
+    best_single_score,
+    gain_over_best_single,
+    gap_to_oracle,
+    oracle_score,
+    random_router_score,
+    routing_coverage,
+)
+from skl_locus.metrics._routing import hit_at_k_score, routing_accuracy_score
 from skl_locus.metrics._scorers import (
     correctness_accuracy_scorer,
     make_onboarding_scorer,
     make_routing_scorer,
+    neg_expected_calibration_error_scorer,
     neg_soft_brier_scorer,
     neg_soft_log_loss_scorer,
     routing_accuracy_scorer,
+    soft_roc_auc_scorer,
 )
 
 __all__ = [
+    "best_single_score",
     "correctness_accuracy_score",
     "correctness_accuracy_scorer",
+    "expected_calibration_error",
+    "gain_over_best_single",
+    "gap_to_oracle",
+    "hit_at_k_score",
     "make_onboarding_scorer",
     "make_routing_scorer",
+    "neg_expected_calibration_error_scorer",
     "neg_soft_brier_scorer",
     "neg_soft_log_loss_scorer",
+    "oracle_score",
+    "random_router_score",
     "routing_accuracy_score",
     "routing_accuracy_scorer",
+    "routing_coverage",
     "soft_brier_score",
     "soft_log_loss",
+    "soft_roc_auc_score",
+    "soft_roc_auc_scorer",
 ]
