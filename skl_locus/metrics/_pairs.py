@@ -31,14 +31,14 @@ class Pairs:
         Position of each pair's model in ``labels``, ascending within a query.
     labels : list
         Sorted model labels.
-    values : dict of str to ndarray of shape (n_pairs,), float64
+    columns : dict of str to ndarray of shape (n_pairs,), float64
         What is known of the pairs, such as "score" and "decision".
     """
 
     queries: np.ndarray
     models: np.ndarray
     labels: list
-    values: dict[str, np.ndarray]
+    columns: dict[str, np.ndarray]
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -58,14 +58,20 @@ class Pairs:
     @property
     def scores(self) -> np.ndarray:
         """Evaluation score of each pair: (n_pairs,)."""
-        return self.values["score"]
+        return self.columns["score"]
 
-    def best(self, decisions: np.ndarray) -> np.ndarray:
-        """Return each query's pair of largest decision, ties by label: (n_queries,)."""
-        largest = np.maximum.reduceat(decisions, self.starts)
-        candidates = np.flatnonzero(decisions == np.repeat(largest, self.sizes))
-        first = np.diff(self.queries[candidates], prepend=-1) != 0
-        return candidates[first]
+    def best(self, *keys: np.ndarray) -> np.ndarray:
+        """Return each query's pair of largest key: (n_queries,).
+
+        Ties go to the next key, and after the last to the smallest label.
+        """
+        left = np.ones(len(self.queries), dtype=bool)
+        for key in keys:
+            values = np.where(left, key, -np.inf)
+            largest = np.maximum.reduceat(values, self.starts)
+            left &= values == np.repeat(largest, self.sizes)
+        candidates = np.flatnonzero(left)
+        return candidates[np.diff(self.queries[candidates], prepend=-1) != 0]
 
     def ranks(self, decisions: np.ndarray) -> np.ndarray:
         """Return each pair's place among its query's, 0 for the best: (n_pairs,)."""
@@ -98,7 +104,7 @@ def coded_pairs(
     Returns
     -------
     Pairs
-        With the values "score" and one for each further column.
+        With the columns "score" and one for each further column.
     """
     values = {"score": check_scores(y_true)}
     n_rows = len(values["score"])

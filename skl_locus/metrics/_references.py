@@ -147,7 +147,7 @@ def gain_over_best_single(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
     single = _best_single_pairs(pairs, y_train, models_train, min_coverage)
-    chosen = pairs.best(pairs.values["y_score"])
+    chosen = pairs.best(pairs.columns["y_score"])
     rivals = chosen[np.isin(pairs.queries[chosen], pairs.queries[single])]
     return mean_of(pairs.scores[rivals] - pairs.scores[single])
 
@@ -226,7 +226,7 @@ def gap_to_oracle(
     pairs = coded_pairs(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
-    best, chosen = pairs.best(pairs.scores), pairs.best(pairs.values["y_score"])
+    best, chosen = pairs.best(pairs.scores), pairs.best(pairs.columns["y_score"])
     return mean_of(pairs.scores[best] - pairs.scores[chosen])
 
 

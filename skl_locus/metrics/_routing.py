@@ -66,7 +66,7 @@ def routing_accuracy_score(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
     # The mean is exact: it does not depend on the order of the queries.
-    return mean_of(pairs.scores[pairs.best(pairs.values["y_score"])])
+    return mean_of(pairs.scores[pairs.best(pairs.columns["y_score"])])
 
 
 def hit_at_k_score(
@@ -130,6 +130,6 @@ def hit_at_k_score(
     pairs = coded_pairs(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
-    asked = pairs.ranks(pairs.values["y_score"]) < k
+    asked = pairs.ranks(pairs.columns["y_score"]) < k
     hits = asked & (pairs.scores >= CORRECT_FROM)
     return mean_of(np.maximum.reduceat(hits, pairs.starts))
