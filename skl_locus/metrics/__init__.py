@@ -5,6 +5,7 @@ from skl_locus.metrics._calibration import (
     expected_calibration_error,
     soft_roc_auc_score,
 )
+from skl_locus.metrics._compare import compare
 from skl_locus.metrics._correctness import (
     correctness_accuracy_score,
     soft_brier_score,
@@ -43,6 +44,7 @@ __all__ = [
     "aiq_score",
     "apgr_score",
     "best_single_score",
+    "compare",
     "correctness_accuracy_score",
     "correctness_accuracy_scorer",
     "cost_quality_curve",

@@ -116,9 +116,9 @@ def two_way_bootstrap(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
     sides = _sides(totals, counts, reference, reference_counts)
-    everything = np.ones((1, sides.shape[-2])), np.ones((1, sides.shape[-1]))
-    means = _means(sides, *everything)[0]
-    chunks = _resampling_weights(*sides.shape[-2:], n_resamples, random_state)
+    n_draws, n_queries = sides.shape[-2:]
+    means = _means(sides, np.ones((1, n_draws)), np.ones((1, n_queries)))[0]
+    chunks = _resampling_weights(n_draws, n_queries, n_resamples, random_state)
     resampled = np.concatenate([_means(sides, *weights) for weights in chunks])
     columns = resampled.reshape(n_resamples, -1).T
     summaries = np.array([_summary(column, confidence) for column in columns])
@@ -133,13 +133,13 @@ def _sides(
 ) -> np.ndarray:
     """Stack totals and counts of one or two sides: (2 or 4, ..., draws, queries)."""
     own = _checked(totals, "totals")
-    sides = [own, _counts_like(own, counts, "counts")]
-    if reference is not None:
-        other = _broadcast(_checked(reference, "reference"), own.shape, "reference")
-        sides += [other, _counts_like(own, reference_counts, "reference_counts")]
-        both = (sides[1] > 0) & (sides[3] > 0)
-        sides = [side * both for side in sides]
-    return np.stack(sides)
+    own_counts = _counts_like(own, counts, "counts")
+    if reference is None:
+        return np.stack([own, own_counts]) * (own_counts > 0)
+    other = _broadcast(_checked(reference, "reference"), own.shape, "reference")
+    other_counts = _counts_like(own, reference_counts, "reference_counts")
+    both = (own_counts > 0) & (other_counts > 0)
+    return np.stack([own, own_counts, other, other_counts]) * both
 
 
 def _means(

@@ -82,7 +82,7 @@ def expected_calibration_error(
     check_at_least(n_bins, "n_bins")
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {STRATEGIES}, got {strategy!r}.")
-    scores, probabilities, weights = _canonical_rows(y_true, y_prob, sample_weight)
+    scores, probabilities, weights = canonical_rows(y_true, y_prob, sample_weight)
     if strategy == "uniform":
         bins = np.minimum((probabilities * n_bins).astype(np.intp), n_bins - 1)
     else:
@@ -133,7 +133,7 @@ def soft_roc_auc_score(
     >>> soft_roc_auc_score([0, 0.5], [0.1, 0.9])
     0.833...
     """
-    rows = _canonical_rows(y_true, y_prob, sample_weight)
+    rows = canonical_rows(y_true, y_prob, sample_weight)
     area = area_under_curve(*rows)
     if np.isnan(area):
         warnings.warn(
@@ -161,8 +161,8 @@ def area_under_curve(
     )
 
 
-def _canonical_rows(
-    y_true: Any, y_prob: Any, sample_weight: Any
+def canonical_rows(
+    y_true: Any, y_prob: Any, sample_weight: Any = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return scores, probabilities and weights in an order of their own."""
     scores = check_scores(y_true)

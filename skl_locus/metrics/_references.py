@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -309,8 +309,8 @@ def routing_coverage(*, queries: ArrayLike, models: ArrayLike) -> float:
 
 
 def best_covered_model(
-    pairs: Pairs, labels: Sequence, means: np.ndarray, min_coverage: float
-) -> int:
+    pairs: Pairs, labels: Iterable, means: np.ndarray, min_coverage: float
+) -> int | None:
     """Return the position of the model of largest mean among those covered.
 
     Parameters
@@ -324,31 +324,33 @@ def best_covered_model(
 
     Returns
     -------
-    int
-        Position in ``pairs.labels``.
+    int or None
+        Position in ``pairs.labels``; None if no model is covered.
     """
-    if not 0 <= min_coverage <= 1:
-        raise ValueError(f"min_coverage must be in [0, 1], got {min_coverage!r}.")
     coverage = np.bincount(pairs.models, minlength=len(pairs.labels))
     covered = coverage >= max(1, min_coverage * pairs.n_queries)
     positions = {label: i for i, label in enumerate(pairs.labels)}
     known = [positions.get(label, -1) for label in labels]
     candidates = [i for i, at in enumerate(known) if at >= 0 and covered[at]]
     if not candidates:
-        raise ValueError(
-            f"No model of the training evaluations was evaluated on "
-            f"{min_coverage:.0%} of the queries; lower min_coverage."
-        )
+        return None
     return known[max(candidates, key=lambda i: means[i])]
 
 
 def _best_single_pairs(
     pairs: Pairs, y_train: Any, models_train: Any, min_coverage: float
 ) -> np.ndarray:
+    if not 0 <= min_coverage <= 1:
+        raise ValueError(f"min_coverage must be in [0, 1], got {min_coverage!r}.")
     scores = check_scores(y_train, "y_train")
     codes, labels = code_models(models_train, len(scores), "models_train")
     order = np.lexsort((scores, codes))
     ends = np.searchsorted(codes[order], np.arange(1, len(labels)))
     means = [mean_of(own) for own in np.split(scores[order], ends)]
     position = best_covered_model(pairs, labels, np.array(means), min_coverage)
+    if position is None:
+        raise ValueError(
+            f"No model of the training evaluations was evaluated on "
+            f"{min_coverage:.0%} of the queries; lower min_coverage."
+        )
     return pairs.of_model(position)
