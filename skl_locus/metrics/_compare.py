@@ -101,7 +101,7 @@ def compare(
         - difference, difference_low, difference_high: less the reference, NaN for
           itself;
         - p_value of no difference, and p_adjusted for the number of comparisons of
-          the metric (Holm), all tasks together with "all".
+          the metric (Holm): overall ones are one family, those within tasks another.
 
     Raises
     ------
@@ -115,9 +115,11 @@ def compare(
     -----
     Intervals and p-values are those of `two_way_bootstrap` over draws and test
     queries, the same resamples for all routers; within a task, its own queries are
-    resampled. Of "soft_roc_auc" and "expected_calibration_error", which are no
-    means over queries, there is the mean over draws alone: resampling them takes
-    a sort of all rows for each resample.
+    resampled. The smallest adjusted p-value of k comparisons is never below
+    ``2 * k / (n_resamples + 1)``, so that many tasks want many
+    resamples. Of "soft_roc_auc" and "expected_calibration_error", which are no
+    means over queries, there is the mean over draws alone: resampling them takes a
+    sort of all rows each time.
 
     In a partial log the choice is among the models observed for a query. The best
     single model is that of the best mean among the evaluations which the
@@ -234,7 +236,8 @@ def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     is_reference = ~table.duplicated(["metric", "task"])
     table.loc[is_reference, DIFFERENCES] = np.nan
     table.loc[table["router"] == ORACLE, "p_value"] = np.nan
-    for _, own in table.dropna(subset="p_value").groupby("metric"):
+    families = [table["metric"], table["task"] == OVERALL]
+    for _, own in table.dropna(subset="p_value").groupby(families):
         table.loc[own.index, "p_adjusted"] = holm(own["p_value"].to_numpy())
     metrics = table["metric"].map(METRICS.index)
     tasks = pd.factorize(table["task"])[0]

@@ -16,7 +16,7 @@ from skl_locus.metrics._calibration import (
     expected_calibration_error,
 )
 from skl_locus.metrics._correctness import foretold, log_losses, squared_losses
-from skl_locus.metrics._pairs import Pairs, pair_up
+from skl_locus.metrics._pairs import Pairs, pair_starts, pair_up
 from skl_locus.metrics._views import query_keys
 
 View = tuple[Any, Any]
@@ -102,10 +102,10 @@ class HeldOutRows:
     def routed_totals(self) -> np.ndarray:
         """Return the score of the model chosen: (n_routers, n_draws, n_queries)."""
         # Rows of one pair have equal decisions: the first speaks for all.
-        moved = np.diff(self.queries, prepend=-1) | np.diff(self.models, prepend=-1)
-        decisions = self.decisions[..., moved != 0]
+        first = pair_starts(self.queries, self.models)
         return self._for_each_draw(
-            decisions, lambda own: self.pairs.scores[self.pairs.best(own)]
+            self.decisions[..., first],
+            lambda own: self.pairs.scores[self.pairs.best(own)],
         )
 
     def row_totals(self, metric: str) -> tuple[np.ndarray, np.ndarray]:

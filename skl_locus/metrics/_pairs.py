@@ -118,21 +118,25 @@ def pair_up(
     queries: np.ndarray,
     models: np.ndarray,
     labels: list,
-    values: dict[str, np.ndarray],
+    columns: dict[str, np.ndarray],
 ) -> Pairs:
     """Sort rows by query and model, and average the rows of each pair."""
-    table = pd.DataFrame({"query": queries, "model": models})
-    for name, column in values.items():
-        table[f"value {name}"] = column
-    table = table.sort_values(table.columns.tolist(), ignore_index=True)
-    if table.duplicated(["query", "model"]).any():
-        table = _combined(table)
+    # Repeated rows are sorted by their values: sums must not depend on their order.
+    order = np.lexsort((*columns.values(), models, queries))
+    queries, models = queries[order], models[order]
+    starts = pair_starts(queries, models)
     return Pairs(
-        table["query"].to_numpy(),
-        table["model"].to_numpy(),
+        queries[starts],
+        models[starts],
         labels,
-        {name: table[f"value {name}"].to_numpy() for name in values},
+        {name: _averaged(own[order], starts) for name, own in columns.items()},
     )
+
+
+def pair_starts(queries: np.ndarray, models: np.ndarray) -> np.ndarray:
+    """Return the first row of each pair, given rows sorted by query and model."""
+    moved = np.diff(queries, prepend=-1) != 0
+    return np.flatnonzero(moved | (np.diff(models, prepend=-1) != 0))
 
 
 def mean_of(values: np.ndarray) -> float:
@@ -166,10 +170,12 @@ def code_queries(queries: Any, n_rows: int | None) -> np.ndarray:
     return codes
 
 
-def _combined(table: pd.DataFrame) -> pd.DataFrame:
-    grouped = table.groupby(["query", "model"])
+def _averaged(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    sums = np.add.reduceat(values, starts)
+    means = sums / np.diff(starts, append=len(values))
     # Rounding must not part a mean of equal values from those of other models.
-    return grouped.mean().clip(grouped.min(), grouped.max()).reset_index()
+    least = np.minimum.reduceat(values, starts)
+    return means.clip(least, np.maximum.reduceat(values, starts))
 
 
 def _one_dimensional(identities: np.ndarray) -> np.ndarray:
