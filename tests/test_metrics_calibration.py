@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
@@ -18,6 +18,7 @@ from skl_locus.metrics import (
     soft_roc_auc_scorer,
 )
 
+few_examples = settings(derandomize=True, deadline=None, max_examples=60)
 unit = st.floats(0, 1, width=32)
 few_values = st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.75, 1.0])
 rows_of = st.one_of(
@@ -72,6 +73,7 @@ def test_bins_have_equal_mass_where_probabilities_differ():
     assert expected_calibration_error(y, p) == pytest.approx(expected)
 
 
+@few_examples
 @given(rows=rows_of, strategy=st.sampled_from(["mass", "uniform"]))
 def test_one_bin_is_the_difference_of_means(rows, strategy):
     y, p = np.array(rows).T
@@ -79,6 +81,7 @@ def test_one_bin_is_the_difference_of_means(rows, strategy):
     assert error == pytest.approx(abs(y.mean() - p.mean()), abs=1e-9)
 
 
+@few_examples
 @given(rows=rows_of, n_bins=st.integers(1, 20))
 def test_the_error_lies_between_that_of_one_bin_and_of_single_rows(rows, n_bins):
     y, p = np.array(rows).T
@@ -114,6 +117,7 @@ def slow_area(y, p):
     return (pairs * wins).sum() / pairs.sum()
 
 
+@few_examples
 @given(rows=st.lists(st.tuples(few_values, few_values), min_size=2, max_size=30))
 def test_roc_auc_equals_the_slow_reference_on_soft_scores(rows):
     y, p = np.array(rows).T
@@ -133,6 +137,7 @@ METRICS = [expected_calibration_error, soft_roc_auc_score]
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@few_examples
 @given(rows=rows_of, data=st.data())
 def test_nothing_changes_a_bit_when_rows_are_shuffled(metric, rows, data):
     weights = data.draw(

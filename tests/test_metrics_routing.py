@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from long_rows import distinct, long_rows
 
 from skl_locus import BestSingleRouter
 from skl_locus.datasets import make_evaluations
@@ -20,6 +21,7 @@ from skl_locus.metrics import (
     routing_coverage,
 )
 
+few_examples = settings(derandomize=True, deadline=None, max_examples=60)
 LOG = pd.DataFrame(
     [
         ("q1", "a", 1.0, 0.9),
@@ -67,20 +69,6 @@ EVERY_METRIC = [
     routing_accuracy_score,
     routing_coverage,
 ]
-long_rows = st.lists(
-    st.tuples(
-        st.integers(0, 4),
-        st.sampled_from("abc"),
-        st.sampled_from([0, 0.1, 0.3, 0.7, 1]),
-        st.sampled_from([-2, -0.1, 0.3, 0.7]),
-    ),
-    min_size=1,
-    max_size=30,
-)
-
-
-def distinct(rows):
-    return list({row[:2]: row for row in rows}.values())
 
 
 # By hand
@@ -181,12 +169,14 @@ def test_references_name_what_is_wrong():
 
 
 @pytest.mark.parametrize("metric", EVERY_METRIC)
+@few_examples
 @given(rows=long_rows, data=st.data())
 def test_nothing_changes_a_bit_when_rows_are_shuffled(metric, rows, data):
     shuffled = data.draw(st.permutations(rows))
     assert with_columns(metric, rows) == with_columns(metric, shuffled)
 
 
+@few_examples
 @given(rows=long_rows)
 def test_hits_grow_with_k_up_to_the_share_of_solvable_queries(rows):
     binary = [(q, m, round(y), s) for q, m, y, s in distinct(rows)]
@@ -196,6 +186,7 @@ def test_hits_grow_with_k_up_to_the_share_of_solvable_queries(rows):
     assert hits[2] == hits[3] == with_columns(oracle_score, binary)
 
 
+@few_examples
 @given(rows=long_rows)
 def test_references_are_ordered(rows):
     oracle = with_columns(oracle_score, rows)
@@ -205,6 +196,7 @@ def test_references_are_ordered(rows):
     assert with_columns(gap_to_oracle, rows) >= 0
 
 
+@few_examples
 @given(rows=long_rows)
 def test_in_a_complete_log_the_gain_is_a_difference_of_scores(rows):
     known = {row[:2]: row for row in rows}
