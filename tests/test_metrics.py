@@ -12,6 +12,7 @@ import pytest
 import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
+from long_rows import distinct, long_rows
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -301,18 +302,6 @@ def reference_routing_accuracy(rows):
     return float(sum(score for _, score in best.values()) / len(best))
 
 
-long_rows = st.lists(
-    st.tuples(
-        st.integers(0, 4),
-        st.sampled_from("abc"),
-        st.sampled_from([0, 0.1, 0.3, 0.7, 1]),
-        st.sampled_from([-2, -0.1, 0.3, 0.7]),
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
 def routing_accuracy_of(rows):
     queries, models, scores, decisions = map(list, zip(*rows, strict=True))
     return routing_accuracy_score(scores, decisions, queries=queries, models=models)
@@ -320,9 +309,9 @@ def routing_accuracy_of(rows):
 
 @given(rows=long_rows)
 def test_routing_accuracy_equals_the_slow_reference(rows):
-    distinct = list({row[:2]: row for row in rows}.values())
-    expected = reference_routing_accuracy(distinct)
-    assert routing_accuracy_of(distinct) == pytest.approx(expected, abs=1e-12)
+    once = distinct(rows)
+    expected = reference_routing_accuracy(once)
+    assert routing_accuracy_of(once) == pytest.approx(expected, abs=1e-12)
 
 
 def test_repeating_all_rows_of_a_model_parts_no_tie():

@@ -56,9 +56,7 @@ def soft_log_loss(
     """
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
-    eps = np.finfo(probabilities.dtype).eps
-    p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
-    losses = -(scores * np.log(p) + (1 - scores) * np.log1p(-p))
+    losses = log_losses(scores, probabilities)
     return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
 
 
@@ -99,7 +97,7 @@ def soft_brier_score(
     """
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
-    losses = (scores - probabilities.astype(np.float64)) ** 2
+    losses = squared_losses(scores, probabilities)
     return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
 
 
@@ -141,8 +139,25 @@ def correctness_accuracy_score(
     """
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
-    hits = (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)
+    hits = foretold(scores, probabilities)
     return _weighted_mean(hits, check_weights(sample_weight, len(scores)))
+
+
+def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each row, P clipped by the eps of its dtype."""
+    eps = np.finfo(probabilities.dtype).eps
+    p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
+    return -(scores * np.log(p) + (1 - scores) * np.log1p(-p))
+
+
+def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the squared difference of each row."""
+    return (scores - probabilities.astype(np.float64)) ** 2
+
+
+def foretold(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Tell for each row whether score and probability are on one side of 0.5."""
+    return (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)
 
 
 def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:

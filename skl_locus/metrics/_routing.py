@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from skl_locus._tables import factorize_labels
-from skl_locus.metrics._validation import (
-    check_finite_column,
-    check_length,
-    check_scores,
-)
+from skl_locus._checks import check_at_least
+from skl_locus.metrics._correctness import CORRECT_FROM
+from skl_locus.metrics._pairs import coded_pairs, mean_of
 
 
 def routing_accuracy_score(
@@ -69,75 +62,74 @@ def routing_accuracy_score(
     ... )
     0.5
     """
-    scores = check_scores(y_true)
-    decisions = check_finite_column(y_score, "y_score", len(scores))
-    query_codes = _query_codes(queries, len(scores))
-    model_codes = _model_codes(models, len(scores))
-    pairs = pd.DataFrame({"query": query_codes, "model": model_codes})
-    pairs["score"] = scores
-    pairs["decision"] = decisions.astype(np.float64)
-    chosen = _chosen_rows(_combine_repeated(pairs))
-    # An exactly rounded sum does not depend on the order of the queries.
-    return math.fsum(chosen["score"].tolist()) / len(chosen)
-
-
-def _combine_repeated(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Average the rows of each (query, model) pair."""
-    keys = ["query", "model"]
-    if not pairs.duplicated(keys).any():
-        return pairs
-    ordered = pairs.sort_values([*keys, "score", "decision"])
-    decisions = ordered.groupby(keys)["decision"]
-    combined = ordered.groupby(keys).mean()
-    # Rounding must not part a mean of equal decisions from those of other models.
-    combined["decision"] = combined["decision"].clip(decisions.min(), decisions.max())
-    return combined.reset_index()
-
-
-def _chosen_rows(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Keep for each query its largest decision, or the first model of several."""
-    ordered = pairs.sort_values(
-        ["query", "decision", "model"], ascending=[True, False, True]
+    pairs = coded_pairs(
+        y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
-    return ordered.drop_duplicates("query")
+    # The mean is exact: it does not depend on the order of the queries.
+    return mean_of(pairs.scores[pairs.best(pairs.columns["y_score"])])
 
 
-def _model_codes(models: Any, n_rows: int) -> np.ndarray:
-    labels = np.asarray(models)
-    if labels.ndim != 1:
-        raise ValueError(f"models must have one label per row; got {labels.shape}.")
-    check_length(len(labels), "models", n_rows)
-    return factorize_labels(labels, "models")[0]
+def hit_at_k_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    queries: ArrayLike,
+    models: ArrayLike,
+    k: int = 1,
+) -> float:
+    """Compute how often one of the k best-ranked models is correct.
 
+    ``mean over queries q of max over m in top_k(q) of [y[q, m] >= 0.5]``, where
+    top_k(q) are the k models of largest decision score among those with a row for
+    the query, or all of them where there are fewer. It is the accuracy of asking k
+    models where a correct answer is recognised when it is there.
 
-def _query_codes(queries: Any, n_rows: int) -> np.ndarray:
-    identities = np.asarray(queries)
-    if identities.ndim == 0:
-        raise ValueError("queries must have one identity per row; got a scalar.")
-    check_length(len(identities), "queries", n_rows)
-    try:
-        codes = pd.factorize(_one_dimensional(identities))[0]
-    except TypeError:  # cells hold vectors, which have no hash
-        codes = pd.factorize(_hashable_cells(identities))[0]
-    if codes.min() < 0:
-        raise ValueError(f"queries has a missing value in row {int(codes.argmin())}.")
-    return codes
+    Parameters
+    ----------
+    y_true : array-like of shape (n_rows,)
+        Evaluation scores in [0, 1]. A model is correct from 0.5 on: a soft score
+        counts as a whole hit or as none, so that for k=1 this equals
+        `routing_accuracy_score` for 0/1 scores only.
+    y_score : array-like of shape (n_rows,)
+        Decision scores, such as ``router.routing_scores(X)``; ties go to the
+        smallest model label in sorted order.
+    queries : array-like of shape (n_rows,) or (n_rows, n_features)
+        Identity of each row's query: ids or texts, or one vector per row.
+    models : array-like of shape (n_rows,)
+        Model label of each row.
+    k : int, default=1
+        Number of models asked.
 
+    Returns
+    -------
+    float
+        Share of queries in [0, 1], higher is better; not decreasing in k.
 
-def _one_dimensional(identities: np.ndarray) -> np.ndarray:
-    if identities.ndim == 1:
-        return identities
-    return _hashable_cells(identities)
+    Raises
+    ------
+    ValueError
+        If k is no integer of at least 1, or as for `routing_accuracy_score`.
 
+    Notes
+    -----
+    Repeated (query, model) rows are averaged first.
 
-def _hashable_cells(identities: np.ndarray) -> np.ndarray:
-    cells = np.empty(len(identities), dtype=object)
-    cells[:] = [_hashable(cell) for cell in identities]
-    return cells
-
-
-def _hashable(cell: Any) -> Any:
-    if not np.ndim(cell):
-        return cell
-    vector = np.asarray(cell)
-    return tuple(vector) if vector.dtype == object else vector.tobytes()
+    Examples
+    --------
+    >>> from skl_locus.metrics import hit_at_k_score
+    >>> log = {
+    ...     "queries": ["q1", "q1", "q2", "q2"],
+    ...     "models": ["a", "b", "a", "b"],
+    ... }
+    >>> hit_at_k_score([1, 0, 0, 1], [0.9, 0.4, 0.6, 0.5], k=1, **log)
+    0.5
+    >>> hit_at_k_score([1, 0, 0, 1], [0.9, 0.4, 0.6, 0.5], k=2, **log)
+    1.0
+    """
+    check_at_least(k, "k")
+    pairs = coded_pairs(
+        y_true, queries=queries, models=models, columns={"y_score": y_score}
+    )
+    asked = pairs.ranks(pairs.columns["y_score"]) < k
+    hits = asked & (pairs.scores >= CORRECT_FROM)
+    return mean_of(np.maximum.reduceat(hits, pairs.starts))

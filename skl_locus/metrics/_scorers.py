@@ -18,6 +18,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils import _safe_indexing, check_random_state
 
 from skl_locus._tables import model_groups
+from skl_locus.metrics._calibration import (
+    expected_calibration_error,
+    soft_roc_auc_score,
+)
 from skl_locus.metrics._correctness import (
     correctness_accuracy_score,
     soft_brier_score,
@@ -128,12 +132,22 @@ neg_soft_brier_scorer = ProbabilityScorer(
 correctness_accuracy_scorer = ProbabilityScorer(
     "correctness_accuracy_scorer", correctness_accuracy_score, greater_is_better=True
 )
+neg_expected_calibration_error_scorer = ProbabilityScorer(
+    "neg_expected_calibration_error_scorer",
+    expected_calibration_error,
+    greater_is_better=False,
+)
+soft_roc_auc_scorer = ProbabilityScorer(
+    "soft_roc_auc_scorer", soft_roc_auc_score, greater_is_better=True
+)
 routing_accuracy_scorer = RoutingScorer(routing_accuracy_score, greater_is_better=True)
 
 SCORERS: dict[str, Scorer] = {
     "neg_soft_log_loss": neg_soft_log_loss_scorer,
     "neg_soft_brier": neg_soft_brier_scorer,
+    "neg_expected_calibration_error": neg_expected_calibration_error_scorer,
     "correctness_accuracy": correctness_accuracy_scorer,
+    "soft_roc_auc": soft_roc_auc_scorer,
     "routing_accuracy": routing_accuracy_scorer,
 }
 
@@ -204,8 +218,10 @@ def make_onboarding_scorer(
     ----------
     n_evaluations : int, default=128
         Distinct queries to onboard each model from.
-    metric : {"neg_soft_log_loss", "neg_soft_brier", "correctness_accuracy", \
-            "routing_accuracy"} or callable, default="neg_soft_log_loss"
+    metric : {"neg_soft_log_loss", "neg_soft_brier", \
+            "neg_expected_calibration_error", "correctness_accuracy", \
+            "soft_roc_auc", "routing_accuracy"} or callable, \
+            default="neg_soft_log_loss"
         What to compute on the other rows: the name of a scorer of this module,
         or a ``scorer(router, X, y)`` that gets the router itself and the rows as
         the router sees them. Greater is better.

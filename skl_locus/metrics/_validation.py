@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 
-def check_scores(y_true: Any) -> np.ndarray:
+def check_scores(y_true: Any, name: str = "y_true") -> np.ndarray:
     """Return evaluation scores as float64 of shape (n_rows,), checked."""
-    scores = check_finite_column(y_true, "y_true").astype(np.float64)
-    _check_unit_interval(scores, "y_true")
+    scores = check_finite_column(y_true, name).astype(np.float64)
+    _check_unit_interval(scores, name)
     return scores
 
 
@@ -51,9 +51,10 @@ def check_finite_column(
 
 
 def check_length(length: int, name: str, n_rows: int | None) -> None:
-    """Raise where an argument has another number of rows than ``y_true``."""
+    """Raise where an argument has another number of rows than the scores."""
     if n_rows is not None and length != n_rows:
-        raise ValueError(f"{name} has {length} rows, but y_true has {n_rows}.")
+        scores = "y_train" if name.endswith("_train") else "y_true"
+        raise ValueError(f"{name} has {length} rows, but {scores} has {n_rows}.")
 
 
 def _as_floating(values: Any, name: str) -> np.ndarray:

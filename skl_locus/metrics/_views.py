@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._evaluations import label_array
+from skl_locus._evaluations import EvaluationSet, label_array
 from skl_locus._tables import (
     CARRIED_COLUMNS,
     as_frame,
+    distinct_queries,
+    distinct_rows,
+    matrix_of,
     model_groups,
     numeric_columns,
     query_groups,
@@ -94,6 +98,52 @@ def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
     if not {router.query_col, router.query_id_col} & set(frame.columns):
         frame = frame.select(_encoding_columns(router, frame))
     return query_groups(frame, router.query_col, router.query_id_col)
+
+
+def query_keys(router: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Identify the rows' queries as the router does, without encoding them.
+
+    Parameters
+    ----------
+    router : estimator
+        A router of this package.
+    rows : dataframe with n_rows rows
+        Rows as the router sees them.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,)
+        Query of each row.
+    keys : ndarray of shape (n_queries,)
+        Digests of the queries' identities, ascending, as among the keys of the
+        evaluations that the router keeps.
+    """
+    frame = as_frame(rows)
+    if frame is None:
+        raise TypeError("Queries of several models are in a table; pass a dataframe.")
+    id_col = router.query_id_col
+    ids = read_column(frame, id_col) if id_col in frame.columns else None
+    if router.query_col in frame.columns:
+        values = read_column(frame, router.query_col)
+        distinct = distinct_queries(
+            values, ids, query_col=router.query_col, query_id_col=id_col
+        )
+    else:
+        matrix = matrix_of(frame, router._encoding_columns(frame))
+        distinct = distinct_rows(matrix, ids, query_id_col=id_col)
+    return distinct.codes, distinct.keys
+
+
+def kept_evaluations(router: Any) -> EvaluationSet:
+    """Return the evaluations that a fitted router keeps."""
+    check_is_fitted(router)
+    pool = getattr(router, "_pool", None)
+    if pool is None:
+        raise TypeError(
+            f"{type(router).__name__} keeps no evaluations, so that nobody can tell "
+            "what it was fitted on; compare routers of skl_locus."
+        )
+    return pool.evaluations
 
 
 def _transformed(pipeline: Pipeline, X: Any) -> Any:

@@ -1,0 +1,346 @@
+"""Routers side by side on test queries, with intervals of their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+
+from skl_locus._statistics import holm
+from skl_locus.metrics._bootstrap import two_way_bootstrap
+from skl_locus.metrics._held_out import (
+    POOLED_METRICS,
+    ROUTING,
+    ROW_METRICS,
+    HeldOutRows,
+    View,
+    read_held_out,
+)
+from skl_locus.metrics._references import MIN_COVERAGE, best_covered_model
+from skl_locus.metrics._validation import check_scores
+from skl_locus.metrics._views import kept_evaluations, query_keys, router_and_rows
+
+METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
+"""What can be compared, in the order of the table."""
+
+BEST_SINGLE, ORACLE = "best single", "oracle"
+"""Names of the rows that are no routers."""
+
+OVERALL = "all"
+"""Task of the rows for all queries together."""
+
+DIFFERENCES = ["difference", "difference_low", "difference_high", "p_value"]
+"""Columns of what is compared with the reference."""
+
+COLUMNS = [
+    *("metric", "task", "router"),
+    *("estimate", "standard_error", "low", "high"),
+    *DIFFERENCES,
+    "p_adjusted",
+]
+"""Columns of the table."""
+
+
+def compare(
+    routers: Mapping[str, Any],
+    X: Any,
+    y: ArrayLike,
+    *,
+    reference: str | None = None,
+    metrics: Sequence[str] | None = None,
+    task_col: str | None = "task",
+    baselines: bool = True,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    allow_seen: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
+    """Compare fitted routers on test evaluations, overall and by task.
+
+    Parameters
+    ----------
+    routers : mapping of str to estimator or list of estimators
+        Fitted routers, pipelines that end in one or fitted searches, by name. A
+        list holds one for each draw of the training queries, the same number for
+        all names; the i-th ones are taken to share a draw.
+    X : dataframe of n_rows rows
+        Test evaluations with a model column, as the estimators take them.
+    y : array-like of shape (n_rows,)
+        Scores in [0, 1].
+    reference : str, default=None
+        Router that the others are compared with; the first by default.
+    metrics : list of str, default=None
+        Which of "routing_accuracy", "correctness_accuracy", "soft_log_loss",
+        "soft_brier", "soft_roc_auc" and "expected_calibration_error"; all by
+        default.
+    task_col : str, default="task"
+        Column of X that names each row's task. Without it, or for None, there are
+        the overall rows only.
+    baselines : bool, default=True
+        Whether routing accuracy has rows "best single" and "oracle".
+    n_resamples : int, default=1000
+        Number of bootstrap resamples.
+    confidence : float, default=0.95
+        Share of the resampled values between the limits.
+    allow_seen : bool, default=False
+        Whether test queries may be among those a router was fitted on.
+    random_state : int, RandomState instance or None, default=None
+        Determines the resamples.
+
+    Returns
+    -------
+    DataFrame
+        One row per metric, task ("all" first) and router, with the columns
+
+        - metric, task, router;
+        - estimate, standard_error, low, high;
+        - difference, difference_low, difference_high: less the reference, NaN for
+          itself;
+        - p_value of no difference, and p_adjusted for the number of comparisons of
+          the metric (Holm): overall ones are one family, those within tasks another.
+
+    Raises
+    ------
+    ValueError
+        If a router was fitted on evaluations of test queries, a name or metric is
+        unknown, numbers of draws differ, or the table or the scores cannot be used.
+    TypeError
+        If an estimator is no router.
+
+    Notes
+    -----
+    Intervals and p-values are those of `two_way_bootstrap` over draws and test
+    queries, the same resamples for all routers; within a task, its own queries are
+    resampled. The smallest adjusted p-value of k comparisons is never below
+    ``2 * k / (n_resamples + 1)``, so that many tasks want many
+    resamples. Of "soft_roc_auc" and "expected_calibration_error", which are no
+    means over queries, there is the mean over draws alone: resampling them takes a
+    sort of all rows each time.
+
+    In a partial log the choice is among the models observed for a query. The best
+    single model is that of the best mean among the evaluations which the
+    reference's router of the same draw keeps, if it was evaluated on 80% of the
+    test queries; without such a model the row is NaN. Its difference is taken on
+    the queries it was evaluated on. The oracle takes the best model of each query
+    and has no p-value, since it cannot be worse.
+
+    A query is identified as the reference's first router reads it: by id, else by
+    text or vector. The order of the rows never matters.
+
+    Examples
+    --------
+    >>> from skl_locus import BestSingleRouter, KMeansRouter
+    >>> from skl_locus.datasets import make_evaluations
+    >>> from skl_locus.metrics import compare
+    >>> from skl_locus.model_selection import QueryShuffleSplit
+    >>> log = make_evaluations(n_models=6, n_queries=200, random_state=0).evaluations
+    >>> split = QueryShuffleSplit(n_splits=1, random_state=0)
+    >>> train, test = next(split.split(log))
+    >>> routers = {"single": BestSingleRouter(), "clusters": KMeansRouter(8)}
+    >>> for router in routers.values():
+    ...     _ = router.fit(log.iloc[train], log["score"].iloc[train])
+    >>> test = log.iloc[test]
+    >>> table = compare(
+    ...     routers, test, test["score"], metrics=["routing_accuracy"], random_state=0
+    ... )
+    >>> table["router"].unique().tolist()
+    ['single', 'clusters', 'best single', 'oracle']
+    """
+    views = _views_of(routers, X, baselines)
+    names = list(views)
+    reference = _checked_reference(reference, names)
+    chosen = _checked_metrics(metrics)
+    scores = check_scores(y, "y")
+    if not allow_seen:
+        _check_unseen(views)
+    # The reference comes first: it tells queries apart, and all differ from it.
+    ordered = sorted(names, key=lambda name: name != reference)
+    rows = read_held_out(
+        [views[name] for name in ordered],
+        X,
+        scores,
+        task_col,
+        with_probabilities=chosen != [ROUTING],
+    )
+    singles = _best_singles(rows, views[reference]) if baselines else None
+    options = {
+        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "random_state": check_random_state(random_state).randint(2**31 - 1),
+    }
+    parts = [
+        _part(metric, own, ordered, singles, options).assign(metric=metric, task=task)
+        for task, own in _blocks(rows)
+        for metric in chosen
+    ]
+    return _finished(pd.concat(parts), names)
+
+
+def _part(
+    metric: str,
+    rows: HeldOutRows,
+    names: list[str],
+    singles: list[int | None] | None,
+    options: dict[str, Any],
+) -> pd.DataFrame:
+    """Compare by one metric on some rows."""
+    if metric in POOLED_METRICS:
+        return _pooled(names, rows.pooled(metric).mean(axis=1))
+    if metric != ROUTING:
+        return _resampled(names, *rows.row_totals(metric), options)
+    totals = rows.routed_totals()
+    counts = np.ones(totals.shape)
+    if singles is None:
+        return _resampled(names, totals, counts, options)
+    totals, counts = _with_baselines(totals, counts, rows, singles)
+    return _resampled([*names, BEST_SINGLE, ORACLE], totals, counts, options)
+
+
+def _pooled(names: list[str], estimates: np.ndarray) -> pd.DataFrame:
+    differences = estimates - estimates[0]
+    return pd.DataFrame(
+        {"router": names, "estimate": estimates, "difference": differences}
+    )
+
+
+def _resampled(
+    names: list[str], totals: np.ndarray, counts: np.ndarray, options: dict[str, Any]
+) -> pd.DataFrame:
+    means = two_way_bootstrap(totals, counts, **options)
+    differences = two_way_bootstrap(
+        totals, counts, reference=totals[0], reference_counts=counts[0], **options
+    )
+    return pd.DataFrame(
+        {
+            "router": names,
+            "estimate": means.estimate,
+            "standard_error": means.standard_error,
+            "low": means.low,
+            "high": means.high,
+            "difference": differences.estimate,
+            "difference_low": differences.low,
+            "difference_high": differences.high,
+            "p_value": differences.p_value,
+        }
+    )
+
+
+def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Order the rows, clear what says nothing and adjust the p-values."""
+    table = table.reindex(columns=COLUMNS).reset_index(drop=True)
+    # Within each part the reference comes first, and has nothing to differ from.
+    is_reference = ~table.duplicated(["metric", "task"])
+    table.loc[is_reference, DIFFERENCES] = np.nan
+    table.loc[table["router"] == ORACLE, "p_value"] = np.nan
+    families = [table["metric"], table["task"] == OVERALL]
+    for _, own in table.dropna(subset="p_value").groupby(families):
+        table.loc[own.index, "p_adjusted"] = holm(own["p_value"].to_numpy())
+    metrics = table["metric"].map(METRICS.index)
+    tasks = pd.factorize(table["task"])[0]
+    routers = table["router"].map([*names, BEST_SINGLE, ORACLE].index)
+    order = np.lexsort((routers, tasks, metrics))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _blocks(rows: HeldOutRows) -> list[tuple[Any, HeldOutRows]]:
+    """List all rows together, and the rows of each task."""
+    if OVERALL in rows.task_labels:
+        raise ValueError(
+            f"A task is called {OVERALL!r}, which stands for all tasks together; "
+            "rename it or pass task_col=None."
+        )
+    return [(OVERALL, rows), *rows.by_task()]
+
+
+def _with_baselines(
+    totals: np.ndarray,
+    counts: np.ndarray,
+    rows: HeldOutRows,
+    singles: list[int | None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add the best single model and the oracle to the totals of the routers."""
+    pairs = rows.pairs
+    single, known = np.zeros((2, *totals.shape[1:]))
+    for draw, position in enumerate(singles):
+        if position is not None:
+            own = pairs.of_model(position)
+            single[draw, pairs.queries[own]] = pairs.scores[own]
+            known[draw, pairs.queries[own]] = 1
+    oracle = np.broadcast_to(pairs.scores[pairs.best(pairs.scores)], single.shape)
+    return (
+        np.concatenate([totals, [single, oracle]]),
+        np.concatenate([counts, [known, np.ones(oracle.shape)]]),
+    )
+
+
+def _best_singles(rows: HeldOutRows, draws: list[View]) -> list[int | None]:
+    """Return the best single model of each draw, as a position in the labels."""
+    known = [kept_evaluations(router) for router, _ in draws]
+    return [
+        best_covered_model(rows.pairs, own.model_names, own.model_means(), MIN_COVERAGE)
+        for own in known
+    ]
+
+
+def _views_of(routers: Any, X: Any, baselines: bool) -> dict[str, list[View]]:
+    """Peel every router, and transform the rows for it."""
+    if not isinstance(routers, Mapping) or not routers:
+        raise ValueError("routers must be a mapping of names to fitted routers.")
+    taken = {BEST_SINGLE, ORACLE}.intersection(routers) if baselines else set()
+    if taken:
+        raise ValueError(
+            f"The name {taken.pop()!r} is taken by a baseline; rename the router or "
+            "pass baselines=False."
+        )
+    draws = {
+        name: list(own) if isinstance(own, (list, tuple)) else [own]
+        for name, own in routers.items()
+    }
+    sizes = {name: len(own) for name, own in draws.items()}
+    if min(sizes.values()) == 0 or len(set(sizes.values())) > 1:
+        raise ValueError(
+            "Each router must have the same number of draws, at least one; got "
+            f"{sizes}."
+        )
+    return {
+        name: [router_and_rows(estimator, X) for estimator in own]
+        for name, own in draws.items()
+    }
+
+
+def _checked_reference(reference: str | None, names: list[str]) -> str:
+    if reference is None:
+        return names[0]
+    if reference not in names:
+        raise ValueError(f"reference={reference!r} is none of the routers {names}.")
+    return reference
+
+
+def _checked_metrics(metrics: Sequence[str] | None) -> list[str]:
+    if metrics is None:
+        return list(METRICS)
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics must be a list; pass [{metrics!r}].")
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown or not len(metrics):
+        raise ValueError(f"metrics must be of {list(METRICS)}, got {list(metrics)}.")
+    return [metric for metric in METRICS if metric in metrics]
+
+
+def _check_unseen(views: dict[str, list[View]]) -> None:
+    """Refuse a router that knows scores of test queries."""
+    for name, draws in views.items():
+        for router, rows in draws:
+            _, keys = query_keys(router, rows)
+            seen = np.isin(keys, kept_evaluations(router).queries.keys).sum()
+            if seen:
+                raise ValueError(
+                    f"Router {name!r} was fitted on evaluations of {seen} of the "
+                    f"{len(keys)} test queries, so that its results are optimistic; "
+                    "split by query (QueryKFold, QueryShuffleSplit) or pass "
+                    "allow_seen=True."
+                )

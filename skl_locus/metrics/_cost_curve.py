@@ -1,0 +1,169 @@
+"""What routing costs and is worth as the weight of cost grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from skl_locus.metrics._pairs import Pairs, coded_pairs, mean_of
+from skl_locus.metrics._validation import check_finite_column
+
+MAX_POINTS = 500
+"""Number of weights tried at most where they are not given."""
+
+
+def cost_quality_curve(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    costs: ArrayLike | Mapping,
+    *,
+    queries: ArrayLike,
+    models: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Compute cost and quality of routing for several weights of cost.
+
+    For a weight w, each query q goes to ``argmax over m in M(q) of
+    s[q, m] - w * c[q, m]``; cost and quality are the mean cost and the mean score
+    of the models chosen (the linear trade-off of RouterBench, Hu et al., 2024,
+    arXiv:2403.12031, section 3). M(q) are the models with a row for the query.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_rows,)
+        Evaluation scores in [0, 1].
+    y_score : array-like of shape (n_rows,)
+        Decision scores, such as ``router.routing_scores(X)``.
+    costs : array-like of shape (n_rows,) or mapping of label to float
+        What each row cost, or what each model costs a query, in any unit; finite
+        and not negative. A Series is read in row order; of one per model, pass
+        ``series.to_dict()``.
+    queries : array-like of shape (n_rows,) or (n_rows, n_features)
+        Identity of each row's query: ids or texts, or one vector per row.
+    models : array-like of shape (n_rows,)
+        Model label of each row.
+    weights : array-like of shape (n_weights,), default=None
+        Weights of cost, in score per unit of cost, not negative. None finds the
+        weights at which some choice changes, and takes one weight between each
+        two neighbours, 0, and one beyond all: every operating point there is. Where
+        they are more than 500, 500 of them at equal quantiles are taken.
+
+    Returns
+    -------
+    DataFrame of shape (n_points, 3)
+        Columns weight, cost and quality, by ascending weight, so that cost falls.
+        With ``weights=None``, points that repeat the one before are left out.
+
+    Raises
+    ------
+    ValueError
+        If a model has no cost, a cost or a weight is negative, or a column is
+        empty, of another length, missing values or out of range.
+
+    Notes
+    -----
+    Ties go to the smallest model label in sorted order. Repeated (query, model)
+    rows are averaged.
+
+    Examples
+    --------
+    The first query is sent to the cheap model "a" as soon as cost counts a little,
+    the second only when it counts a lot:
+
+    >>> from skl_locus.metrics import cost_quality_curve
+    >>> cost_quality_curve(
+    ...     [1, 1, 0, 1],
+    ...     [0.7, 0.8, 0.1, 0.9],
+    ...     {"a": 1.0, "b": 3.0},
+    ...     queries=["q1", "q1", "q2", "q2"],
+    ...     models=["a", "b", "a", "b"],
+    ... ).round(3)
+       weight  cost  quality
+    0   0.000   3.0      1.0
+    1   0.225   2.0      1.0
+    2   0.800   1.0      0.5
+    """
+    per_row = _costs_of_rows(costs, models)
+    pairs = coded_pairs(
+        y_true,
+        queries=queries,
+        models=models,
+        columns={"y_score": y_score, "costs": per_row},
+    )
+    if (pairs.columns["costs"] < 0).any():
+        raise ValueError("costs must not be negative.")
+    if weights is None:
+        curve = _curve(pairs, _telling_weights(pairs))
+        repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
+        return curve[~repeats].reset_index(drop=True)
+    return _curve(pairs, _checked_weights(weights))
+
+
+def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
+    decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
+    points = []
+    for weight in weights:
+        chosen = pairs.best(decisions - weight * costs)
+        points.append((weight, mean_of(costs[chosen]), mean_of(pairs.scores[chosen])))
+    return pd.DataFrame(points, columns=["weight", "cost", "quality"])
+
+
+def _telling_weights(pairs: Pairs) -> np.ndarray:
+    """Return weights between those at which choices change, in ascending order."""
+    changes = np.unique(np.concatenate([[0.0], *_changes(pairs)]))
+    between = changes[:-1] + np.diff(changes) / 2
+    beyond = 2 * changes[-1] if changes[-1] else 1.0
+    weights = np.concatenate([[0.0], between, [beyond]])
+    if len(weights) <= MAX_POINTS:
+        return weights
+    return weights[np.linspace(0, len(weights) - 1, MAX_POINTS).round().astype(int)]
+
+
+def _changes(pairs: Pairs) -> list[np.ndarray]:
+    """List the weights at which queries move on to a cheaper model, by its turn.
+
+    In each turn, every query that can still move does so: to the model that
+    overtakes the one chosen at the least weight, and of several such to the
+    cheapest.
+    """
+    costs, decisions = pairs.columns["costs"], pairs.columns["y_score"]
+    chosen = pairs.best(decisions, -costs)
+    turns: list[np.ndarray] = []
+    while True:
+        saved = np.repeat(costs[chosen], pairs.sizes) - costs
+        lost = np.repeat(decisions[chosen], pairs.sizes) - decisions
+        weights = np.full(len(saved), np.inf)
+        np.divide(lost, saved, out=weights, where=saved > 0)
+        following = pairs.best(-weights, -costs)
+        moving = np.isfinite(weights[following])
+        if not moving.any():
+            return turns
+        turns.append(weights[following[moving]])
+        chosen = np.where(moving, following, chosen)
+
+
+def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
+    if not isinstance(costs, Mapping):
+        column = check_finite_column(costs, "costs")
+        if len(column) != len(models):
+            raise ValueError(
+                f"costs has {len(column)} rows, but models has {len(models)}; pass a "
+                "mapping of labels for one cost per model."
+            )
+        return column
+    labels = np.asarray(models).tolist()
+    missing = next((label for label in labels if label not in costs), None)
+    if missing is not None:
+        raise ValueError(f"costs has no entry for the model {missing!r}.")
+    return check_finite_column([costs[label] for label in labels], "costs")
+
+
+def _checked_weights(weights: Any) -> np.ndarray:
+    column = check_finite_column(weights, "weights").astype(np.float64)
+    if (column < 0).any():
+        raise ValueError("weights must not be negative.")
+    return np.sort(column)
