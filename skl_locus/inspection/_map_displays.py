@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,9 @@ from skl_locus.inspection._plotting import (
 
 MAX_LABELS = 60
 """More models than this are drawn without their names, which would overlap."""
+
+MARKERS = "os^DvPX"
+"""Shapes of points, in turn for each family."""
 
 TREE_HEIGHT = 0.2
 """Height of the dendrogram, as a share of the heat map's."""
@@ -171,9 +175,13 @@ class EmbeddingMapDisplay:
             drawn = ax.scatter(*points.T, c=self.color.to_numpy(), cmap=NUMBERS)
             ax.figure.colorbar(drawn, ax=ax, label=_name_of(self.color))
         else:
-            for value, shade in category_colors(self.color).items():
+            colors = category_colors(self.color).items()
+            # Shapes tell neighbouring colours apart where there are many.
+            for (value, shade), marker in zip(colors, cycle(MARKERS), strict=False):
                 chosen = (self.color == value).to_numpy()
-                ax.scatter(*points[chosen].T, color=shade, label=str(value))
+                ax.scatter(
+                    *points[chosen].T, color=shade, marker=marker, label=str(value)
+                )
             ax.legend(
                 title=_name_of(self.color),
                 fontsize="small",
@@ -308,7 +316,8 @@ class DistanceHeatmapDisplay:
         image = ax.imshow(ordered, cmap=NUMBERS, aspect="auto")
         ax.figure.colorbar(image, ax=ax, label="Distance of embeddings")
         self._write_names(ax, ordered.index)
-        label_axes(ax, "", "Model", "Model")
+        label_axes(ax, "Distances between models", "Model", "Model")
+        ax.title.set_y(1 + TREE_HEIGHT)
         tree = ax.inset_axes((0, 1.01, 1, TREE_HEIGHT))
         dendrogram(
             self.linkage,
@@ -317,8 +326,10 @@ class DistanceHeatmapDisplay:
             color_threshold=0,
             above_threshold_color="black",
         )
-        tree.set(title="Distances between models", ylabel="Linkage")
+        tree.set(ylabel="Linkage")
         tree.spines[["top", "right", "bottom"]].set_visible(False)
+        # The layout finds room for a tree of the size that it had at the last drawing.
+        ax.figure.draw_without_rendering()
         self.ax_, self.dendrogram_ax_, self.figure_ = ax, tree, ax.figure
         return self
 

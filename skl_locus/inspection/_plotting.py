@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-CATEGORIES = "tab10"
+CATEGORIES = ("tab10", "tab20")
+MANY_CATEGORIES = "turbo"
 NUMBERS = "viridis"
 
 
@@ -43,11 +44,14 @@ def values_by_model(values: Any, models: pd.Index, name: str) -> pd.Series:
 
 
 def category_colors(values: pd.Series) -> dict[Any, Any]:
-    """Give each distinct value a colour, in sorted order."""
+    """Give each distinct value a colour of its own, in sorted order."""
     plt = import_pyplot()
-    colors = plt.get_cmap(CATEGORIES)
     distinct = sorted(values.unique(), key=str)
-    return {value: colors(i % colors.N) for i, value in enumerate(distinct)}
+    colors = plt.get_cmap(MANY_CATEGORIES, len(distinct))
+    for name in reversed(CATEGORIES):
+        if len(distinct) <= plt.get_cmap(name).N:
+            colors = plt.get_cmap(name)
+    return {value: colors(i) for i, value in enumerate(distinct)}
 
 
 def label_axes(ax: Any, title: str, x: str, y: str) -> None:
