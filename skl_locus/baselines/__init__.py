@@ -3,5 +3,11 @@
 from skl_locus.baselines._best_single import BestSingleRouter
 from skl_locus.baselines._kmeans import KMeansRouter
 from skl_locus.baselines._knn import KNNRouter
+from skl_locus.baselines._linear import LinearRouter
 
-__all__ = ["BestSingleRouter", "KMeansRouter", "KNNRouter"]
+__all__ = [
+    "BestSingleRouter",
+    "KMeansRouter",
+    "KNNRouter",
+    "LinearRouter",
+]
