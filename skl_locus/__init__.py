@@ -10,6 +10,7 @@ from skl_locus.baselines import (
     KMeansRouter,
     KNNRouter,
     LinearRouter,
+    LLMDNAEmbedder,
 )
 from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
 
@@ -22,6 +23,7 @@ __all__ = [
     "KMeansRouter",
     "KMedoidsPortfolio",
     "KNNRouter",
+    "LLMDNAEmbedder",
     "LinearRouter",
     "LocusEmbedder",
     "LocusRouter",
