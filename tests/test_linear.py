@@ -109,6 +109,15 @@ def test_company_changes_no_bit(loss, pooling, seed, n_new, size):
         assert_array_equal(alone.intercept_[4], together.intercept_[i])
 
 
+@EXAMPLES
+@given(seed=SEEDS)
+def test_other_models_of_fit_change_no_bit(seed):
+    log = make_log(seed)
+    some = log[log["model"].isin(["m1", "m3"])]
+    assert_array_equal(fit(some).coef_, fit(log).coef_[[1, 3]])
+    assert_array_equal(fit(some).intercept_, fit(log).intercept_[[1, 3]])
+
+
 def test_a_twin_onboarded_later_has_the_coefficients_of_fit():
     log = make_log(3)
     twin = log[log["model"] == "m1"].assign(model="twin")

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import pdist
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 
 from skl_locus import LLMDNAEmbedder, QueryEncoder
 
@@ -187,6 +187,22 @@ def test_queries_and_responses_have_vocabularies_of_their_own(encoder):
     assert pdist(Z)[0] == pytest.approx(exact, rel=0.15)
     reloaded = pickle.loads(pickle.dumps(embedder))
     pd.testing.assert_frame_equal(reloaded.transform(TEXTS), Z)
+
+
+def test_responses_are_not_kept():
+    words = np.random.default_rng(0).choice(list("abcdefgh"), (400, 3))
+    many = pd.DataFrame(
+        {
+            "model": np.repeat([f"m{i}" for i in range(200)], 2),
+            "query": ["what is up", "what is down"] * 200,
+            "response": ["".join(w) + f" word{i}" for i, w in enumerate(words)],
+        }
+    )
+    encoder = HashingVectorizer(n_features=256)
+    embedder = LLMDNAEmbedder(8, encoder=encoder, random_state=0)
+    expected = embedder.fit_transform(many)
+    assert_allclose(embedder.transform(many), expected, atol=1e-6)
+    assert len(pickle.dumps(embedder)) < 400 * 256
 
 
 def test_text_needs_an_encoder_in_fit():

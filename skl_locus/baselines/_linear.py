@@ -144,9 +144,9 @@ class LinearRouter(RouterMixin):
 
     Notes
     -----
-    With l(x) = w.x + b, a model's w and b minimise over its evaluations
-    sum(-y log p - (1 - y) log(1 - p)) + alpha / 2 |w - c|^2, p = 1 / (1 + exp(-l)),
-    or sum((y - l)^2) + alpha |w - c|^2. Here c is the w of the average model, fitted
+    With l(x) = w.x + b and p = 1 / (1 + exp(-l)), a model's w and b minimise over its
+    evaluations ``sum(-y log p - (1 - y) log(1 - p)) + alpha / 2 |w - c|^2``, or
+    ``sum((y - l)^2) + alpha |w - c|^2``. Here c is the w of the average model, fitted
     with the same alpha, or zero with ``pooling="none"``. Scores y between 0 and 1
     count as they are, and b is not penalised. The loss is a sum: the fewer the
     evaluations, the closer w is to c. A model with scores all 0 or all 1 gets w = c

@@ -122,6 +122,8 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
     the queries, which all models share, shift every embedding alike. R_q is not
     stored but drawn again from the seed and the key of the query, so that memory
     does not grow with the number of queries and their order never matters.
+    Embeddings to be compared need one fitted embedder and a NumPy whose generator
+    draws the same numbers.
 
     Output samples are models, not input rows.
 
@@ -136,6 +138,8 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
     >>> LLMDNAEmbedder(n_components=8, random_state=0).fit_transform(log).shape
     (2, 8)
     """
+
+    response_encoder_: QueryEncoder | None
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -291,18 +295,10 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
 
     def _response_vectors(self, responses: DistinctQueries, reset: bool) -> np.ndarray:
         vectors = responses.vectors
-        if reset:
-            self.response_encoder_ = None
-            if vectors is None:
-                self.response_encoder_ = as_query_encoder(self._text_encoder())
-                self.response_encoder_.fit(responses.texts)
         if vectors is None:
-            if self.response_encoder_ is None:
-                raise ValueError(
-                    f"{type(self).__name__} was fitted on encoded responses and got "
-                    "text; encode the text in the same way, or fit with encoder=."
-                )
-            vectors = self.response_encoder_.transform(responses.texts)
+            vectors = self._encode_responses(responses.texts, reset)
+        elif reset:
+            self.response_encoder_ = None
         if reset:
             self.n_response_features_ = vectors.shape[1]
         elif vectors.shape[1] != self.n_response_features_:
@@ -312,6 +308,21 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
                 f"{self.n_response_features_}; use the same encoder."
             )
         return vectors
+
+    def _encode_responses(self, texts: Any, reset: bool) -> np.ndarray:
+        if reset:
+            encoder = as_query_encoder(self._text_encoder())
+            vectors = encoder.fit_transform(texts)
+            # There are as many responses as rows; an embedder need not carry them.
+            encoder.forget()
+            self.response_encoder_ = encoder
+            return vectors
+        if self.response_encoder_ is None:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on encoded responses and got text; "
+                "encode the text in the same way, or fit with encoder=."
+            )
+        return self.response_encoder_.transform(texts)
 
     def _text_encoder(self) -> Any:
         if self.encoder is None:
