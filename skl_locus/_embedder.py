@@ -6,14 +6,12 @@ import copy
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from sklearn import get_config
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._evaluations import EvaluationSet
 from skl_locus._locus import LocusParameters
+from skl_locus._model_frames import ModelFrameMixin
 from skl_locus._parameter_docs import documented
 from skl_locus._reading import Rows
 from skl_locus._tables import as_frame, read_column
@@ -24,7 +22,7 @@ UNSCORED = 0.5
 
 
 @documented("; read unless ``y`` is given")
-class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusParameters):
+class LocusEmbedder(ModelFrameMixin, LocusParameters):
     """Embed models from their evaluations, one row per model.
 
     An attention encoder turns the set of a model's scored queries into one vector,
@@ -121,27 +119,6 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
         rows = self._read_rows(X, reset=False)
         return self._as_output(self._scored(X, None, rows), X)
 
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of the embeddings.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"} or None
-            By default a DataFrame for a dataframe and an ndarray for an array.
-
-        Returns
-        -------
-        LocusEmbedder
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            For "polars", whose frames have no index to hold the models' names.
-        """
-        _refuse_polars(transform)
-        return super().set_output(transform=transform)
-
     @property
     def _n_features_out(self) -> int:
         return self._state.config["n_components"]
@@ -149,12 +126,6 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether there is a network."""
         return hasattr(self, "_state")
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that the dtype of the input is not kept."""
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
         # All work is done on a copy and taken over at once: an error leaves a
@@ -197,16 +168,11 @@ class LocusEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LocusPara
             return None
         return read_column(frame, self.score_col)
 
-    def _check_container(self) -> None:
-        own = getattr(self, "_sklearn_output_config", {})
-        _refuse_polars(own.get("transform", get_config()["transform_output"]))
-
     def _as_output(self, evaluations: EvaluationSet, X: Any) -> Any:
         embeddings = self._embed(evaluations)
         if as_frame(X) is None:
             return embeddings
-        index = pd.Index(evaluations.model_names.tolist(), name=self.model_col)
-        return pd.DataFrame(embeddings, index, self.get_feature_names_out())
+        return self._model_frame(embeddings, evaluations.model_names)
 
 
 def _unnamed_scores(y: Any, n_rows: int) -> np.ndarray:
@@ -217,11 +183,3 @@ def _unnamed_scores(y: Any, n_rows: int) -> np.ndarray:
         return read_scores(y, n_rows)
     classes, codes = np.unique(labels, return_inverse=True)
     return read_scores(codes / max(1, len(classes) - 1), n_rows)
-
-
-def _refuse_polars(container: str | None) -> None:
-    if container == "polars":
-        raise ValueError(
-            "LocusEmbedder cannot output polars: the models' names are the index of "
-            "its result, and polars has none. Use 'default' or 'pandas'."
-        )

@@ -243,6 +243,8 @@ class QueryEncoder(
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray:
         known_keys, known_vectors = self._known
+        if len(known_keys) == 0:
+            return self._encode(texts, self.encoder_)
         keys = _keys(texts)
         at = np.minimum(np.searchsorted(known_keys, keys), len(known_keys) - 1)
         unknown = np.flatnonzero(known_keys[at] != keys)
@@ -313,6 +315,11 @@ class QueryEncoder(
             if hasattr(model, "encode") or isinstance(model, tuple):
                 memo[id(model)] = model
         return super().__deepcopy__(memo)
+
+    def forget(self) -> None:
+        """Drop the vectors of the texts of `fit`; `transform` encodes them again."""
+        keys, vectors = self._known
+        self._known = keys[:0], vectors[:0]
 
     def portable(self, encoder: Any) -> Any:
         """Return what a pickle may hold of the parameter that this encoder had.

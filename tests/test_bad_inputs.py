@@ -12,6 +12,7 @@ from skl_locus import (
     BestSingleRouter,
     KMeansRouter,
     KNNRouter,
+    LinearRouter,
     LocusEmbedder,
     LocusRouter,
 )
@@ -30,6 +31,7 @@ ESTIMATORS = {
     "locus": LocusRouter(**SMALL),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(2, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "single": BestSingleRouter(),
     "embedder": LocusEmbedder(**SMALL),
 }

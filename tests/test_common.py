@@ -19,6 +19,8 @@ from skl_locus import (
     BestSingleRouter,
     KMeansRouter,
     KNNRouter,
+    LinearRouter,
+    LLMDNAEmbedder,
     LocusEmbedder,
     LocusRouter,
     QueryEncoder,
@@ -29,6 +31,7 @@ ROUTERS = [
     BestSingleRouter(),
     KMeansRouter(random_state=0),
     KNNRouter(),
+    LinearRouter(),
     LocusRouter(**{**SMALL, "max_iter": 40}),
 ]
 
@@ -110,10 +113,12 @@ def test_common_checks_through_tables(estimator, check):
     run(check, estimator)
 
 
-def test_text_encoders_are_like_scikit_learns_own():
-    # As for CountVectorizer, the checks have no input for an estimator of texts.
+@pytest.mark.parametrize("estimator", [QueryEncoder(), LLMDNAEmbedder()])
+def test_estimators_of_texts_are_like_scikit_learns_own(estimator):
+    # As for CountVectorizer, the checks have no input for an estimator of texts;
+    # nor for one of responses, which an array does not have.
     with pytest.warns(SkipTestWarning, match="requires input"):
-        list(estimator_checks_generator(QueryEncoder()))
+        list(estimator_checks_generator(estimator))
 
 
 @pytest.mark.parametrize("estimator", [*ROUTERS, LocusEmbedder(**SMALL)])
@@ -124,5 +129,10 @@ def test_equal_scores_warn(estimator):
 
 
 def test_clone_keeps_every_parameter():
-    for estimator in [*ROUTERS, LocusEmbedder(**SMALL), QueryEncoder("name")]:
+    for estimator in [
+        *ROUTERS,
+        LocusEmbedder(**SMALL),
+        QueryEncoder("name"),
+        LLMDNAEmbedder(3),
+    ]:
         assert clone(estimator).get_params() == estimator.get_params()

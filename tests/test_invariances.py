@@ -6,8 +6,9 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import EXAMPLES, SEEDS, make_log, shuffled
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
@@ -21,21 +22,14 @@ from skl_locus import (
     BestSingleRouter,
     KMeansRouter,
     KNNRouter,
+    LinearRouter,
     LocusEmbedder,
     LocusRouter,
 )
 
 # Tiny tables are often of one score, which warns and is not the matter here.
 
-EXAMPLES = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    max_examples=20,
-    phases=[Phase.generate],  # shrinking a failed fit would take minutes
-)
 FITS = settings(EXAMPLES, max_examples=10)
-SEEDS = st.integers(0, 2**16)
 SIZES = st.lists(st.integers(1, 30), min_size=2, max_size=6)
 ORDER_FREE = ("mean", "max", "raise")
 
@@ -43,30 +37,9 @@ ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "locus": LocusRouter(**SMALL),
 }
-
-
-def make_log(seed, sizes=(20, 13, 17, 6), *, n_queries=30, n_features=16, repeats=0):
-    """Log of models that saw their own queries, with scores of which sums round."""
-    rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(n_queries, n_features)).astype(np.float32)
-    codes = [rng.choice(n_queries, size, replace=False) for size in sizes]
-    log = pd.DataFrame(
-        {
-            "model": np.repeat([f"m{i}" for i in range(len(sizes))], sizes),
-            "query": [vectors[code] for code in np.concatenate(codes)],
-            "query_id": np.concatenate(codes),
-        }
-    )
-    if repeats:
-        again = rng.choice(len(log), repeats)
-        log = pd.concat([log, log.iloc[again]], ignore_index=True)
-    return log.assign(score=rng.integers(0, 11, len(log)) / 10)
-
-
-def shuffled(log, seed):
-    return log.iloc[np.random.default_rng(seed).permutation(len(log))]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from skl_locus import (
     BestSingleRouter,
     KMeansRouter,
     KNNRouter,
+    LinearRouter,
     LocusEmbedder,
     LocusRouter,
     QueryEncoder,
@@ -31,6 +32,7 @@ ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "locus": LocusRouter(**SMALL),
 }
 EMBEDDER = LocusEmbedder(**SMALL)

@@ -16,6 +16,7 @@ from skl_locus import (
     BestSingleRouter,
     KMeansRouter,
     KNNRouter,
+    LinearRouter,
     LocusEmbedder,
     LocusRouter,
     QueryEncoder,
@@ -67,6 +68,7 @@ ROUTERS = {
     "locus": LocusRouter(**SMALL),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(2, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "single": BestSingleRouter(),
 }
 each_router = pytest.mark.parametrize("router", ROUTERS.values(), ids=ROUTERS)

@@ -10,13 +10,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from small import SMALL
 
-from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter, LocusRouter
+from skl_locus import (
+    BestSingleRouter,
+    KMeansRouter,
+    KNNRouter,
+    LinearRouter,
+    LocusRouter,
+)
 from skl_locus.datasets import make_evaluations
 
 ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "locus": LocusRouter(**SMALL),
 }
 

@@ -13,13 +13,20 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from small import SMALL
 
-from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter, LocusRouter
+from skl_locus import (
+    BestSingleRouter,
+    KMeansRouter,
+    KNNRouter,
+    LinearRouter,
+    LocusRouter,
+)
 from skl_locus.datasets import make_evaluations
 
 ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "locus": LocusRouter(**SMALL),
 }
 every_router = pytest.mark.parametrize("name", ROUTERS)

@@ -12,7 +12,13 @@ from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 from small import SMALL
 
-from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter, LocusRouter
+from skl_locus import (
+    BestSingleRouter,
+    KMeansRouter,
+    KNNRouter,
+    LinearRouter,
+    LocusRouter,
+)
 from skl_locus import LocusEmbedder as Embedder
 from skl_locus.datasets import make_evaluations
 
@@ -20,6 +26,7 @@ ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "linear": LinearRouter(alpha=1.0),
     "locus": LocusRouter(**SMALL),
 }
 POOL = make_evaluations(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skl_locus._clusters import (
     QueryClusters,
@@ -21,6 +22,19 @@ from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._pool import Pool
 from skl_locus._reading import COLUMN_CONSTRAINTS
 from skl_locus._routing import RouterMixin
+from skl_locus.baselines._tuning import TUNE_FOR, choose_setting
+
+N_CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""What ``n_clusters="auto"`` chooses from, the simplest first."""
+
+QUERIES_PER_CLUSTER = 8
+"""Queries per cluster, on average, that ``n_clusters="auto"`` leaves at least."""
+
+SHRINKAGES = (30.0, 10.0, 3.0, 1.0)
+"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
+
+Candidate = tuple[QueryClusters, float]
+"""Clusters and the shrinkage of the means within them."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class ClusterPool(Pool):
     """Clusters of unit vectors and each model's mean score within them."""
 
     prior: float
+    shrinkage: float
     clusters: QueryClusters
     means: np.ndarray
 
@@ -46,10 +61,13 @@ class KMeansRouter(RouterMixin):
 
     Parameters
     ----------
-    n_clusters : int, default=16
-        Number of clusters, at most the number of distinct encodings.
-    shrinkage : float, default=10.0
+    n_clusters : int or "auto", default=16
+        Number of clusters, at most the number of distinct encodings. "auto" chooses
+        one by cross-validation.
+    shrinkage : float or "auto", default=10.0
         Number of evaluations that a model's mean counts for within a cluster.
+    tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
+        What "auto" chooses for.
     random_state : int, RandomState or None, default=None
         Seed of k-means.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
@@ -63,6 +81,10 @@ class KMeansRouter(RouterMixin):
 
     Attributes
     ----------
+    n_clusters_ : int
+        Number of clusters used.
+    shrinkage_ : float
+        Shrinkage used.
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
         Means of the clusters' unit vectors.
     models_ : ndarray of shape (n_models,), object
@@ -73,6 +95,15 @@ class KMeansRouter(RouterMixin):
         Length of a query encoding.
     query_encoder_ : QueryEncoder or None
         The fitted encoder of texts.
+
+    Notes
+    -----
+    "auto" cross-validates within `fit` over five folds of its queries. It takes
+    every combination of the values left open: for ``n_clusters`` the powers of two
+    from 1 to 128 that leave eight queries per cluster, for ``shrinkage`` 30, 10, 3
+    and 1. The clusters, which know no scores, are those of all queries of `fit`;
+    the scores within them are those of the training folds alone. Of equally good
+    values the simplest is chosen; `add_models` keeps it.
 
     Examples
     --------
@@ -86,17 +117,22 @@ class KMeansRouter(RouterMixin):
     """
 
     _parameter_constraints: dict = {
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
-        "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "n_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "shrinkage": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "tune_for": TUNE_FOR,
         "random_state": ["random_state"],
         **COLUMN_CONSTRAINTS,
     }
 
     def __init__(
         self,
-        n_clusters: int = 16,
+        n_clusters: int | str = 16,
         *,
-        shrinkage: float = 10.0,
+        shrinkage: float | str = 10.0,
+        tune_for: str = "log_loss",
         random_state: int | np.random.RandomState | None = None,
         encoder: Any = None,
         model_col: str = "model",
@@ -107,6 +143,7 @@ class KMeansRouter(RouterMixin):
     ) -> None:
         self.n_clusters = n_clusters
         self.shrinkage = shrinkage
+        self.tune_for = tune_for
         self.random_state = random_state
         self.encoder = encoder
         self.model_col = model_col
@@ -116,42 +153,80 @@ class KMeansRouter(RouterMixin):
         self.duplicates = duplicates
 
     @property
+    def n_clusters_(self) -> int:
+        """Number of clusters used."""
+        return len(self._cluster_pool().clusters)
+
+    @property
+    def shrinkage_(self) -> float:
+        """Shrinkage used."""
+        return self._cluster_pool().shrinkage
+
+    @property
     def cluster_centers_(self) -> np.ndarray:
         """Means of the clusters' unit vectors."""
         return self._cluster_pool().clusters.centers
 
     def _make_pool(self, evaluations: EvaluationSet) -> ClusterPool:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        directions = normalize(evaluations.queries.vectors())
-        clusters = QueryClusters.fit(directions, self.n_clusters, seed)
+        clusters, shrinkage = choose_setting(
+            self._candidates(evaluations),
+            evaluations,
+            _held_out_means,
+            self.tune_for,
+        )
         prior = float(evaluations.scores.mean(dtype=np.float64))
-        return self._pool_of(evaluations.model_names, evaluations, prior, clusters)
+        models = evaluations.model_names
+        return _cluster_pool(models, evaluations, prior, shrinkage, clusters)
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> ClusterPool:
-        pool = self._cluster_pool()
-        return self._pool_of(models, evaluations, pool.prior, pool.clusters)
+        old = self._cluster_pool()
+        return _cluster_pool(
+            models, evaluations, old.prior, old.shrinkage, old.clusters
+        )
 
-    def _pool_of(
-        self,
-        models: np.ndarray,
-        evaluations: EvaluationSet,
-        prior: float,
-        clusters: QueryClusters,
-    ) -> ClusterPool:
-        means = shrunk_cluster_means(
-            clusters,
-            evaluations.with_encodings(normalize(evaluations.queries.encodings)),
-            shrunk_model_means(evaluations, prior),
-            self.shrinkage,
-        )
-        order = positions_of(models, evaluations)
-        return ClusterPool(
-            models, evaluations, prior, clusters, means[:, order].astype(np.float32)
-        )
+    def _candidates(self, evaluations: EvaluationSet) -> list[Candidate]:
+        """List what may be chosen, the simplest first."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        directions = normalize(evaluations.queries.vectors())
+        numbers: Sequence = (self.n_clusters,)
+        if self.n_clusters == "auto":
+            most = max(1, len(directions) // QUERIES_PER_CLUSTER)
+            numbers = [k for k in N_CLUSTERS if k <= most]
+        clusterings = [QueryClusters.fit(directions, k, seed) for k in numbers]
+        shrinkages: Sequence = (self.shrinkage,)
+        if self.shrinkage == "auto":
+            shrinkages = SHRINKAGES
+        return list(product(clusterings, shrinkages))
 
     def _cluster_pool(self) -> ClusterPool:
         pool = self._fitted_pool()
         assert isinstance(pool, ClusterPool)
         return pool
+
+
+def _cluster_pool(
+    models: np.ndarray,
+    evaluations: EvaluationSet,
+    prior: float,
+    shrinkage: float,
+    clusters: QueryClusters,
+) -> ClusterPool:
+    means = shrunk_cluster_means(
+        clusters,
+        evaluations.with_encodings(normalize(evaluations.queries.encodings)),
+        shrunk_model_means(evaluations, prior),
+        shrinkage,
+    )[:, positions_of(models, evaluations)].astype(np.float32)
+    return ClusterPool(models, evaluations, prior, shrinkage, clusters, means)
+
+
+def _held_out_means(
+    training: EvaluationSet, encodings: np.ndarray, candidates: Sequence[Candidate]
+) -> Iterator[np.ndarray]:
+    prior = float(training.scores.mean(dtype=np.float64))
+    models = training.model_names
+    for clusters, shrinkage in candidates:
+        pool = _cluster_pool(models, training, prior, shrinkage, clusters)
+        yield pool.correctness(encodings, np.arange(len(models)))

@@ -2,74 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from itertools import product
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import normalize
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._evaluations import EvaluationSet, positions_of
+from skl_locus._evaluations import EvaluationSet
 from skl_locus._pool import Pool
 from skl_locus._reading import COLUMN_CONSTRAINTS
 from skl_locus._routing import RouterMixin
+from skl_locus.baselines._neighbors import Neighborhood, StoredScores
+from skl_locus.baselines._tuning import TUNE_FOR, choose_setting
 
-CHUNK_SIMILARITIES = 4_000_000
-"""Similarities held at a time; 16 MB in float32."""
+N_NEIGHBORS = (200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 5, 3)
+"""What ``n_neighbors="auto"`` chooses from, the smoothest first."""
 
+TEMPERATURES = (0.4, 0.2, 0.1, 0.05)
+"""What ``temperature="auto"`` chooses from, the smoothest first."""
 
-@dataclass(frozen=True)
-class Evaluated:
-    """Models that were evaluated on the same queries.
-
-    Parameters
-    ----------
-    columns : ndarray of shape (n_models,)
-        Where the models are in the pool.
-    rows : ndarray of shape (n_queries,)
-        Rows of the pool's unit vectors that belong to the queries.
-    scores : ndarray of shape (n_queries, n_models)
-        The models' scores.
-    """
-
-    columns: np.ndarray
-    rows: np.ndarray
-    scores: np.ndarray
-
-    def neighbor_means(self, distances: np.ndarray, k: int) -> np.ndarray:
-        """Average scores over the k nearest queries: (n_rows, n_models).
-
-        ``distances`` (n_rows, n_vectors) are those to all of the pool's vectors.
-        """
-        own = distances[:, self.rows]
-        k = min(k, len(self.rows))
-        nearest = np.argpartition(own, k - 1, axis=1)[:, :k]
-        return self.scores[nearest].mean(axis=1)
+SHRINKAGES = (30.0, 10.0, 3.0, 0.0)
+"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
 
 
 @dataclass(frozen=True)
 class NeighborPool(Pool):
-    """Stored evaluations, grouped by the queries that they share."""
+    """Stored evaluations and how they are averaged."""
 
-    n_neighbors: int
-    directions: np.ndarray
-    groups: tuple[Evaluated, ...]
+    prior: float
+    neighborhood: Neighborhood
+    stored: StoredScores
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the models' means on each query's neighbours."""
-        directions = normalize(encodings)
-        matrix = np.empty((len(encodings), len(self.models)), dtype=np.float32)
-        asked = [g for g in self.groups if np.isin(g.columns, columns).any()]
-        step = max(1, CHUNK_SIMILARITIES // len(self.directions))
-        for start in range(0, len(encodings), step):
-            some = slice(start, start + step)
-            distances = -directions[some] @ self.directions.T
-            for group in asked:
-                means = group.neighbor_means(distances, self.n_neighbors)
-                matrix[some, group.columns] = means
-        return matrix[:, columns]
+        return self.stored.averages(encodings, [self.neighborhood], columns)[0]
 
 
 class KNNRouter(RouterMixin):
@@ -80,8 +49,18 @@ class KNNRouter(RouterMixin):
 
     Parameters
     ----------
-    n_neighbors : int, default=25
-        Number of queries; a model with fewer uses all that it has.
+    n_neighbors : int or "auto", default=25
+        Number of queries; a model with fewer uses all that it has. "auto" chooses
+        one by cross-validation.
+    weights : {"uniform", "distance", "softmax"}, default="uniform"
+        Weight w of a neighbour at cosine c: 1; 1 / (1 - c), where queries with the
+        very direction asked for leave the others none; or exp(c / temperature).
+    temperature : float or "auto", default=0.2
+        Width of the softmax; not used with other weights.
+    shrinkage : float or "auto", default=0.0
+        Number of evaluations that a model's mean counts for.
+    tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
+        What "auto" chooses for.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
         How text becomes vectors; None takes queries that are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
@@ -93,6 +72,12 @@ class KNNRouter(RouterMixin):
 
     Attributes
     ----------
+    n_neighbors_ : int
+        Number of queries used.
+    temperature_ : float
+        Width of the softmax used.
+    shrinkage_ : float
+        Shrinkage used.
     models_ : ndarray of shape (n_models,), object
         Labels: sorted at fit, additions appended.
     classes_ : ndarray of shape (2,)
@@ -101,6 +86,19 @@ class KNNRouter(RouterMixin):
         Length of a query encoding.
     query_encoder_ : QueryEncoder or None
         The fitted encoder of texts.
+
+    Notes
+    -----
+    With the weights w_i and scores y_i of the neighbours, their effective number
+    n = (sum w)^2 / sum w^2 (Kish), a model's mean mu (shrunk to the mean of all
+    evaluations of `fit` as if by two evaluations) and the shrinkage s,
+    P = (n * sum(w_i y_i) / sum(w_i) + s * mu) / (n + s).
+
+    "auto" cross-validates within `fit` over five folds of its queries, which hold
+    no score that `fit` was not given. It takes every combination of the values that
+    are left open: for ``n_neighbors`` 3 to 200 in 12 steps, for ``temperature``
+    0.4, 0.2, 0.1 and 0.05, for ``shrinkage`` 30, 10, 3 and 0. Of equally good
+    ones the smoothest is chosen; `add_models` keeps it.
 
     Examples
     --------
@@ -114,14 +112,28 @@ class KNNRouter(RouterMixin):
     """
 
     _parameter_constraints: dict = {
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "weights": [StrOptions({"uniform", "distance", "softmax"})],
+        "temperature": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+        ],
+        "shrinkage": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "tune_for": TUNE_FOR,
         **COLUMN_CONSTRAINTS,
     }
 
     def __init__(
         self,
-        n_neighbors: int = 25,
+        n_neighbors: int | str = 25,
         *,
+        weights: str = "uniform",
+        temperature: float | str = 0.2,
+        shrinkage: float | str = 0.0,
+        tune_for: str = "log_loss",
         encoder: Any = None,
         model_col: str = "model",
         query_col: str = "query",
@@ -130,6 +142,10 @@ class KNNRouter(RouterMixin):
         duplicates: str = "mean",
     ) -> None:
         self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.temperature = temperature
+        self.shrinkage = shrinkage
+        self.tune_for = tune_for
         self.encoder = encoder
         self.model_col = model_col
         self.query_col = query_col
@@ -137,39 +153,63 @@ class KNNRouter(RouterMixin):
         self.encoding_cols = encoding_cols
         self.duplicates = duplicates
 
+    @property
+    def n_neighbors_(self) -> int:
+        """Number of queries used."""
+        return self._neighbor_pool().neighborhood.n_neighbors
+
+    @property
+    def temperature_(self) -> float:
+        """Width of the softmax used."""
+        return self._neighbor_pool().neighborhood.temperature
+
+    @property
+    def shrinkage_(self) -> float:
+        """Shrinkage used."""
+        return self._neighbor_pool().neighborhood.shrinkage
+
     def _make_pool(self, evaluations: EvaluationSet) -> NeighborPool:
-        return self._update_pool(evaluations.model_names, evaluations, ())
+        prior = float(evaluations.scores.mean(dtype=np.float64))
+        neighborhood = choose_setting(
+            self._neighborhoods(), evaluations, _held_out_averages, self.tune_for
+        )
+        models = evaluations.model_names
+        stored = StoredScores.of(models, evaluations, prior)
+        return NeighborPool(models, evaluations, prior, neighborhood, stored)
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> NeighborPool:
-        return NeighborPool(
-            models,
-            evaluations,
-            self.n_neighbors,
-            normalize(evaluations.queries.encodings),
-            _group_by_queries(models, evaluations),
-        )
+        old = self._neighbor_pool()
+        stored = StoredScores.of(models, evaluations, old.prior)
+        return NeighborPool(models, evaluations, old.prior, old.neighborhood, stored)
+
+    def _neighborhoods(self) -> list[Neighborhood]:
+        """List what may be chosen, the smoothest first."""
+        softmax = self.weights == "softmax"
+        temperatures = _choices(self.temperature, TEMPERATURES)
+        return [
+            Neighborhood(k, self.weights, temperature, shrinkage)
+            for shrinkage, temperature, k in product(
+                _choices(self.shrinkage, SHRINKAGES),
+                temperatures if softmax else temperatures[:1],
+                _choices(self.n_neighbors, N_NEIGHBORS),
+            )
+        ]
+
+    def _neighbor_pool(self) -> NeighborPool:
+        pool = self._fitted_pool()
+        assert isinstance(pool, NeighborPool)
+        return pool
 
 
-def _group_by_queries(
-    models: np.ndarray, evaluations: EvaluationSet
-) -> tuple[Evaluated, ...]:
-    sharing: dict[bytes, list[int]] = {}
-    order = positions_of(models, evaluations)
-    for column, code in enumerate(order):
-        rows = slice(*evaluations.offsets[code : code + 2])
-        sharing.setdefault(evaluations.query_codes[rows].tobytes(), []).append(column)
-    return tuple(
-        _evaluated(np.array(columns), order, evaluations)
-        for columns in sharing.values()
-    )
+def _choices(value: Any, grid: Sequence) -> Sequence:
+    return grid if value == "auto" else (value,)
 
 
-def _evaluated(
-    columns: np.ndarray, order: np.ndarray, evaluations: EvaluationSet
-) -> Evaluated:
-    rows = [slice(*evaluations.offsets[code : code + 2]) for code in order[columns]]
-    scores = np.column_stack([evaluations.scores[some] for some in rows])
-    shared = evaluations.queries.rows[evaluations.query_codes[rows[0]]]
-    return Evaluated(columns, shared, scores)
+def _held_out_averages(
+    training: EvaluationSet, encodings: np.ndarray, settings: Sequence[Neighborhood]
+) -> list[np.ndarray]:
+    prior = float(training.scores.mean(dtype=np.float64))
+    stored = StoredScores.of(training.model_names, training, prior)
+    return stored.averages(encodings, settings)

@@ -1,0 +1,60 @@
+"""Transformers whose output has one row per model."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn import get_config
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+
+
+class ModelFrameMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Return embeddings as frames indexed by model."""
+
+    model_col: str
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of the embeddings.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"} or None
+            By default a DataFrame for a dataframe and an ndarray for an array.
+
+        Returns
+        -------
+        self
+            The same object.
+
+        Raises
+        ------
+        ValueError
+            For "polars", whose frames have no index to hold the models' names.
+        """
+        self._refuse_polars(transform)
+        return super().set_output(transform=transform)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that the dtype of the input is not kept."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_container(self) -> None:
+        own = getattr(self, "_sklearn_output_config", {})
+        self._refuse_polars(own.get("transform", get_config()["transform_output"]))
+
+    def _model_frame(self, embeddings: np.ndarray, models: np.ndarray) -> pd.DataFrame:
+        index: Any = pd.Index(models.tolist(), name=self.model_col)
+        return pd.DataFrame(embeddings, index, self.get_feature_names_out())
+
+    def _refuse_polars(self, container: str | None) -> None:
+        if container == "polars":
+            raise ValueError(
+                f"{type(self).__name__} cannot output polars: the models' names are "
+                "the index of its result, and polars has none. Use 'default' or "
+                "'pandas'."
+            )
