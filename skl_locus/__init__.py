@@ -5,7 +5,13 @@ from importlib.metadata import version
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._encoding import QueryEncoder
 from skl_locus._router import LocusRouter
-from skl_locus.baselines import BestSingleRouter, KMeansRouter, KNNRouter
+from skl_locus.baselines import (
+    BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
+    KMeansRouter,
+    KNNRouter,
+)
 from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
 
 __version__ = version("skl-locus")
@@ -13,6 +19,8 @@ __version__ = version("skl-locus")
 __all__ = [
     "BestSingleRouter",
     "BudgetPortfolio",
+    "EmbedLLMRouter",
+    "IRTRouter",
     "KCenterPortfolio",
     "KMeansRouter",
     "KMedoidsPortfolio",

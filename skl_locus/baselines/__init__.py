@@ -1,7 +1,15 @@
 """Routers to compare with, one per file."""
 
 from skl_locus.baselines._best_single import BestSingleRouter
+from skl_locus.baselines._embedllm import EmbedLLMRouter
+from skl_locus.baselines._irt import IRTRouter
 from skl_locus.baselines._kmeans import KMeansRouter
 from skl_locus.baselines._knn import KNNRouter
 
-__all__ = ["BestSingleRouter", "KMeansRouter", "KNNRouter"]
+__all__ = [
+    "BestSingleRouter",
+    "EmbedLLMRouter",
+    "IRTRouter",
+    "KMeansRouter",
+    "KNNRouter",
+]
