@@ -13,12 +13,14 @@ from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 import skl_locus._routing
 import skl_locus._torch.inference
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LocusEmbedder,
@@ -43,6 +45,8 @@ ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
     "locus": LocusRouter(**SMALL),
 }
 

@@ -11,9 +11,16 @@ import threading
 import numpy as np
 import pytest
 from sklearn.base import clone
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
-from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter, LocusRouter
+from skl_locus import (
+    BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
+    KMeansRouter,
+    KNNRouter,
+    LocusRouter,
+)
 from skl_locus.datasets import make_evaluations
 
 SIMPLE = {
@@ -21,7 +28,12 @@ SIMPLE = {
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
 }
-ROUTERS = {**SIMPLE, "locus": LocusRouter(**SMALL)}
+ROUTERS = {
+    **SIMPLE,
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
+    "locus": LocusRouter(**SMALL),
+}
 
 POOL = make_evaluations(n_models=6, n_queries=50, observed=0.7, random_state=0)
 OLD = POOL.evaluations[POOL.evaluations.model != "model-5"]
