@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+RUNNING = """random_state : int, RandomState or None, default=None
+        Seed of all randomness; the global generators are left alone.
+    device : str, default="auto"
+        "auto" (CUDA, else MPS, else CPU) or a torch device.
+    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
+        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
+    verbose : int, default=0
+        1 shows progress.
+    """
+
 NETWORK_AND_TRAINING = """n_components : int, default=128
         Length of an embedding, the width d of the network.
     n_latents : int, default=64
@@ -58,15 +68,9 @@ NETWORK_AND_TRAINING = """n_components : int, default=128
         Checks (24 in ``max_iter`` steps) without improvement before stopping.
     tol : float, default=1e-4
         Improvement of the log loss that counts.
-    random_state : int, RandomState or None, default=None
-        Seed of all randomness; the global generators are left alone.
-    device : str, default="auto"
-        "auto" (CUDA, else MPS, else CPU) or a torch device.
-    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
-        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
-    verbose : int, default=0
-        1 shows progress.
-    warm_start : bool, default=False
+    """
+
+WARM_START = """warm_start : bool, default=False
         Whether to go on from the network of the last fit.
     """
 
@@ -85,14 +89,6 @@ VECTOR_TRAINING = """max_iter : int, default=5000
         Checks (100 in ``max_iter`` steps) without improvement before stopping.
     tol : float, default=1e-4
         Improvement of the log loss that counts.
-    random_state : int, RandomState or None, default=None
-        Seed of all randomness; the global generators are left alone.
-    device : str, default="auto"
-        "auto" (CUDA, else MPS, else CPU) or a torch device.
-    precision : {{"auto", "float32", "float64", "mixed"}}, default="auto"
-        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
-    verbose : int, default=0
-        1 shows progress.
     """
 
 VECTOR_ALPHA = """alpha : float, default={default}
@@ -154,7 +150,8 @@ def documented(score_note: str) -> Callable[[type], type]:
         Class decorator.
     """
     score_col = TRAINED_SCORE_COL.format(score_note=score_note)
-    parameters = NETWORK_AND_TRAINING + TABLE.format(score_col=score_col)
+    table = TABLE.format(score_col=score_col)
+    parameters = NETWORK_AND_TRAINING + RUNNING + WARM_START + table
     return _filled(parameters, TRAINING_ATTRIBUTES)
 
 
@@ -172,7 +169,8 @@ def documented_vectors(alpha: str) -> Callable[[type], type]:
         Class decorator.
     """
     decay = VECTOR_ALPHA.format(default=alpha)
-    parameters = VECTOR_TRAINING.format(alpha=decay) + TABLE.format(score_col="")
+    training = VECTOR_TRAINING.format(alpha=decay)
+    parameters = training + RUNNING + TABLE.format(score_col="")
     return _filled(parameters, VECTOR_ATTRIBUTES + TRAINING_ATTRIBUTES)
 
 

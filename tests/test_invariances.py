@@ -115,13 +115,14 @@ def test_shuffling_changes_no_bit_of_a_router_fit(name, seed, duplicates):
     assert_array_equal(second.predict_proba(log), first.predict_proba(log))
 
 
+@pytest.mark.parametrize("name", ["embedllm", "irt", "locus"])
 @FITS
 @given(seed=SEEDS)
-def test_shuffling_changes_no_bit_of_a_locus_fit(seed):
+def test_shuffling_changes_no_bit_of_what_is_trained(name, seed):
     log = make_log(seed, repeats=9)
     mixed = shuffled(log, seed)
-    first = LocusRouter(**SMALL).fit(log, log.score)
-    second = LocusRouter(**SMALL).fit(mixed, mixed.score)
+    first = clone(ROUTERS[name]).fit(log, log.score)
+    second = clone(ROUTERS[name]).fit(mixed, mixed.score)
     assert second.loss_curve_ == first.loss_curve_
     assert second.validation_scores_ == first.validation_scores_
     assert_array_equal(second.embeddings_, first.embeddings_)

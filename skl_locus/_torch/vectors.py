@@ -95,8 +95,10 @@ def fit_vectors(
 
     def draw_loss() -> Tensor:
         batch = pairs.take(next(rows))
-        noise = torch.empty_like(batch.encodings).normal_(generator=generator)
-        queries = batch.encodings + sampling.query_noise * noise
+        queries = batch.encodings
+        if sampling.query_noise:
+            noise = torch.empty_like(queries).normal_(generator=generator)
+            queries = queries + sampling.query_noise * noise
         return batch.loss(network, network.predictor.features(queries))
 
     validate = None

@@ -53,7 +53,11 @@ class EmbedLLMRouter(VectorRouter):
     Sizes, optimiser, rate, batches, noise and weight decay are those published;
     early stopping replaces the published 50 epochs, and the weight decay is
     decoupled.
-    @NOTE@
+
+    The published rate needs early stopping but no tuning: on 20 models and 1024
+    queries of MMLU-Pro its log loss was 0.5891, and 0.5879 with
+    ``learning_rate_init=1e-3`` in half the time (means of three draws that differ
+    by 0.003 among themselves).
 
     Examples
     --------
