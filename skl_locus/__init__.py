@@ -7,6 +7,8 @@ from skl_locus._encoding import QueryEncoder
 from skl_locus._router import LocusRouter
 from skl_locus.baselines import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -19,6 +21,8 @@ __version__ = version("skl-locus")
 __all__ = [
     "BestSingleRouter",
     "BudgetPortfolio",
+    "EmbedLLMRouter",
+    "IRTRouter",
     "KCenterPortfolio",
     "KMeansRouter",
     "KMedoidsPortfolio",

@@ -13,15 +13,16 @@ from skl_locus._evaluations import EvaluationSet, QuerySet
 from skl_locus._network_state import NetworkState
 from skl_locus._reading import COLUMN_CONSTRAINTS, TableReader
 from skl_locus._state import VersionedState
+from skl_locus._training import (
+    CHECKS_PER_FIT,
+    TRAINING_CONSTRAINTS,
+    TrainedByGradients,
+    hold_out_queries,
+    split_at,
+)
 
-MIN_QUERIES_TO_SPLIT = 10
-"""With fewer queries none is held out: a couple of them would decide by chance."""
 
-CHECKS_PER_FIT = 24
-"""Number of validations over ``max_iter`` steps."""
-
-
-class LocusParameters(VersionedState, TableReader):
+class LocusParameters(TrainedByGradients, VersionedState, TableReader):
     """Parameters and training of LocusEmbedder and LocusRouter."""
 
     _parameter_constraints: dict = {
@@ -36,25 +37,13 @@ class LocusParameters(VersionedState, TableReader):
         "bilinear": ["boolean"],
         "local_evidence": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "query_noise": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "min_context": [Interval(Integral, 1, None, closed="left")],
         "max_context": [Interval(Integral, 1, None, closed="left")],
         "n_targets": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "random_state": ["random_state"],
-        "device": [str],
-        "precision": [StrOptions({"auto", "float32", "float64", "mixed"})],
-        "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "score_col": [str],
+        **TRAINING_CONSTRAINTS,
         **COLUMN_CONSTRAINTS,
     }
 
@@ -154,14 +143,11 @@ class LocusParameters(VersionedState, TableReader):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         held_out = np.zeros(len(evaluations), dtype=bool)
         if hold_out:
-            held_out = self._hold_out(evaluations, seed)
-        training = evaluations.take(np.flatnonzero(~held_out))
-        validation = None
-        if self.early_stopping and held_out.any():
-            validation = evaluations.take(np.flatnonzero(held_out))
+            held_out = hold_out_queries(evaluations, self.validation_fraction, seed)
+        training, validation = split_at(evaluations, held_out)
         self._state, history = fit_locus(
             training,
-            validation,
+            validation if self.early_stopping else None,
             self._start(evaluations.queries.n_features),
             self.n_inputs,
             self._sampling(),
@@ -169,25 +155,8 @@ class LocusParameters(VersionedState, TableReader):
             seed,
             placement,
         )
-        self.device_ = str(placement.device)
-        self.loss_curve_ = history.loss_curve
-        self.validation_scores_ = history.validation_scores
-        self.n_iter_ = history.n_iter
-        self.best_iter_ = history.best_iter
+        self._record_training(placement.device, history)
         return held_out
-
-    def _hold_out(self, evaluations: EvaluationSet, seed: int) -> np.ndarray:
-        """Choose whole queries to hold out; every model keeps some evaluations."""
-        n_queries = len(evaluations.queries)
-        if n_queries < MIN_QUERIES_TO_SPLIT:
-            return np.zeros(len(evaluations), dtype=bool)
-        n_held = max(1, round(self.validation_fraction * n_queries))
-        order = np.random.default_rng([seed, 1]).permutation(n_queries)
-        held = np.isin(evaluations.query_codes, order[:n_held])
-        left = np.bincount(
-            evaluations.model_codes[~held], minlength=evaluations.n_models
-        )
-        return held & (left > 0)[evaluations.model_codes]
 
     def _start(self, n_features: int) -> Any:
         from skl_locus._torch.network import NetworkConfig

@@ -1,6 +1,18 @@
-"""The documentation of the parameters that LocusEmbedder and LocusRouter share."""
+"""The documentation of parameters that several estimators share."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+RUNNING = """random_state : int, RandomState or None, default=None
+        Seed of all randomness; the global generators are left alone.
+    device : str, default="auto"
+        "auto" (CUDA, else MPS, else CPU) or a torch device.
+    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
+        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
+    verbose : int, default=0
+        1 shows progress.
+    """
 
 NETWORK_AND_TRAINING = """n_components : int, default=128
         Length of an embedding, the width d of the network.
@@ -56,16 +68,41 @@ NETWORK_AND_TRAINING = """n_components : int, default=128
         Checks (24 in ``max_iter`` steps) without improvement before stopping.
     tol : float, default=1e-4
         Improvement of the log loss that counts.
-    random_state : int, RandomState or None, default=None
-        Seed of all randomness; the global generators are left alone.
-    device : str, default="auto"
-        "auto" (CUDA, else MPS, else CPU) or a torch device.
-    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
-        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
-    verbose : int, default=0
-        1 shows progress.
-    warm_start : bool, default=False
+    """
+
+WARM_START = """warm_start : bool, default=False
         Whether to go on from the network of the last fit.
+    """
+
+VECTOR_TRAINING = """max_iter : int, default=5000
+        Optimiser steps, at most.
+    batch_size : int, default=2048
+        Evaluations per step.
+    learning_rate_init : float, default=1e-4
+        Learning rate of Adam, constant.
+    {alpha}early_stopping : bool, default=True
+        Whether to stop when the log loss on held-out queries no longer falls, and
+        keep the best weights; the same for a new model and its own queries.
+    validation_fraction : float, default=0.15
+        Share of the queries held out. With fewer than 10 queries none is.
+    n_iter_no_change : int, default=10
+        Checks (100 in ``max_iter`` steps) without improvement before stopping.
+    tol : float, default=1e-4
+        Improvement of the log loss that counts.
+    """
+
+VECTOR_ALPHA = """alpha : float, default={default}
+        Weight decay, decoupled from the gradient as in AdamW.
+    """
+
+VECTOR_ATTRIBUTES = """models_ : ndarray of shape (n_models,), object
+        Labels: sorted at fit, additions appended.
+    embeddings_ : ndarray of shape (n_models, n_components)
+        Trained vectors, one row per entry of ``models_``.
+    classes_ : ndarray of shape (2,)
+        [0, 1]: wrong, correct.
+    query_encoder_ : QueryEncoder or None
+        The fitted encoder of texts.
     """
 
 TABLE = """encoder : str, QueryEncoder or scikit-learn text transformer, default=None
@@ -99,8 +136,8 @@ TRAINED_SCORE_COL = """score_col : str, default="score"
     """
 
 
-def documented(score_note: str):
-    """Fill the shared parameters into a class docstring.
+def documented(score_note: str) -> Callable[[type], type]:
+    """Fill the parameters that the LOCUS estimators share into a docstring.
 
     Parameters
     ----------
@@ -113,13 +150,36 @@ def documented(score_note: str):
         Class decorator.
     """
     score_col = TRAINED_SCORE_COL.format(score_note=score_note)
-    parameters = NETWORK_AND_TRAINING + TABLE.format(score_col=score_col)
+    table = TABLE.format(score_col=score_col)
+    parameters = NETWORK_AND_TRAINING + RUNNING + WARM_START + table
+    return _filled(parameters, TRAINING_ATTRIBUTES)
 
+
+def documented_vectors(alpha: str) -> Callable[[type], type]:
+    """Fill what the routers with one free vector per model share into a docstring.
+
+    Parameters
+    ----------
+    alpha : str
+        Default of the weight decay.
+
+    Returns
+    -------
+    callable
+        Class decorator.
+    """
+    decay = VECTOR_ALPHA.format(default=alpha)
+    training = VECTOR_TRAINING.format(alpha=decay)
+    parameters = training + RUNNING + TABLE.format(score_col="")
+    return _filled(parameters, VECTOR_ATTRIBUTES + TRAINING_ATTRIBUTES)
+
+
+def _filled(parameters: str, attributes: str) -> Callable[[type], type]:
     def decorate(cls: type) -> type:
         # Python run with -OO strips docstrings.
         if cls.__doc__:
             cls.__doc__ = cls.__doc__.replace("{parameters}", parameters).replace(
-                "{training_attributes}", TRAINING_ATTRIBUTES
+                "{training_attributes}", attributes
             )
         return cls
 

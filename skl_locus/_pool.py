@@ -72,6 +72,19 @@ class Pool:
         return columns
 
 
+@dataclass(frozen=True)
+class EmbeddingPool(Pool):
+    """A pool whose models have embeddings.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n_models, n_components)
+        One row per entry of ``models``.
+    """
+
+    embeddings: np.ndarray
+
+
 def collection_of(labels: Any, name: str) -> Any:
     """Refuse a bare string where a collection of labels is expected."""
     if isinstance(labels, str):

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
-from sklearn.metrics import pairwise_distances
 
-from skl_locus._checks import check_at_least
-from skl_locus._decisions import nearest_others
 from skl_locus._embedder import LocusEmbedder
-from skl_locus._evaluations import EvaluationSet, positions_of
+from skl_locus._embedding_routing import EmbeddingRouterMixin
+from skl_locus._evaluations import EvaluationSet
 from skl_locus._local import LocalEvidence, fit_local_evidence, refit_clusters
 from skl_locus._locus import LocusParameters
 from skl_locus._network_state import PackedPredictor
 from skl_locus._parameter_docs import documented
-from skl_locus._pool import Pool
-from skl_locus._routing import RouterMixin
+from skl_locus._pool import EmbeddingPool
 
 
 @dataclass(frozen=True)
-class LocusPool(Pool):
+class LocusPool(EmbeddingPool):
     """Embeddings, the predictor packed for them, and the local evidence."""
 
-    embeddings: np.ndarray
     predictor: PackedPredictor
     local: LocalEvidence | None
 
@@ -40,7 +34,7 @@ class LocusPool(Pool):
 
 
 @documented("; never read by a router, which takes ``y``")
-class LocusRouter(RouterMixin, LocusParameters):
+class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     """Route queries to the model most likely to answer them correctly.
 
     Learns an embedding per model and a predictor of P(model answers query) from a
@@ -88,66 +82,6 @@ class LocusRouter(RouterMixin, LocusParameters):
 
     embedder_: LocusEmbedder
 
-    @property
-    def embeddings_(self) -> np.ndarray:
-        """Embeddings in the order of ``models_``: (n_models, n_components)."""
-        return self._locus_pool().embeddings
-
-    def neighbors(
-        self, model: Any, k: int = 5, *, metric: str = "euclidean"
-    ) -> pd.Series:
-        """Find the models whose embeddings are nearest to one model's.
-
-        Parameters
-        ----------
-        model : label
-            A model of the pool.
-        k : int, default=5
-            Number of neighbours; fewer come back where the pool has fewer.
-        metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
-
-        Returns
-        -------
-        Series of shape (k,)
-            Distances indexed by label, nearest first.
-        """
-        pool = self._locus_pool()
-        check_at_least(k, "k")
-        (column,) = pool.columns_of([model])
-        distances = pairwise_distances(
-            pool.embeddings[[column]], pool.embeddings, metric=metric
-        )[0]
-        nearest = nearest_others(distances[None], np.array([column]), k)[0]
-        index = pd.Index(pool.models[nearest].tolist(), name=self.model_col)
-        return pd.Series(distances[nearest], index, name="distance")
-
-    def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
-        """List the substitutes of every model, nearest embedding first.
-
-        What ``route(..., fallback="neighbor")`` uses, for a gateway to keep.
-
-        Parameters
-        ----------
-        k : int, default=5
-            Substitutes per model; fewer where the pool has fewer.
-        metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
-
-        Returns
-        -------
-        DataFrame of shape (n_models, k)
-            Labels, one row per model of ``models_``, columns 1 to k.
-        """
-        pool = self._locus_pool()
-        check_at_least(k, "k")
-        columns = np.arange(len(pool.models))
-        distances = pairwise_distances(pool.embeddings, metric=metric)
-        nearest = nearest_others(distances, columns, k)
-        index = pd.Index(pool.models.tolist(), name=self.model_col)
-        ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
-        return pd.DataFrame(pool.models[nearest], index, ranks)
-
     def _locus_pool(self) -> LocusPool:
         pool = self._fitted_pool()
         assert isinstance(pool, LocusPool)
@@ -193,15 +127,7 @@ class LocusRouter(RouterMixin, LocusParameters):
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LocusPool:
         pool = self._locus_pool()
-        embeddings = np.empty(
-            (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
-        )
-        kept = np.array([name not in changed for name in models], dtype=bool)
-        embeddings[kept] = pool.embeddings[pool.columns_of(models[kept])]
-        if changed:
-            some = evaluations.only_models(changed)
-            order = positions_of(models[~kept], some)
-            embeddings[~kept] = self._embed(some)[order]
+        embeddings = self._updated_embeddings(models, evaluations, changed, self._embed)
         return LocusPool(
             models,
             evaluations,
@@ -209,14 +135,6 @@ class LocusRouter(RouterMixin, LocusParameters):
             self._state.pack(embeddings),
             None if pool.local is None else pool.local.on(evaluations, models),
         )
-
-    def _fallback_distances(
-        self, pool: Pool, columns: np.ndarray, fallback: str
-    ) -> np.ndarray | None:
-        if fallback != "neighbor":
-            return super()._fallback_distances(pool, columns, fallback)
-        assert isinstance(pool, LocusPool)
-        return pairwise_distances(pool.embeddings[columns])
 
 
 TRAINED_ATTRIBUTES = (

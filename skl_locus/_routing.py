@@ -285,7 +285,7 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
         return vote_shares(self.correctness_matrix(queries, models))
 
     def add_models(self, X: Any, y: Any, replace: bool = False) -> Self:
-        """Onboard new models, or refine known ones, without training.
+        """Onboard new models, or refine known ones; nothing shared is trained.
 
         Parameters
         ----------

@@ -14,3 +14,11 @@ SMALL = {
     "max_context": 16,
     "random_state": 0,
 }
+
+SMALL_VECTORS = {
+    "n_components": 8,
+    "hidden_size": 4,
+    "max_iter": 40,
+    "learning_rate_init": 0.02,
+    "random_state": 0,
+}

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -27,30 +29,17 @@ SHARED = [
     ("encoding_cols", 7),
     ("duplicates", "sum"),
 ]
-NETWORK = [
+TRAINING = [
     ("n_components", 0),
     ("n_components", 8.0),
     ("n_components", "8"),
-    ("n_latents", 0),
-    ("n_layers", 0),
-    ("n_heads", -1),
-    ("dim_feedforward", 0),
-    ("attention", "none"),
-    ("predictor_hidden", 0),
-    ("local_evidence", "yes"),
-    ("dropout", 1.0),
-    ("dropout", -0.1),
     ("query_noise", -1),
     ("query_noise", np.nan),
     ("max_iter", 0),
     ("batch_size", 0),
-    ("min_context", 0),
-    ("max_context", 0),
-    ("n_targets", 0),
     ("learning_rate_init", 0),
     ("learning_rate_init", np.nan),
     ("alpha", -1e-3),
-    ("ema_decay", 1.0),
     ("early_stopping", None),
     ("validation_fraction", 1.0),
     ("validation_fraction", 0.0),
@@ -61,6 +50,23 @@ NETWORK = [
     ("device", 0),
     ("precision", "half"),
     ("verbose", -1),
+]
+VECTORS = [*TRAINING, ("hidden_size", 0)]
+NETWORK = [
+    *TRAINING,
+    ("n_latents", 0),
+    ("n_layers", 0),
+    ("n_heads", -1),
+    ("dim_feedforward", 0),
+    ("attention", "none"),
+    ("predictor_hidden", 0),
+    ("local_evidence", "yes"),
+    ("dropout", 1.0),
+    ("dropout", -0.1),
+    ("min_context", 0),
+    ("max_context", 0),
+    ("n_targets", 0),
+    ("ema_decay", 1.0),
     ("warm_start", "no"),
     ("score_col", 0),
 ]
@@ -84,6 +90,10 @@ CASES = [
     (LinearRouter(), "loss", "hinge"),
     (LinearRouter(), "pooling", "sum"),
     (LinearRouter(), "tune_for", "accuracy"),
+    *((EmbedLLMRouter(**SMALL_VECTORS), *case) for case in SHARED + VECTORS),
+    (EmbedLLMRouter(**SMALL_VECTORS), "n_hidden_layers", -1),
+    *((IRTRouter(**SMALL_VECTORS), *case) for case in SHARED + VECTORS),
+    (IRTRouter(**SMALL_VECTORS), "n_experts", 0),
     *((BestSingleRouter(), *case) for case in SHARED),
 ]
 

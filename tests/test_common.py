@@ -13,10 +13,12 @@ from sklearn.utils.estimator_checks import (
 )
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -32,6 +34,8 @@ ROUTERS = [
     KMeansRouter(random_state=0),
     KNNRouter(),
     LinearRouter(),
+    EmbedLLMRouter(**SMALL_VECTORS),
+    IRTRouter(**SMALL_VECTORS),
     LocusRouter(**{**SMALL, "max_iter": 40}),
 ]
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.metrics import pairwise_distances
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
-from skl_locus import KNNRouter, LocusRouter
+from skl_locus import EmbedLLMRouter, IRTRouter, KNNRouter, LocusRouter
 from skl_locus._decisions import best_or_substitute, nearest_others
 from skl_locus.datasets import make_evaluations
 
@@ -13,9 +14,16 @@ POOL = make_evaluations(n_models=6, n_queries=60, random_state=0)
 LOG = POOL.evaluations
 
 
-@pytest.fixture(scope="module")
-def router():
-    return LocusRouter(**SMALL).fit(LOG, LOG["score"])
+EMBEDDING = [
+    LocusRouter(**SMALL),
+    EmbedLLMRouter(**SMALL_VECTORS),
+    IRTRouter(**SMALL_VECTORS),
+]
+
+
+@pytest.fixture(scope="module", params=EMBEDDING, ids=lambda r: type(r).__name__)
+def router(request):
+    return clone(request.param).fit(LOG, LOG["score"])
 
 
 def test_by_hand_the_nearest_available_model_answers():

@@ -14,12 +14,14 @@ from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 import skl_locus._routing
 import skl_locus._torch.inference
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -38,6 +40,8 @@ ROUTERS = {
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
     "linear": LinearRouter(alpha=1.0),
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
     "locus": LocusRouter(**SMALL),
 }
 
@@ -84,13 +88,14 @@ def test_shuffling_changes_no_bit_of_a_router_fit(name, seed, duplicates):
     assert_array_equal(second.predict_proba(log), first.predict_proba(log))
 
 
+@pytest.mark.parametrize("name", ["embedllm", "irt", "locus"])
 @FITS
 @given(seed=SEEDS)
-def test_shuffling_changes_no_bit_of_a_locus_fit(seed):
+def test_shuffling_changes_no_bit_of_what_is_trained(name, seed):
     log = make_log(seed, repeats=9)
     mixed = shuffled(log, seed)
-    first = LocusRouter(**SMALL).fit(log, log.score)
-    second = LocusRouter(**SMALL).fit(mixed, mixed.score)
+    first = clone(ROUTERS[name]).fit(log, log.score)
+    second = clone(ROUTERS[name]).fit(mixed, mixed.score)
     assert second.loss_curve_ == first.loss_curve_
     assert second.validation_scores_ == first.validation_scores_
     assert_array_equal(second.embeddings_, first.embeddings_)

@@ -12,10 +12,11 @@ from torch.func import functional_call
 from skl_locus._evaluations import QuerySet, combine_rows
 from skl_locus._network_state import InputMap, NetworkState
 from skl_locus._torch.device import Placement
-from skl_locus._torch.inference import embed, load_network, network_weights
+from skl_locus._torch.inference import embed, load_network
 from skl_locus._torch.locus import new_network
 from skl_locus._torch.network import LocusNetwork, NetworkConfig
 from skl_locus._torch.training import soft_cross_entropy
+from skl_locus._torch.weights import network_weights
 
 CPU = torch.device("cpu")
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}

@@ -15,10 +15,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -33,6 +35,8 @@ ROUTERS = {
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
     "linear": LinearRouter(alpha=1.0),
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
     "locus": LocusRouter(**SMALL),
 }
 EMBEDDER = LocusEmbedder(**SMALL)

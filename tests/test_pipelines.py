@@ -10,10 +10,12 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -65,6 +67,8 @@ def text_pipeline(router):
 
 
 ROUTERS = {
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
     "locus": LocusRouter(**SMALL),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(2, random_state=0),

@@ -1,5 +1,6 @@
 """Routers on logs of every kind: text, partial logs, very few evaluations."""
 
+import copy
 import functools
 
 import numpy as np
@@ -11,10 +12,12 @@ from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -27,6 +30,8 @@ ROUTERS = {
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(4, random_state=0),
     "linear": LinearRouter(alpha=1.0),
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
     "locus": LocusRouter(**SMALL),
 }
 every_router = pytest.mark.parametrize("name", ROUTERS)
@@ -58,7 +63,8 @@ def test_a_score_column_in_x_is_never_read(name, lie):
     assert_array_equal(router.predict_proba(lies), expected)
     assert_array_equal(router.predict_proba(LOG.drop(columns="score")), expected)
     router.add_models(lies, LOG.score)
-    assert_allclose(router.predict_proba(lies), expected, atol=1e-5)
+    honest = copy.deepcopy(_fitted(name)).add_models(LOG, LOG.score)
+    assert_allclose(router.predict_proba(lies), honest.predict_proba(LOG), atol=1e-5)
 
 
 TOPICS = np.array(["integral", "sonnet", "kernel", "river"])
@@ -127,7 +133,7 @@ def test_two_models_of_ten_evaluations(name, default):
     router = clone(ROUTERS[name])
     if default:
         router = type(router)()
-        if name == "locus":
+        if hasattr(router, "max_iter"):
             router.set_params(max_iter=3)
     own = pd.concat([of("model-0")[:10], of("model-1")[-10:]])
     router.fit(own, own.score)

@@ -11,10 +11,12 @@ import threading
 import numpy as np
 import pytest
 from sklearn.base import clone
-from small import SMALL
+from small import SMALL, SMALL_VECTORS
 
 from skl_locus import (
     BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -28,7 +30,12 @@ SIMPLE = {
     "kmeans": KMeansRouter(4, random_state=0),
     "linear": LinearRouter(alpha=1.0),
 }
-ROUTERS = {**SIMPLE, "locus": LocusRouter(**SMALL)}
+ROUTERS = {
+    **SIMPLE,
+    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+    "irt": IRTRouter(**SMALL_VECTORS),
+    "locus": LocusRouter(**SMALL),
+}
 
 POOL = make_evaluations(n_models=6, n_queries=50, observed=0.7, random_state=0)
 OLD = POOL.evaluations[POOL.evaluations.model != "model-5"]

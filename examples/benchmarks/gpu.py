@@ -14,9 +14,10 @@ import torch
 
 from skl_locus._network_state import InputMap, NetworkState
 from skl_locus._torch.device import resolve_placement
-from skl_locus._torch.inference import load_network, network_weights
+from skl_locus._torch.inference import load_network
 from skl_locus._torch.locus import new_network
 from skl_locus._torch.network import NetworkConfig
+from skl_locus._torch.weights import network_weights
 
 N_MODELS = 112
 EVALUATIONS = (256, 1024, 4096)

@@ -12,6 +12,7 @@ from skl_locus._network_state import NetworkState
 from skl_locus._torch.batches import RaggedRows, pad_rows
 from skl_locus._torch.device import Placement
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
+from skl_locus._torch.weights import load_module, to_tensor
 
 CHUNK_TOKENS = 16_384
 """Padded evaluations embedded at a time; bounds memory at about 100 MB."""
@@ -71,24 +72,10 @@ def embed_rows(
     return embedded.cpu().numpy()
 
 
-def to_tensor(array: np.ndarray, placement: Placement) -> torch.Tensor:
-    """Copy an array to the device; floats take the placement's type."""
-    dtype = placement.dtype if array.dtype.kind == "f" else None
-    return torch.tensor(array, dtype=dtype, device=placement.device)
-
-
 def load_network(state: NetworkState, placement: Placement) -> LocusNetwork:
     """Rebuild the torch network of a state, ready for inference."""
-    with torch.device("meta"):
-        network = LocusNetwork(NetworkConfig(**state.config))
-    weights = {k: to_tensor(v, placement) for k, v in state.weights.items()}
-    network.load_state_dict(weights, assign=True)
-    return network.eval()
-
-
-def network_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Return the weights of a network as arrays on the CPU."""
-    return {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+    config = NetworkConfig(**state.config)
+    return load_module(lambda: LocusNetwork(config), state.weights, placement)
 
 
 def _chunks(sizes: np.ndarray) -> Iterator[np.ndarray]:

@@ -18,18 +18,19 @@ from skl_locus._torch.attention import (
 )
 from skl_locus._torch.batches import draw_batches, largest_contexts, pad_rows
 from skl_locus._torch.device import Placement
-from skl_locus._torch.inference import (
-    CHUNK_TOKENS,
-    load_network,
-    network_weights,
-    to_tensor,
-)
+from skl_locus._torch.inference import CHUNK_TOKENS, load_network
 from skl_locus._torch.network import EvaluationTokenizer, LocusNetwork, NetworkConfig
 from skl_locus._torch.training import (
     TrainingHistory,
     TrainingOptions,
     soft_cross_entropy,
     train,
+)
+from skl_locus._torch.weights import (
+    initialize_linear,
+    network_weights,
+    new_module,
+    to_tensor,
 )
 
 
@@ -145,21 +146,13 @@ def new_network(
     config: NetworkConfig, generator: torch.Generator, placement: Placement
 ) -> LocusNetwork:
     """Make a network with weights drawn from a generator, touching no global state."""
-    with torch.device("meta"):
-        network = LocusNetwork(config)
-    network.to_empty(device=placement.device).to(placement.dtype)
-    for module in network.modules():
-        _initialize(module, generator)
-    return network
+    return new_module(lambda: LocusNetwork(config), _initialize, generator, placement)
 
 
 @torch.no_grad()
 def _initialize(module: nn.Module, generator: torch.Generator) -> None:
     if isinstance(module, nn.Linear):
-        bound = module.in_features**-0.5
-        module.weight.uniform_(-bound, bound, generator=generator)
-        if module.bias is not None:
-            module.bias.zero_()
+        initialize_linear(module, generator)
     elif isinstance(module, nn.LayerNorm):
         module.reset_parameters()  # ones and zeros: draws nothing
     elif isinstance(module, LatentBottleneckBlock):

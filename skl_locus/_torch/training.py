@@ -24,7 +24,12 @@ MAX_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; fields are named as the estimators' parameters."""
+    """How to train; most fields are named as the estimators' parameters.
+
+    The defaults of ``schedule``, "cosine" with a warm-up, and of
+    ``max_gradient_norm`` are those of LOCUS. ``schedule="constant"``,
+    ``max_gradient_norm=inf`` and ``ema_decay=0`` leave plain Adam.
+    """
 
     max_iter: int
     learning_rate_init: float
@@ -33,6 +38,8 @@ class TrainingOptions:
     n_iter_no_change: int
     tol: float
     validate_every: int
+    schedule: str = "cosine"
+    max_gradient_norm: float = MAX_GRADIENT_NORM
     mixed_precision: bool = False
     verbose: int = 0
 
@@ -67,10 +74,10 @@ def train(
 ) -> TrainingHistory:
     """Train a network in place and leave it with the best averaged weights.
 
-    AdamW with a rate that warms up and then falls along a cosine, gradients
-    clipped, weights averaged exponentially. With ``validate``, training stops when
-    the averaged weights have not improved for ``n_iter_no_change`` checks, and the
-    best of them are kept.
+    AdamW with a rate that warms up and then falls along a cosine or is constant,
+    gradients clipped, weights averaged exponentially. With ``validate``, training
+    stops when the averaged weights have not improved for ``n_iter_no_change``
+    checks, and the best of them are kept.
 
     Parameters
     ----------
@@ -94,8 +101,11 @@ def train(
         weight_decay=options.alpha,
         fused=True,
     )
-    schedule = LambdaLR(optimizer, lambda step: _rate(step, options.max_iter))
-    average = AveragedModel(network, multi_avg_fn=_averaging(options.ema_decay))
+    schedule = LambdaLR(optimizer, lambda step: _rate(step, options))
+    average, averaged = None, network
+    if options.ema_decay:
+        average = AveragedModel(network, multi_avg_fn=_averaging(options.ema_decay))
+        averaged = average.module
     best = _BestWeights(options)
     history = TrainingHistory()
     network.train()
@@ -105,17 +115,19 @@ def train(
         for step in range(1, options.max_iter + 1):
             history.loss_curve.append(_step(network, draw_loss, optimizer, options))
             schedule.step()
-            average.update_parameters(network)
+            if average is not None:
+                average.update_parameters(network)
             progress.update()
             if validate is not None and _check_due(step, options):
-                loss = validate(average.module.eval())
+                loss = validate(averaged.eval())
+                network.train()
                 history.validation_scores.append(-loss)
                 progress.set_postfix(validation_log_loss=f"{loss:.4f}")
-                if best.offer(loss, step, average.module):
+                if best.offer(loss, step, averaged):
                     break
     history.n_iter = step
     history.best_iter = best.step if validate is not None else step
-    network.load_state_dict(best.state or average.module.state_dict())
+    network.load_state_dict(best.state or averaged.state_dict())
     network.eval()
     return history
 
@@ -164,7 +176,8 @@ def _step(
     with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision):
         loss = draw_loss()
     loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+    if math.isfinite(options.max_gradient_norm):
+        nn.utils.clip_grad_norm_(network.parameters(), options.max_gradient_norm)
     optimizer.step()
     return float(loss.detach())
 
@@ -173,7 +186,10 @@ def _check_due(step: int, options: TrainingOptions) -> bool:
     return step % options.validate_every == 0 or step == options.max_iter
 
 
-def _rate(step: int, max_iter: int) -> float:
+def _rate(step: int, options: TrainingOptions) -> float:
+    if options.schedule == "constant":
+        return 1.0
+    max_iter = options.max_iter
     warm_up = max(1.0, WARM_UP_SHARE * max_iter)
     if step < warm_up:
         return (step + 1) / (warm_up + 1)

@@ -1,6 +1,8 @@
 """Routers to compare with, one per file."""
 
 from skl_locus.baselines._best_single import BestSingleRouter
+from skl_locus.baselines._embedllm import EmbedLLMRouter
+from skl_locus.baselines._irt import IRTRouter
 from skl_locus.baselines._kmeans import KMeansRouter
 from skl_locus.baselines._knn import KNNRouter
 from skl_locus.baselines._linear import LinearRouter
@@ -8,6 +10,8 @@ from skl_locus.baselines._llm_dna import LLMDNAEmbedder
 
 __all__ = [
     "BestSingleRouter",
+    "EmbedLLMRouter",
+    "IRTRouter",
     "KMeansRouter",
     "KNNRouter",
     "LLMDNAEmbedder",

@@ -1,0 +1,126 @@
+"""Predictors of one free vector per model: shape, weights and prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+CHUNK_ELEMENTS = 4_000_000
+"""Hidden units computed at a time in prediction; 16 MB in float32."""
+
+
+@dataclass(frozen=True)
+class ProductShape:
+    """Sizes of EmbedLLM's predictor; fields named as the router's parameters."""
+
+    n_features: int
+    n_components: int
+    n_hidden_layers: int
+    hidden_size: int
+
+
+@dataclass(frozen=True)
+class ItemResponseShape:
+    """Sizes of IRT-Net's predictor; fields named as the router's parameters."""
+
+    n_features: int
+    n_components: int
+    n_experts: int
+    hidden_size: int
+
+
+@dataclass(frozen=True)
+class VectorPredictor(ABC):
+    """A trained predictor of P(correct) from a model's vector and a query.
+
+    Parameters
+    ----------
+    shape : ProductShape or ItemResponseShape
+        Sizes.
+    weights : dict of str to ndarray
+        Parameters by their torch names.
+    """
+
+    shape: ProductShape | ItemResponseShape
+    weights: dict[str, np.ndarray]
+
+    def logits(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Score encodings (n_queries, n_features) -> (n_queries, n_models)."""
+        result = np.empty((len(encodings), len(vectors)), dtype=vectors.dtype)
+        step = max(1, CHUNK_ELEMENTS // self._units_per_query(len(vectors)))
+        for start in range(0, len(encodings), step):
+            some = slice(start, start + step)
+            result[some] = self._score(encodings[some], vectors)
+        return result
+
+    @abstractmethod
+    def _units_per_query(self, n_models: int) -> int:
+        """Return the size of the largest intermediate result per query."""
+
+    @abstractmethod
+    def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Score one chunk: (n_queries, n_models)."""
+
+    def _affine(self, name: str, x: np.ndarray) -> np.ndarray:
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+
+class ProductPredictor(VectorPredictor):
+    """EmbedLLM: a classifier of the product of the vector and the query's map."""
+
+    shape: ProductShape
+
+    def _units_per_query(self, n_models: int) -> int:
+        n_hidden = n_models * self.shape.hidden_size * (self.shape.n_hidden_layers > 0)
+        return self.shape.n_components + n_models + n_hidden
+
+    def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        u = self._affine("query", encodings)
+        # The difference of two classes' logits is one linear function.
+        wrong, correct = self.weights["out.weight"]
+        out = correct - wrong
+        offset = np.subtract(*self.weights["out.bias"][::-1])
+        if self.shape.n_hidden_layers == 0:
+            return u @ (vectors * out).T + offset
+        return self._hidden(u, vectors) @ out + offset
+
+    def _hidden(self, u: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Last hidden layer: (n_queries, n_models, hidden_size).
+
+        Since W (e * u) = (W diag(e)) u, the first layer of all models is one
+        matrix product with the models' matrices stacked.
+        """
+        stacked = self.weights["hidden.0.weight"] * vectors[:, None, :]
+        hidden = u @ stacked.reshape(-1, u.shape[1]).T
+        hidden = hidden.reshape(len(u), len(vectors), -1)
+        hidden += self.weights["hidden.0.bias"]
+        np.maximum(hidden, 0, out=hidden)
+        for layer in range(1, self.shape.n_hidden_layers):
+            hidden = np.maximum(self._affine(f"hidden.{layer}", hidden), 0)
+        return hidden
+
+
+class ItemResponsePredictor(VectorPredictor):
+    """IRT-Net: discrimination times ability minus difficulty."""
+
+    shape: ItemResponseShape
+
+    def _units_per_query(self, n_models: int) -> int:
+        return n_models + self.shape.n_experts * self.shape.hidden_size
+
+    def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        discrimination, difficulty = self.items(encodings)
+        return discrimination @ vectors.T - difficulty[:, None]
+
+    def items(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return discriminations (n_queries, n_components) and difficulties."""
+        gates = softmax(self._affine("gate", encodings), axis=1)
+        hidden = np.maximum(self._affine("hidden", encodings), 0)
+        # The weighted sum of linear outputs is linear in the weighted layers.
+        weighted = hidden.reshape(len(encodings), gates.shape[1], -1) * gates[..., None]
+        items = weighted.reshape(len(encodings), -1) @ self.weights["out.weight"].T
+        items += gates @ self.weights["offset.weight"].T
+        return items[:, :-1], items[:, -1]
