@@ -1,0 +1,204 @@
+"""What embeddings are for: portfolios, budgets, profiles, fallback (Figures 9, 11, 12)."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from e4_geometry import fit_routers
+from evaluate import predict
+from figures import label, level, lines, panels, save
+from options import folder_of, main_logs, parse_options, speed
+from protocol import frame
+from skl_locus import KCenterPortfolio, KMedoidsPortfolio
+from skl_locus.inspection import portfolio_routing, profile_recall
+
+NAME = "e5_portfolios"
+SEED = 0
+BUDGET_SHARES = (0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
+SMALLEST_BUDGET = 5
+"""Billions of parameters; less buys nothing worth a row."""
+
+SELECTORS = {"k-center": KCenterPortfolio(), "k-medoids": KMedoidsPortfolio()}
+N_SUBSTITUTES = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Training queries, random portfolios per size, sets drawn per profile."""
+
+    n_queries: int
+    n_random: int
+    profile_draws: int
+
+
+PLANS = {
+    "full": Plan(1024, 50, 3),
+    "quick": Plan(512, 20, 1),
+    "smoke": Plan(64, 3, 1),
+}
+
+
+def run(options):
+    plan = PLANS[speed(options)]
+    for log in main_logs(options):
+        folder = folder_of(log, options)
+        routers = fit_routers(log, plan.n_queries, options, NAME)
+        test = frame(log, log.test, log.scores[log.test])
+        parts = {"sizes": [], "budgets": [], "profiles": [], "fallback": []}
+        for name, router in routers.items():
+            known = test[test["model"].isin(router.models_)]
+            found = {
+                "sizes": by_size(router, known, plan),
+                "budgets": by_budget(router, known, log.details, plan),
+                "profiles": recall_of_profiles(router, log, plan),
+                "fallback": fall_back(router, log),
+            }
+            for part, table in found.items():
+                if table is not None:
+                    parts[part].append(table.assign(method=name))
+        tables = {part: pd.concat(some) for part, some in parts.items() if some}
+        for part, table in tables.items():
+            table.to_csv(folder / f"{NAME}_{part}.csv", index=False)
+        draw_all(tables, log, folder / f"{NAME}.png")
+
+
+def by_size(router, test, plan):
+    """Route among portfolios of 1 to all models, chosen from embeddings alone."""
+    tables = [
+        with_pool(
+            portfolio_routing(
+                router,
+                test,
+                test["score"],
+                sizes=range(1, len(router.models_) + 1),
+                selector=selector,
+                n_random=plan.n_random,
+                random_state=SEED,
+            )
+        ).assign(selector=name)
+        for name, selector in SELECTORS.items()
+    ]
+    return pd.concat(tables)
+
+
+def by_budget(router, test, details, plan):
+    """Buy within shares of the parameters of all models whose size is published."""
+    if "n_params_billion" not in details:
+        return None
+    sizes = details["n_params_billion"].reindex(router.models_).dropna()
+    unknown = [name for name in router.models_ if name not in sizes.index]
+    if len(sizes) < 2:
+        return None
+    some = deepcopy(router)
+    if unknown:
+        some.remove_models(unknown)
+    test = test[test["model"].isin(sizes.index)]
+    total = sizes.sum()
+    budgets = [max(SMALLEST_BUDGET, share * total) for share in BUDGET_SHARES]
+    curve = portfolio_routing(
+        some,
+        test,
+        test["score"],
+        budgets=sorted(set(budgets)),
+        cost=sizes,
+        n_random=plan.n_random,
+        random_state=SEED,
+    )
+    return with_pool(curve).assign(total_budget=total)
+
+
+def with_pool(curve):
+    whole = curve.attrs["pool_accuracy"]
+    curve.attrs.clear()
+    return curve.drop(columns="models").assign(pool_accuracy=whole)
+
+
+def recall_of_profiles(router, log, plan):
+    """Find models by their accuracies on tasks, by number of queries scored."""
+    rows = log.rest
+    queries = frame(log, rows, np.zeros((len(rows), len(log.models))))
+    queries = queries.drop_duplicates("query_id")[["query", "query_id", "task"]]
+    size = len(queries)
+    tables = []
+    while size >= 64 or not tables:
+        found = profile_recall(
+            router,
+            tasks=queries,
+            n_evaluations=size,
+            n_draws=plan.profile_draws,
+            random_state=SEED,
+        )
+        tables.append(found.reset_index().assign(evaluations=size))
+        size //= 4
+    return pd.concat(tables)
+
+
+def fall_back(router, log):
+    """Replace the chosen model by its k-th nearest one, or by the k-th most probable."""
+    scores = log.scores[log.test]
+    _, decisions = predict(router, log, log.test, np.zeros_like(scores))
+    columns = np.flatnonzero(np.isin(log.models, router.models_))
+    models, scores, decisions = log.models[columns], scores[:, columns], decisions[:, columns]
+    table = router.fallback_table(k=min(N_SUBSTITUTES, len(models) - 1)).loc[models]
+    substitutes = pd.Index(models).get_indexer(table.to_numpy().ravel())
+    substitutes = substitutes.reshape(table.shape)
+    order = np.argsort(-decisions, axis=1, kind="stable")
+    first = order[:, 0]
+    rows = [(0, *[mean_of(scores, first)] * 2)]
+    rows += [
+        (k + 1, mean_of(scores, substitutes[first, k]), mean_of(scores, order[:, k + 1]))
+        for k in range(table.shape[1])
+    ]
+    found = pd.DataFrame(rows, columns=["rank", "neighbor", "rerank"])
+    best = found["neighbor"].iloc[0]
+    return found.assign(neighbor_kept=found["neighbor"] / best, random=np.nanmean(scores))
+
+
+def mean_of(scores, chosen):
+    """Average the chosen models' scores where they were observed."""
+    return float(np.nanmean(scores[np.arange(len(scores)), chosen]))
+
+
+def draw_all(tables, log, path):
+    figure, axes = panels(4, width=4.8)
+    first = next(iter(tables["sizes"]["method"]))
+    sizes = tables["sizes"][tables["sizes"]["method"] == first]
+    draw_portfolio(axes[0], sizes, "size", "selector")
+    label(axes[0], f"{log.name}, {first}: count", "Models", "Routing accuracy")
+    if "budgets" in tables:
+        budgets = tables["budgets"][tables["budgets"]["method"] == first]
+        draw_portfolio(axes[1], budgets, "budget", "method")
+    label(axes[1], "Parameter budget", "Budget (billions of parameters)", "Routing accuracy")
+    profiles = tables["profiles"]
+    largest = profiles[profiles["evaluations"] == profiles["evaluations"].max()]
+    lines(axes[2], largest, "k", "recall", log_x=False)
+    label(axes[2], "Models found by their profile", "k nearest", "Recall")
+    axes[2].set_ylim(0, 1.03)
+    fallback = tables["fallback"]
+    lines(axes[3], fallback, "rank", "neighbor", log_x=False)
+    one = fallback[fallback["method"] == first]
+    axes[3].plot(one["rank"], one["rerank"], "k:", label=f"next probable ({first})")
+    level(axes[3], one["random"].iloc[0], "random model")
+    label(axes[3], "Chosen model is down", "Rank of the substitute", "Routing accuracy")
+    for ax in axes:
+        ax.legend(fontsize=8)
+    save(figure, path)
+
+
+def draw_portfolio(ax, table, x, by):
+    lines(ax, table, x, "accuracy", by=by, log_x=False)
+    random = table.groupby(x)[["random_mean", "random_std"]].mean()
+    low, high = (
+        random["random_mean"] + sign * random["random_std"] for sign in (-1, 1)
+    )
+    ax.plot(random["random_mean"], color="grey", label="random (± st. dev.)")
+    ax.fill_between(random.index, low, high, color="grey", alpha=0.2)
+    level(ax, table["pool_accuracy"].iloc[0], "all models")
+
+
+if __name__ == "__main__":
+    from e5_portfolios import run as run_module
+
+    run_module(parse_options(__doc__))
