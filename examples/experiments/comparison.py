@@ -4,6 +4,8 @@
 package's own can take its place.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 N_RESAMPLES = 1000
@@ -27,7 +29,9 @@ def paired_difference(ours, theirs, metric, seed=0):
     p-value. Both have predicted the same evaluations of the same queries.
     """
     name = LOSSES[metric]
-    difference = np.stack([a[name] - b[name] for a, b in zip(ours, theirs, strict=True)])
+    difference = np.stack(
+        [a[name] - b[name] for a, b in zip(ours, theirs, strict=True)]
+    )
     if metric == "routing_accuracy":
         weights = np.isfinite(difference).astype(float)
     else:
@@ -85,7 +89,7 @@ def evaluations_needed(curve, target):
     sizes = sorted(curve)
     if curve[sizes[0]] >= target:
         return float(sizes[0])
-    for smaller, larger in zip(sizes, sizes[1:], strict=False):
+    for smaller, larger in pairwise(sizes):
         if curve[larger] >= target:
             share = (target - curve[smaller]) / (curve[larger] - curve[smaller])
             return float(smaller * (larger / smaller) ** share)

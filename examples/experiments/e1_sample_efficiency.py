@@ -7,7 +7,6 @@ the evaluations that a comparator needs to reach what LOCUS reaches.
 from dataclasses import dataclass
 
 import pandas as pd
-
 from comparison import LOSSES, evaluations_needed, holm, paired_difference
 from evaluate import evaluate_job
 from figures import label, legend_outside, level, lines, panels, save

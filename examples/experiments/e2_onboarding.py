@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
 from evaluate import fit_on_draw, predict, query_totals, summarise
 from figures import label, lines, panels, save
 from jobs import run_jobs
@@ -75,9 +74,8 @@ def fits(plan, n):
         ({"kind": NEW, "train_models": count}, sizes) for count in plan.train_models
     ]
     chosen.append(({"kind": ALL_SEEN, "train_models": OTHERS}, sizes))
-    for size in plan.in_pool_sizes:
-        chosen.append(({"kind": IN_POOL, "train_models": OTHERS}, [size]))
-    return chosen
+    in_pool = {"kind": IN_POOL, "train_models": OTHERS}
+    return chosen + [(in_pool, [size]) for size in plan.in_pool_sizes]
 
 
 def onboard_job(log, job):

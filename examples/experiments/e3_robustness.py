@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from sklearn.metrics.pairwise import paired_cosine_distances
-
 from evaluate import fit_on_draw, predict, query_totals, summarise
 from figures import label, legend_outside, level, lines, panels, save
 from jobs import run_jobs
 from methods import EMBEDDING_METHODS, LOCUS, REGENERATED, make
 from options import folder_of, job, main_logs, parse_options, seeds, speed
 from protocol import COMPLETE, Draw, available_sizes, draw, frame, subsample
+from sklearn.decomposition import PCA
+from sklearn.metrics.pairwise import paired_cosine_distances
+
 from skl_locus.inspection import embedding_stability
 
 NAME = "e3_robustness"
@@ -97,7 +97,7 @@ def robustness_job(log, job):
 
 
 def changed_scores(seen, job):
-    """Yield (change, value, scores): parts of the reference, and sets overlapping it."""
+    """Yield (change, value, scores): parts of a reference, and sets overlapping it."""
     rng = np.random.default_rng([job["seed"], 3])
     order = rng.permutation(len(seen))
     half = len(seen) // 2

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-
 from evaluate import fit_job
 from figures import label, legend_outside, level, panels, save
 from jobs import run_jobs
 from methods import EMBEDDING_METHODS
 from options import folder_of, job, main_logs, parse_options, speed
 from protocol import COMPLETE, available_sizes, frame
+
 from skl_locus.inspection import (
     DistanceAgreementDisplay,
     DistanceHeatmapDisplay,

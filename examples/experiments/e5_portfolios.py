@@ -1,16 +1,16 @@
-"""What embeddings are for: portfolios, budgets, profiles, fallback (Figures 9, 11, 12)."""
+"""Portfolios, budgets, search by profile and fallback (Figures 9, 11, 12)."""
 
 from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
 from e4_geometry import fit_routers
 from evaluate import predict
 from figures import label, level, lines, panels, save
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
+
 from skl_locus import KCenterPortfolio, KMedoidsPortfolio
 from skl_locus.inspection import portfolio_routing, profile_recall
 
@@ -136,11 +136,15 @@ def recall_of_profiles(router, log, plan):
 
 
 def fall_back(router, log):
-    """Replace the chosen model by its k-th nearest one, or by the k-th most probable."""
+    """Replace the chosen model by its k-th nearest one, or by the next probable."""
     scores = log.scores[log.test]
     _, decisions = predict(router, log, log.test, np.zeros_like(scores))
     columns = np.flatnonzero(np.isin(log.models, router.models_))
-    models, scores, decisions = log.models[columns], scores[:, columns], decisions[:, columns]
+    models, scores, decisions = (
+        log.models[columns],
+        scores[:, columns],
+        decisions[:, columns],
+    )
     table = router.fallback_table(k=min(N_SUBSTITUTES, len(models) - 1)).loc[models]
     substitutes = pd.Index(models).get_indexer(table.to_numpy().ravel())
     substitutes = substitutes.reshape(table.shape)
@@ -148,12 +152,18 @@ def fall_back(router, log):
     first = order[:, 0]
     rows = [(0, *[mean_of(scores, first)] * 2)]
     rows += [
-        (k + 1, mean_of(scores, substitutes[first, k]), mean_of(scores, order[:, k + 1]))
+        (
+            k + 1,
+            mean_of(scores, substitutes[first, k]),
+            mean_of(scores, order[:, k + 1]),
+        )
         for k in range(table.shape[1])
     ]
     found = pd.DataFrame(rows, columns=["rank", "neighbor", "rerank"])
     best = found["neighbor"].iloc[0]
-    return found.assign(neighbor_kept=found["neighbor"] / best, random=np.nanmean(scores))
+    return found.assign(
+        neighbor_kept=found["neighbor"] / best, random=np.nanmean(scores)
+    )
 
 
 def mean_of(scores, chosen):
@@ -170,7 +180,12 @@ def draw_all(tables, log, path):
     if "budgets" in tables:
         budgets = tables["budgets"][tables["budgets"]["method"] == first]
         draw_portfolio(axes[1], budgets, "budget", "method")
-    label(axes[1], "Parameter budget", "Budget (billions of parameters)", "Routing accuracy")
+    label(
+        axes[1],
+        "Parameter budget",
+        "Budget (billions of parameters)",
+        "Routing accuracy",
+    )
     profiles = tables["profiles"]
     largest = profiles[profiles["evaluations"] == profiles["evaluations"].max()]
     lines(axes[2], largest, "k", "recall", log_x=False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
 from evaluate import evaluate_job
 from figures import label, panels, save
 from jobs import run_jobs
@@ -154,7 +153,9 @@ def measure_encoder(log, encoder, n, plan, options):
         for method in methods
         for seed in seeds(options, plan.draws)
     ]
-    return tidy(run_jobs(evaluate_job, other, jobs, options, f"{NAME}, {encoder}"), jobs)
+    return tidy(
+        run_jobs(evaluate_job, other, jobs, options, f"{NAME}, {encoder}"), jobs
+    )
 
 
 def draw_ablations(table, log, n, path):

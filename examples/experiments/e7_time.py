@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
-
 from e4_geometry import fit_routers
 from figures import label, lines, panels, save
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
+from threadpoolctl import threadpool_limits
 
 NAME = "e7_time"
 SEED = 0

@@ -7,10 +7,9 @@ router does not know.
 import time
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
-
 from methods import make
 from protocol import Draw, draw, frame
+from sklearn.metrics import roc_auc_score
 
 CORRECT_FROM = 0.5
 CALIBRATION_BINS = 15

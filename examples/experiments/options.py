@@ -5,6 +5,7 @@ from pathlib import Path
 
 from methods import METHODS, make
 from protocol import ALL_MODELS, Files, read_log, restrict
+
 from skl_locus.datasets import get_data_home
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -44,7 +45,10 @@ def parse_options(description, arguments=None):
         help="read the test half; otherwise the other half is split again",
     )
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="draws of every cell, instead of the plan's"
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="draws of every cell, instead of the plan's",
     )
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME")
     parser.add_argument("--n-jobs", type=int, default=2)
