@@ -41,8 +41,8 @@ class Plan:
 
 PLANS = {
     "full": Plan((256, 512, 1024, 4096), 5, 3, 3, 2, 1024, (256, 1024), 2),
-    "quick": Plan((128, 256, 512), 2, 1, 1, 1, 512),
-    "smoke": Plan((32, 64), 2, 1, 1, 1, 32),
+    "quick": Plan((128, 512), 2, 1, 1, 1, 512),
+    "smoke": Plan((16, 32), 2, 1, 1, 1, 32),
 }
 
 
@@ -71,12 +71,12 @@ def cells(log, plan, options):
     middle = [n for n in sizes if n <= plan.shift_size][-1:] or sizes[:1]
     for n in middle:
         chosen += [(SPARSE, n, s) for s in seeds(options, plan.sparse_draws)]
-        chosen += [
-            (f"{SHIFT}{task}", n, s)
-            for task in largest_tasks(log, plan.shift_tasks)
-            for s in seeds(options, plan.shift_draws)
-            if len(set(log.tasks)) > 1
-        ]
+        if len(set(log.tasks)) > 1:
+            chosen += [
+                (f"{SHIFT}{task}", min(n, int((log.tasks[log.rest] != task).sum())), s)
+                for task in largest_tasks(log, plan.shift_tasks)
+                for s in seeds(options, plan.shift_draws)
+            ]
     return chosen
 
 
@@ -158,10 +158,10 @@ def draw_curves(complete, log, path):
     lines(left, table, "n", "routing", error="routing_error")
     level(left, complete["best_single"].mean(), "best single (reference)")
     lines(right, table, "n", "correctness", error="correctness_error")
-    where = f"{log.name}, {len(log.models)} models ({log.pool})"
     x = "Training queries per model"
-    label(left, f"Routing: {where}", x, "Routing accuracy")
-    label(right, f"Correctness: {where}", x, "Correctness accuracy (threshold 0.5)")
+    label(left, "Routing", x, "Routing accuracy")
+    label(right, "Correctness", x, "Correctness accuracy (threshold 0.5)")
+    figure.suptitle(f"{log.name}, {len(log.models)} models ({log.pool})")
     legend_outside(figure, left)
     save(figure, path)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals, summarise
-from figures import label, lines, panels, save
+from figures import label, legend_outside, lines, panels, save
 from jobs import run_jobs
 from methods import LOCUS, make
 from options import folder_of, job, main_logs, parse_options, seeds, speed
@@ -188,12 +188,12 @@ def draw_curves(summary, log, path):
         (second, "log_loss", "Log loss"),
     ):
         lines(ax, widest, "evaluations", metric, error=f"{metric}_error")
-        label(ax, f"{log.name}: {widest['train_models'].max()} training models", x, y)
-        ax.legend(fontsize=8)
+        label(ax, f"New models, {widest['train_models'].max()} in the fit", x, y)
+    legend_outside(figure, first)
     locus = summary[summary["method"] == LOCUS]
     if len(locus):
         names = [
-            f"{kind}, {most if kind != NEW else count} models in the fit"
+            f"{kind}, {most if kind != NEW else count} in the fit"
             for kind, count in zip(locus["kind"], locus["train_models"], strict=True)
         ]
         lines(
@@ -203,8 +203,9 @@ def draw_curves(summary, log, path):
             "correctness_accuracy",
             by="fit",
         )
-        third.legend(fontsize=8)
-    label(third, "LOCUS by number of training models", x, "Correctness accuracy")
+        third.legend(fontsize=7, loc="lower right")
+    label(third, "LOCUS by models in the fit", x, "Correctness accuracy")
+    figure.suptitle(log.name)
     save(figure, path)
 
 

@@ -128,7 +128,7 @@ def draw_changes(changes, results, log, path):
     stability = pd.concat(
         [result["stability"].assign(method=result["method"]) for result in results]
     )
-    figure, axes = panels(4, width=4.6)
+    figure, axes = panels(2, 2)
     for ax, change, x in (
         (axes[0], SIZE, "Evaluations used"),
         (axes[1], OVERLAP, "Share of evaluations in the reference"),
@@ -145,7 +145,7 @@ def draw_changes(changes, results, log, path):
             ]
         )
         lines(ax, long, "value", "accuracy", by="line", log_x=change == SIZE)
-        label(ax, f"{log.name}: accuracy", x, "Accuracy on test queries")
+        label(ax, "Accuracy", x, "Accuracy on test queries")
     for ax, change, x in (
         (axes[2], SIZE, "Evaluations used"),
         (axes[3], OVERLAP, "Share of evaluations in the reference"),
@@ -160,6 +160,7 @@ def draw_changes(changes, results, log, path):
         label(ax, "Distance to the reference", x, "Relative to the median other model")
         ax.legend(fontsize=8)
     legend_outside(figure, axes[0])
+    figure.suptitle(f"{log.name}: embeddings made again")
     save(figure, path)
 
 
@@ -177,9 +178,10 @@ def draw_map(result, log, path):
             moves = [z[model] for kind, _, z in result["moved"] if kind == change]
             name = str(result["models"][model])
             ax.plot(*projection.transform(moves).T, "o-", ms=4, lw=0.8, label=name)
-        title = f"{log.name}, {result['method']}: by {change} of the evaluations"
+        title = f"Changing the {change} of the evaluations"
         label(ax, title, "Principal component 1", "Principal component 2")
     legend_outside(figure, axes[0])
+    figure.suptitle(f"{log.name}, {result['method']}; grey: the reference")
     save(figure, path)
 
 

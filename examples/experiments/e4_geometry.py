@@ -49,6 +49,8 @@ def run(options):
     for log in main_logs(options):
         folder = folder_of(log, options)
         routers = fit_routers(log, plan.n_queries, options, NAME)
+        if not routers:
+            continue
         test = frame(log, log.test, log.scores[log.test])
         differences = disagreement(test, test["score"], min_common=MIN_COMMON)
         correlations, neighbors = [], []
@@ -58,7 +60,9 @@ def run(options):
                 found = correlate(table, differences, plan.resamples)
                 correlations.append(found.assign(method=name, metric=metric))
             near = neighbor_agreement(
-                distances["cosine"], differences, k=min(N_NEIGHBORS, len(table) - 1)
+                distances["cosine"],
+                differences,
+                k=min(N_NEIGHBORS, len(log.models) - 1),
             )
             kin = same_family(distances["euclidean"], log.details)
             neighbors.append(near.reset_index().assign(method=name, **kin))
@@ -150,8 +154,9 @@ def draw_families(router, details, folder):
         families = details["family"].reindex(router.models_).fillna("unknown")
     heatmap = DistanceHeatmapDisplay.from_estimator(router, color=families)
     save(heatmap.figure_, folder / f"{NAME}_heatmap.png")
-    figure, ax = plt.subplots(figsize=(10, 7), layout="constrained")
+    figure, ax = plt.subplots(figsize=(12, 9), layout="constrained")
     EmbeddingMapDisplay.from_estimator(router, color=families, ax=ax)
+    ax.margins(x=0.15)
     save(figure, folder / f"{NAME}_map.png")
 
 

@@ -45,6 +45,8 @@ def run(options):
     for log in main_logs(options):
         folder = folder_of(log, options)
         routers = fit_routers(log, plan.n_queries, options, NAME)
+        if not routers:
+            continue
         test = frame(log, log.test, log.scores[log.test])
         parts = {"sizes": [], "budgets": [], "profiles": [], "fallback": []}
         for name, router in routers.items():
@@ -172,7 +174,7 @@ def mean_of(scores, chosen):
 
 
 def draw_all(tables, log, path):
-    figure, axes = panels(4, width=4.8)
+    figure, axes = panels(2, 2)
     first = next(iter(tables["sizes"]["method"]))
     sizes = tables["sizes"][tables["sizes"]["method"] == first]
     draw_portfolio(axes[0], sizes, "size", "selector")

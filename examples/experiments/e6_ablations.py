@@ -54,7 +54,7 @@ PLANS = {
     ),
     "quick": Plan(
         {
-            "n_components": (16, 64),
+            "n_components": (16,),
             "n_latents": (16,),
             "n_layers": (1,),
             "attention": ("full",),
@@ -72,11 +72,14 @@ def run(options):
     for files in sources(options):
         log, _ = read_pools(files, options)
         n = available_sizes(log, (plan.n_queries,))[-1]
+        encoder = files.encodings.stem.removeprefix("encodings_")
         jobs = [
             job(options, seed=seed, cell=COMPLETE, n=n, **configuration)
-            for configuration in configurations(plan, options)
+            for configuration in configurations(plan, encoder, options)
             for seed in seeds(options, plan.draws)
         ]
+        if not jobs:
+            continue
         results = run_jobs(evaluate_job, log, jobs, options, NAME)
         table = tidy(results, jobs)
         other = other_encoder(files, options)
@@ -87,12 +90,12 @@ def run(options):
         draw_ablations(table, log, n, folder / f"{NAME}.png")
 
 
-def configurations(plan, options):
+def configurations(plan, encoder, options):
     """List methods with one part changed, or with noise in the scores."""
     for method in (LOCUS_PAPER, LOCUS):
         if method not in options.methods:
             continue
-        yield {"method": method, "part": DEFAULT, "value": ""}
+        yield {"method": method, "part": DEFAULT, "value": encoder}
         for noise in NOISES:
             for share in plan.noise_shares:
                 yield {
@@ -169,11 +172,12 @@ def draw_ablations(table, log, n, path):
         position = -np.arange(len(means))
         ax.errorbar(means[metric], position, xerr=errors[metric], fmt="o", capsize=2)
         for name, value in means[metric].items():
-            if name.endswith(DEFAULT):
+            if f": {DEFAULT}" in name:
                 ax.axvline(value, ls="--", lw=0.8, color="grey")
         ax.set_yticks(position, means.index if ax is axes[0] else [""] * len(means))
         ax.grid(alpha=0.3)
-        label(ax, f"{log.name}, {n} queries", metric.replace("_", " ").capitalize(), "")
+        label(ax, "", metric.replace("_", " ").capitalize(), "")
+    figure.suptitle(f"{log.name}, {n} training queries; dashed: defaults")
     save(figure, path)
 
 

@@ -41,6 +41,8 @@ def run(options):
     plan = PLANS[speed(options)]
     for log in main_logs(options):
         routers = fit_routers(log, plan.n_queries, options, NAME)
+        if not routers:
+            continue
         with threadpool_limits(1):
             rows = [
                 {"method": name, **row}

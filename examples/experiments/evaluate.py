@@ -58,11 +58,14 @@ def noisy(drawn, job):
 
 
 def fit_on_draw(router, log, draw):
-    """Fit on what was seen; return the seconds that it took."""
+    """Fit on what was seen; return the processor seconds that it took.
+
+    They do not depend on what else the machine does, such as other jobs.
+    """
     table = frame(log, draw.train, draw.seen)
-    start = time.perf_counter()
+    start = time.process_time()
     router.fit(table, table["score"])
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def predict(router, log, rows, scores):

@@ -11,12 +11,13 @@ DOTS_PER_INCH = 120
 MARKERS = "osD^vPX*h<>"
 
 
-def panels(count, *, width=5.2, height=4.2):
-    """Return a figure with that many axes side by side."""
+def panels(columns, rows=1, *, width=5.2, height=4.2):
+    """Return a figure and its axes, row by row."""
+    size = width * columns, height * rows
     figure, axes = plt.subplots(
-        1, count, figsize=(width * count, height), layout="constrained", squeeze=False
+        rows, columns, figsize=size, layout="constrained", squeeze=False
     )
-    return figure, axes[0]
+    return figure, axes.ravel()
 
 
 def lines(ax, table, x, y, *, by="method", error=None, log_x=True):
@@ -61,5 +62,6 @@ def legend_outside(figure, ax):
 
 
 def save(figure, path):
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    # Names of models may reach beyond what was planned for them.
+    figure.savefig(path, dpi=DOTS_PER_INCH, bbox_inches="tight")
     plt.close(figure)
