@@ -11,7 +11,7 @@ from comparison import LOSSES, evaluations_needed, holm, paired_difference
 from evaluate import evaluate_job
 from figures import label, legend_outside, level, lines, panels, save
 from jobs import run_jobs
-from methods import LOCUS
+from methods import LOCUS, VARIANTS
 from options import folder_of, job, parse_options, read_pools, seeds, sources, speed
 from protocol import (
     COMPLETE,
@@ -40,7 +40,7 @@ class Plan:
 
 
 PLANS = {
-    "full": Plan((256, 512, 1024, 4096), 5, 3, 3, 2, 1024, (256, 1024), 2),
+    "full": Plan((256, 512, 1024, 4096), 5, 3, 2, 2, 1024, (1024,), 2),
     "quick": Plan((128, 512), 2, 1, 1, 1, 512),
     "smoke": Plan((16, 32), 2, 1, 1, 1, 32),
 }
@@ -93,6 +93,7 @@ def measure(log, chosen, options):
         job(options, method, seed, cell=cell, n=n)
         for cell, n, seed in chosen
         for method in options.methods
+        if method not in VARIANTS or cell == COMPLETE
     ]
     return run_jobs(evaluate_job, log, jobs, options, f"{NAME} ({log.pool})")
 

@@ -7,13 +7,14 @@ evaluations, and (the top row of the paper's figure) in the pool with all of the
 
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals, summarise
 from figures import label, legend_outside, lines, panels, save
 from jobs import run_jobs
-from methods import LOCUS, make
+from methods import LOCUS, TRAINED, VARIANTS, make
 from options import folder_of, job, main_logs, parse_options, seeds, speed
 from protocol import COMPLETE, Draw, available_sizes, draw, frame, subsample
 
@@ -27,9 +28,14 @@ OTHERS = 0
 
 @dataclass(frozen=True)
 class Plan:
-    """Evaluations, training models of the fits, and how many rotations are done."""
+    """Evaluations, training models of the fits, and how many rotations are done.
+
+    All methods are fitted on all other models, LOCUS on ``train_models`` as well.
+    ``trained_sizes`` are for methods that train new vectors, which takes minutes.
+    """
 
     sizes: tuple
+    trained_sizes: tuple
     train_models: tuple
     in_pool_sizes: tuple
     rotations: int
@@ -39,10 +45,15 @@ class Plan:
 
 PLANS = {
     "full": Plan(
-        (16, 32, 64, 128, 256, 1024), (8, 15, OTHERS), (32, 128), N_ROTATIONS, 1024
+        (16, 32, 64, 128, 256, 1024),
+        (16, 128, 1024),
+        (8, 15),
+        (128,),
+        N_ROTATIONS,
+        1024,
     ),
-    "quick": Plan((16, 64, 256), (8, OTHERS), (64,), 1, 512),
-    "smoke": Plan((8, 16), (OTHERS,), (16,), 1, 64),
+    "quick": Plan((16, 64, 256), (16, 256), (8,), (64,), 1, 512),
+    "smoke": Plan((8, 16), (16,), (4,), (16,), 1, 64),
 }
 
 
@@ -51,11 +62,11 @@ def run(options):
     for log in main_logs(options):
         n = available_sizes(log, (plan.n_queries,))[-1]
         jobs = [
-            job(options, method, seed, n=n, rotation=rotation, sizes=sizes, **fit)
-            for rotation in range(plan.rotations)
+            job(options, method, seed, n=n, **fit)
             for seed in seeds(options, plan.draws)
-            for fit, sizes in fits(plan, n)
             for method in options.methods
+            if method not in VARIANTS
+            for fit in fits(plan, n, method)
         ]
         results = run_jobs(onboard_job, log, jobs, options, NAME)
         table = pd.DataFrame([row for rows in results for row in rows])
@@ -67,34 +78,43 @@ def run(options):
         draw_curves(summary, log, folder / f"{NAME}.png")
 
 
-def fits(plan, n):
-    """List how to fit, and the numbers of evaluations to try on that fit."""
-    sizes = [size for size in plan.sizes if size <= n]
-    chosen = [
-        ({"kind": NEW, "train_models": count}, sizes) for count in plan.train_models
+def fits(plan, n, method):
+    """List the fits, each with the rotations and evaluations that are tried on it."""
+    planned = plan.trained_sizes if method in TRAINED else plan.sizes
+    sizes = [size for size in planned if size <= n]
+    rotations = range(plan.rotations)
+    counts = (OTHERS, *(plan.train_models if method == LOCUS else ()))
+    chosen = [(NEW, count, [r], sizes) for count in counts for r in rotations]
+    if method not in TRAINED:
+        # This fit is the same whichever models are embedded again.
+        chosen.append((ALL_SEEN, OTHERS, list(rotations), sizes))
+    chosen += [
+        (IN_POOL, OTHERS, [r], [size]) for size in plan.in_pool_sizes for r in rotations
     ]
-    chosen.append(({"kind": ALL_SEEN, "train_models": OTHERS}, sizes))
-    in_pool = {"kind": IN_POOL, "train_models": OTHERS}
-    return chosen + [(in_pool, [size]) for size in plan.in_pool_sizes]
+    names = ("kind", "train_models", "rotations", "sizes")
+    return [dict(zip(names, values, strict=True)) for values in chosen]
 
 
 def onboard_job(log, job):
     """Fit, embed the held-out models from few evaluations, and measure them alone."""
     drawn = draw(log, COMPLETE, job["n"], job["seed"])
-    held = held_out(len(log.models), job["rotation"])
-    few = {size: few_scores(drawn.seen, held, size, job) for size in job["sizes"]}
+    seen = training_scores(drawn.seen, job)
     router = make(job["method"], job["seed"], job["tiny"])
-    seen = training_scores(drawn.seen, held, few, job)
     fit_on_draw(router, log, Draw(drawn.train, seen, drawn.test))
     rows = []
-    for size, scores in few.items():
+    for rotation, size in product(job["rotations"], job["sizes"]):
+        held = held_out(len(log.models), rotation)
         onboarded = router
         if job["kind"] != IN_POOL:
             onboarded = deepcopy(router)
-            table = frame(log, drawn.train, scores)
+            few = few_scores(drawn.seen, rotation, size, job["seed"])
+            table = frame(log, drawn.train, few)
             onboarded.add_models(table, table["score"], replace=True)
-        about = {key: job[key] for key in ("method", "kind", "rotation", "seed")}
-        about |= {
+        about = {
+            "method": job["method"],
+            "kind": job["kind"],
+            "rotation": rotation,
+            "seed": job["seed"],
             "train_models": int(np.isfinite(seen).any(axis=0).sum()),
             "evaluations": size,
         }
@@ -108,20 +128,24 @@ def held_out(n_models, rotation):
     return np.isin(np.arange(n_models), order[rotation::N_ROTATIONS])
 
 
-def few_scores(seen, held, size, job):
-    rng = np.random.default_rng([job["seed"], job["rotation"], size])
+def few_scores(seen, rotation, size, seed):
+    """Keep that many scores of each held-out model, and none of the others."""
+    held = held_out(seen.shape[1], rotation)
+    rng = np.random.default_rng([seed, rotation, size])
     return subsample(np.where(held, seen, np.nan), size, rng)
 
 
-def training_scores(seen, held, few, job):
+def training_scores(seen, job):
     """Return what the fit sees: few or all evaluations of the held-out, or none."""
     if job["kind"] == ALL_SEEN:
         return seen
+    (rotation,) = job["rotations"]
+    held = held_out(seen.shape[1], rotation)
     if job["kind"] == IN_POOL:
-        (scores,) = few.values()
-        return np.where(held, scores, seen)
+        few = few_scores(seen, rotation, job["sizes"][0], job["seed"])
+        return np.where(held, few, seen)
     others = np.flatnonzero(~held)
-    rng = np.random.default_rng([ROTATIONS_SEED, job["rotation"]])
+    rng = np.random.default_rng([ROTATIONS_SEED, rotation])
     kept = rng.permutation(others)[: job["train_models"] or len(others)]
     return np.where(np.isin(np.arange(len(held)), kept), seen, np.nan)
 

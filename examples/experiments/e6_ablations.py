@@ -44,11 +44,11 @@ PLANS = {
     "full": Plan(
         {
             "n_components": (16, 32, 64, 256, 512),
-            "n_latents": (8, 16, 128),
+            "n_latents": (16, 128),
             "n_layers": (1, 3),
             "attention": ("full",),
         },
-        (0.1, 0.3),
+        (0.2,),
         512,
         2,
     ),

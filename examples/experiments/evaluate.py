@@ -153,11 +153,15 @@ def soft_roc_auc(scores, p):
 
 
 def calibration_error(scores, p):
-    """Return the expected calibration error over bins of equal mass."""
-    order = np.argsort(p, kind="stable")
-    bins = np.array_split(order, CALIBRATION_BINS)
-    gaps = [abs(scores[b].sum() - p[b].sum()) for b in bins]
-    return sum(gaps) / len(p) if len(p) else np.nan
+    """Return the expected calibration error over bins of equal mass.
+
+    Equal probabilities share a bin, so that the order of the rows does not matter.
+    """
+    if not len(p):
+        return np.nan
+    edges = np.quantile(p, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])
+    gaps = np.bincount(np.searchsorted(edges, p, side="right"), scores - p)
+    return float(np.abs(gaps).sum() / len(p))
 
 
 def _mean(values):

@@ -55,6 +55,12 @@ METHODS = {
 EMBEDDING_METHODS = [LOCUS, LOCUS_PAPER]
 """Those with ``embeddings_``."""
 
+VARIANTS = []
+"""Methods of the first experiment only, where the paper has them or they matter."""
+
+TRAINED = []
+"""Methods that train the vectors of new models: seconds for each of them."""
+
 REGENERATED = {}
 """Gradient-trained embeddings of Appendix F by name: factory(seed, tiny)."""
 
@@ -83,13 +89,14 @@ REGENERATED = {}
 #     "EmbedLLM+": trained(EmbedLLMRouter, n_components=232, n_hidden_layers=2),
 #     "IRT-Net": trained(IRTRouter),
 # }
-# EMBEDDING_METHODS += ["EmbedLLM"]
+# EMBEDDING_METHODS += ["EmbedLLM"]  # where it has embeddings_
+# VARIANTS += ["KMeans (routing)", "EmbedLLM+"]
+# TRAINED += ["EmbedLLM", "IRT-Net"]
 # REGENERATED |= {
 #     f"EmbedLLM d={width}, {depth} hidden": trained(
 #         EmbedLLMRouter, n_components=width, n_hidden_layers=depth
 #     )
-#     for width in (64, 232)
-#     for depth in (0, 1)
+#     for width, depth in ((232, 0), (64, 0), (64, 1))
 # }
 # ----------------------------------------------------------------------------------
 
