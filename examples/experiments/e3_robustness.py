@@ -13,7 +13,7 @@ import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals, summarise
 from figures import label, legend_outside, level, lines, panels, save
 from jobs import run_jobs
-from methods import EMBEDDING_METHODS, LOCUS, REGENERATED, make
+from methods import LOCUS, REGENERATED, SET_EMBEDDERS, make
 from options import folder_of, job, main_logs, parse_options, seeds, speed
 from protocol import COMPLETE, Draw, available_sizes, draw, frame, subsample
 from sklearn.decomposition import PCA
@@ -59,13 +59,12 @@ def run(options):
     plan = PLANS[speed(options)]
     for log in main_logs(options):
         n = available_sizes(log, (plan.n_queries,))[-1]
-        methods = [name for name in options.methods if name in EMBEDDING_METHODS]
-        some = [name for name in methods if name not in REGENERATED]
+        methods = [name for name in options.methods if name in SET_EMBEDDERS]
         folder = folder_of(log, options)
         planned = {"n": n, "sizes": plan.sizes, "repeats": plan.stability_repeats}
         jobs = [
             job(options, method, seed, **planned)
-            for method in some
+            for method in methods
             for seed in seeds(options, plan.draws)
         ]
         results = run_jobs(robustness_job, log, jobs, options, NAME)

@@ -48,7 +48,7 @@ def run(options):
     plan = PLANS[speed(options)]
     for log in main_logs(options):
         folder = folder_of(log, options)
-        routers = fit_routers(log, plan.n_queries, options, NAME)
+        routers = fit_routers(EMBEDDING_METHODS, log, plan.n_queries, options)
         if not routers:
             continue
         test = frame(log, log.test, log.scores[log.test])
@@ -75,14 +75,13 @@ def run(options):
         draw_families(router, log.details, folder)
 
 
-def fit_routers(log, n_queries, options, title):
-    """Return one fitted router with embeddings per method, from the cache if there."""
-    names = [name for name in EMBEDDING_METHODS if name in options.methods]
+def fit_routers(names, log, n_queries, options):
+    """Return a fitted router for each method asked for, from the cache if there."""
+    names = [name for name in names if name in options.methods]
     n = available_sizes(log, (n_queries,))[-1]
     jobs = [job(options, name, SEED, cell=COMPLETE, n=n) for name in names]
-    return dict(
-        zip(names, run_jobs(fit_job, log, jobs, options, f"{title}, fits"), strict=True)
-    )
+    routers = run_jobs(fit_job, log, jobs, options, "fitted routers")
+    return dict(zip(names, routers, strict=True))
 
 
 def correlate(distances, differences, resamples):

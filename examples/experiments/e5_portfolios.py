@@ -8,6 +8,7 @@ import pandas as pd
 from e4_geometry import fit_routers
 from evaluate import predict
 from figures import label, level, lines, panels, save
+from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
 
@@ -44,7 +45,7 @@ def run(options):
     plan = PLANS[speed(options)]
     for log in main_logs(options):
         folder = folder_of(log, options)
-        routers = fit_routers(log, plan.n_queries, options, NAME)
+        routers = fit_routers(SET_EMBEDDERS, log, plan.n_queries, options)
         if not routers:
             continue
         test = frame(log, log.test, log.scores[log.test])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from e4_geometry import fit_routers
 from figures import label, lines, panels, save
+from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
 from threadpoolctl import threadpool_limits
@@ -40,7 +41,7 @@ PLANS = {
 def run(options):
     plan = PLANS[speed(options)]
     for log in main_logs(options):
-        routers = fit_routers(log, plan.n_queries, options, NAME)
+        routers = fit_routers(SET_EMBEDDERS, log, plan.n_queries, options)
         if not routers:
             continue
         with threadpool_limits(1):

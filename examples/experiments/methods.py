@@ -52,8 +52,11 @@ METHODS = {
     "Best single": best_single,
 }
 
-EMBEDDING_METHODS = [LOCUS, LOCUS_PAPER]
-"""Those with ``embeddings_``."""
+SET_EMBEDDERS = [LOCUS, LOCUS_PAPER]
+"""Methods that embed any set of evaluations, without training."""
+
+EMBEDDING_METHODS = [*SET_EMBEDDERS]
+"""Methods with ``embeddings_``."""
 
 VARIANTS = []
 """Methods of the first experiment only, where the paper has them or they matter."""
@@ -89,7 +92,7 @@ REGENERATED = {}
 #     "EmbedLLM+": trained(EmbedLLMRouter, n_components=232, n_hidden_layers=2),
 #     "IRT-Net": trained(IRTRouter),
 # }
-# EMBEDDING_METHODS += ["EmbedLLM"]  # where it has embeddings_
+# EMBEDDING_METHODS += ["EmbedLLM"]
 # VARIANTS += ["KMeans (routing)", "EmbedLLM+"]
 # TRAINED += ["EmbedLLM", "IRT-Net"]
 # REGENERATED |= {
