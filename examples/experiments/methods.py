@@ -67,9 +67,14 @@ TRAINED = []
 REGENERATED = {}
 """Gradient-trained embeddings of Appendix F by name: factory(seed, tiny)."""
 
+
+def make(name, seed, tiny=False, **parameters):
+    """Make the router of that name."""
+    return (METHODS | REGENERATED)[name](seed, tiny, **parameters)
+
+
 # --- To be enabled with the comparators to come -----------------------------------
-# from skl_locus import EmbedLLMRouter, IRTRouter, LinearRouter
-#
+# The import above takes EmbedLLMRouter, IRTRouter and LinearRouter as well.
 #
 # def trained(router_class, **parameters):
 #     def make(seed, tiny):
@@ -102,8 +107,3 @@ REGENERATED = {}
 #     for width, depth in ((232, 0), (64, 0), (64, 1))
 # }
 # ----------------------------------------------------------------------------------
-
-
-def make(name, seed, tiny=False, **parameters):
-    """Make the router of that name."""
-    return (METHODS | REGENERATED)[name](seed, tiny, **parameters)
