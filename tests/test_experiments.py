@@ -136,6 +136,20 @@ def test_results_depend_on_parameters_and_log(files, tmp_path, count_fits):
     assert count_fits.fits == 3
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--data", "nowhere"], "nowhere/evaluations.parquet is not there"),
+        (["--evaluations", "log.csv"], "go together"),
+        (["--methods", "Oracle"], "unknown method 'Oracle'; known: LOCUS"),
+    ],
+)
+def test_wrong_options_are_told(wrong, message, capsys):
+    with pytest.raises(SystemExit):
+        options.parse_options("", wrong)
+    assert message in capsys.readouterr().err
+
+
 def test_equal_texts_are_one_query_with_the_mean_score():
     evaluations, queries, *_ = tables()
     log = log_of()

@@ -8,6 +8,7 @@ Appendix F: embeddings trained by gradients are trained again with the predictor
 from copy import deepcopy
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals, summarise
@@ -263,7 +264,9 @@ def draw_regeneration(table, log, path):
         means = table.pivot_table(
             index="method", columns="regenerated_from", values=column, sort=False
         )
-        means.plot.bar(ax=ax, rot=20, legend=False)
+        means.plot.bar(ax=ax, legend=False)
+        ax.tick_params(axis="x", rotation=20)
+        plt.setp(ax.get_xticklabels(), ha="right")
         label(ax, f"{log.name}: embeddings made again", "", y)
     legend_outside(figure, axes[0])
     save(figure, path)

@@ -4,7 +4,7 @@ One part is changed at a time in the network of the paper, where local evidence 
 make up for it; noise in the training scores is tried on LOCUS as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from options import (
     sources,
     speed,
 )
-from protocol import COMPLETE, Files, available_sizes
+from protocol import COMPLETE, available_sizes
 
 NAME = "e6_ablations"
 DEFAULT = "default"
@@ -81,10 +81,8 @@ def run(options):
         if not jobs:
             continue
         results = run_jobs(evaluate_job, log, jobs, options, NAME)
-        table = tidy(results, jobs)
-        other = other_encoder(files, options)
-        if other is not None:
-            table = pd.concat([table, measure_encoder(log, other, n, plan, options)])
+        others = measure_other_encoder(files, n, plan, options)
+        table = pd.concat([tidy(results, jobs), *others])
         folder = folder_of(log, options)
         table.to_csv(folder / f"{NAME}.csv", index=False)
         draw_ablations(table, log, n, folder / f"{NAME}.png")
@@ -128,37 +126,21 @@ def tidy(results, jobs):
     )
 
 
-def other_encoder(files, options):
-    """Return the name of encodings that the folder has beside those in use."""
+def measure_other_encoder(files, n, plan, options):
+    """Measure with other encodings of the same texts, if the folder has them."""
+    methods = [name for name in (LOCUS_PAPER, LOCUS) if name in options.methods]
     for name in ENCODERS:
         path = files.encodings.with_name(f"encodings_{name}.npy")
-        if name != options.encoder and path.exists():
-            return name
-    return None
-
-
-def measure_encoder(log, encoder, n, plan, options):
-    """Measure with other encodings of the same texts."""
-    folder = next(f for f in sources(options) if f.name == log.name).encodings.parent
-    files = Files.in_folder(folder, encoder)
-    other, _ = read_pools(files, options)
-    methods = [name for name in (LOCUS_PAPER, LOCUS) if name in options.methods]
-    jobs = [
-        job(
-            options,
-            method,
-            seed,
-            cell=COMPLETE,
-            n=n,
-            part="encoder",
-            value=encoder,
-        )
-        for method in methods
-        for seed in seeds(options, plan.draws)
-    ]
-    return tidy(
-        run_jobs(evaluate_job, other, jobs, options, f"{NAME}, {encoder}"), jobs
-    )
+        if path == files.encodings or not path.exists():
+            continue
+        log, _ = read_pools(replace(files, encodings=path), options)
+        jobs = [
+            job(options, method, seed, cell=COMPLETE, n=n, part="encoder", value=name)
+            for method in methods
+            for seed in seeds(options, plan.draws)
+        ]
+        title = f"{NAME}, {name}"
+        yield tidy(run_jobs(evaluate_job, log, jobs, options, title), jobs)
 
 
 def draw_ablations(table, log, n, path):

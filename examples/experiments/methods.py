@@ -97,7 +97,7 @@ def make(name, seed, tiny=False, **parameters):
 #     "EmbedLLM+": trained(EmbedLLMRouter, n_components=232, n_hidden_layers=2),
 #     "IRT-Net": trained(IRTRouter),
 # }
-# EMBEDDING_METHODS += ["EmbedLLM"]
+# EMBEDDING_METHODS += ["EmbedLLM", "IRT-Net"]
 # VARIANTS += ["KMeans (routing)", "EmbedLLM+"]
 # TRAINED += ["EmbedLLM", "IRT-Net"]
 # REGENERATED |= {

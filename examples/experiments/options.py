@@ -82,6 +82,12 @@ def check(parser, options):
     unknown = [name for name in options.methods if name not in METHODS]
     if unknown:
         parser.error(f"unknown method {unknown[0]!r}; known: {', '.join(METHODS)}")
+    for log in sources(options):
+        if not log.evaluations.exists():
+            parser.error(
+                f"{log.evaluations} is not there; name folders by --data, or a log by "
+                "--evaluations, --queries and --encodings"
+            )
 
 
 def speed(options):
