@@ -4,9 +4,11 @@
 package's own can take its place.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 N_RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -47,17 +49,14 @@ def two_way_bootstrap(sums, weights, *, n_resamples=N_RESAMPLES, seed=0):
     dict
         difference, low and high (the interval), p_value and n_draws.
     """
-    rng = np.random.default_rng(seed)
-    n_draws, n_queries = sums.shape
-    values = []
-    for start in range(0, n_resamples, CHUNK):
-        size = min(CHUNK, n_resamples - start)
-        draws = rng.multinomial(n_draws, np.full(n_draws, 1 / n_draws), size)
-        queries = rng.multinomial(n_queries, np.full(n_queries, 1 / n_queries), size)
-        total = ((draws @ sums) * queries).sum(axis=1)
-        weight = ((draws @ weights) * queries).sum(axis=1)
-        values.append(total / np.maximum(weight, 1))
-    values = np.concatenate(values)
+    draws, queries = resamples(*sums.shape, n_resamples, seed)
+    values = np.concatenate(
+        [
+            ((draws[part] @ sums) * queries[part]).sum(axis=1)
+            / np.maximum(((draws[part] @ weights) * queries[part]).sum(axis=1), 1)
+            for part in gen_batches(n_resamples, CHUNK)
+        ]
+    )
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(values, [tail, 100 - tail])
     extreme = min((values <= 0).sum(), (values >= 0).sum())
@@ -66,8 +65,18 @@ def two_way_bootstrap(sums, weights, *, n_resamples=N_RESAMPLES, seed=0):
         "low": low,
         "high": high,
         "p_value": min(1.0, 2 * (extreme + 1) / (n_resamples + 1)),
-        "n_draws": n_draws,
+        "n_draws": len(sums),
     }
+
+
+@lru_cache(maxsize=4)
+def resamples(n_draws, n_queries, n_resamples, seed):
+    """Return how often each resample takes each draw and each query."""
+    rng = np.random.default_rng(seed)
+    return [
+        rng.multinomial(count, np.full(count, 1 / count), n_resamples).astype(np.int16)
+        for count in (n_draws, n_queries)
+    ]
 
 
 def holm(p_values):

@@ -27,14 +27,14 @@ KEYS = ["pool", "cell", "n"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and draws of every cell; only the largest sizes beyond the complete one."""
+    """Sizes and draws of every cell; sparse and shift have ``other_size`` at most."""
 
     sizes: tuple
     draws: int
     sparse_draws: int
     shift_tasks: int
     shift_draws: int
-    shift_size: int
+    other_size: int
     second_pool_sizes: tuple = ()
     second_pool_draws: int = 0
 
@@ -68,15 +68,13 @@ def cells(log, plan, options):
     """List (cell, n, seed) of the main pool."""
     sizes = available_sizes(log, plan.sizes)
     chosen = [(COMPLETE, n, s) for n in sizes for s in seeds(options, plan.draws)]
-    middle = [n for n in sizes if n <= plan.shift_size][-1:] or sizes[:1]
-    for n in middle:
-        chosen += [(SPARSE, n, s) for s in seeds(options, plan.sparse_draws)]
-        if len(set(log.tasks)) > 1:
-            chosen += [
-                (f"{SHIFT}{task}", min(n, int((log.tasks[log.rest] != task).sum())), s)
-                for task in largest_tasks(log, plan.shift_tasks)
-                for s in seeds(options, plan.shift_draws)
-            ]
+    middle = max([n for n in sizes if n <= plan.other_size] or sizes[:1])
+    chosen += [(SPARSE, middle, s) for s in seeds(options, plan.sparse_draws)]
+    if len(set(log.tasks)) > 1:
+        for task in largest_tasks(log, plan.shift_tasks):
+            n = min(middle, int((log.tasks[log.rest] != task).sum()))
+            cell = f"{SHIFT}{task}"
+            chosen += [(cell, n, s) for s in seeds(options, plan.shift_draws)]
     return chosen
 
 

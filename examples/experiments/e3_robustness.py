@@ -31,7 +31,7 @@ N_SHOWN = 5
 """Models whose embeddings are drawn on the map."""
 
 SIZE, OVERLAP = "size", "overlap"
-COLUMNS = ["change", "value", "method", "seed"]
+X_LABELS = {SIZE: "Evaluations used", OVERLAP: "Share of evaluations in the reference"}
 
 
 @dataclass(frozen=True)
@@ -132,44 +132,39 @@ def embed_again(router, log, rows, seen):
 
 
 def draw_changes(changes, results, log, path):
-    """Accuracies and distances against the number and the overlap of evaluations."""
+    """Draw accuracies and distances against number and overlap of evaluations."""
     stability = pd.concat(
         [result["stability"].assign(method=result["method"]) for result in results]
     )
     figure, axes = panels(2, 2)
-    for ax, change, x in (
-        (axes[0], SIZE, "Evaluations used"),
-        (axes[1], OVERLAP, "Share of evaluations in the reference"),
-    ):
-        table = changes[changes["change"] == change]
-        means = table.groupby(["method", "value"], sort=False).mean(numeric_only=True)
-        long = pd.concat(
-            [
-                means.reset_index().assign(
-                    accuracy=means[f"{metric}_accuracy"].to_numpy(),
-                    line=lambda t, m=metric: t["method"] + ", " + m,
-                )
-                for metric in ("routing", "correctness")
-            ]
-        )
-        lines(ax, long, "value", "accuracy", by="line", log_x=change == SIZE)
-        label(ax, "Accuracy", x, "Accuracy on test queries")
-    for ax, change, x in (
-        (axes[2], SIZE, "Evaluations used"),
-        (axes[3], OVERLAP, "Share of evaluations in the reference"),
-    ):
-        table = stability[stability["change"] == change]
-        shares = table.assign(share=table["distance"] / table["median_other"])
-        groups = shares.groupby(["method", "value"], sort=False)["share"]
-        means = groups.mean().reset_index()
-        lines(ax, means, "value", "share", log_x=change == SIZE)
-        level(ax, 1, "median other model")
-        ax.set_ylim(bottom=0)
-        label(ax, "Distance to the reference", x, "Relative to the median other model")
-        ax.legend(fontsize=8)
+    for column, change in enumerate(X_LABELS):
+        draw_accuracy(axes[column], changes[changes["change"] == change], change)
+        some = stability[stability["change"] == change]
+        draw_distance(axes[2 + column], some, change)
     legend_outside(figure, axes[0])
     figure.suptitle(f"{log.name}: embeddings made again")
     save(figure, path)
+
+
+def draw_accuracy(ax, changes, change):
+    keys = ["method", "value"]
+    metrics = [f"{kind}_accuracy" for kind in ("routing", "correctness")]
+    means = changes.groupby(keys, sort=False)[metrics].mean().reset_index()
+    long = means.melt(keys, metrics, "metric", "accuracy")
+    long["line"] = long["method"] + ", " + long["metric"].str.replace("_", " ")
+    lines(ax, long, "value", "accuracy", by="line", log_x=change == SIZE)
+    label(ax, "Accuracy", X_LABELS[change], "Accuracy on test queries")
+
+
+def draw_distance(ax, stability, change):
+    shares = stability.assign(share=stability["distance"] / stability["median_other"])
+    groups = shares.groupby(["method", "value"], sort=False)["share"]
+    lines(ax, groups.mean().reset_index(), "value", "share", log_x=change == SIZE)
+    level(ax, 1, "median other model")
+    ax.set_ylim(bottom=0)
+    ax.legend(fontsize=8)
+    y = "Relative to the median other model"
+    label(ax, "Distance to the reference", X_LABELS[change], y)
 
 
 def draw_map(result, log, path):

@@ -140,33 +140,25 @@ def recall_of_profiles(router, log, plan):
 
 def fall_back(router, log):
     """Replace the chosen model by its k-th nearest one, or by the next probable."""
-    scores = log.scores[log.test]
-    _, decisions = predict(router, log, log.test, np.zeros_like(scores))
-    columns = np.flatnonzero(np.isin(log.models, router.models_))
-    models, scores, decisions = (
-        log.models[columns],
-        scores[:, columns],
-        decisions[:, columns],
-    )
-    table = router.fallback_table(k=min(N_SUBSTITUTES, len(models) - 1)).loc[models]
-    substitutes = pd.Index(models).get_indexer(table.to_numpy().ravel())
-    substitutes = substitutes.reshape(table.shape)
-    order = np.argsort(-decisions, axis=1, kind="stable")
+    known = np.isin(log.models, router.models_)
+    models, scores = log.models[known], log.scores[log.test][:, known]
+    _, decisions = predict(router, log, log.test, np.zeros((len(scores), len(known))))
+    order = np.argsort(-decisions[:, known], axis=1, kind="stable")
     first = order[:, 0]
-    rows = [(0, *[mean_of(scores, first)] * 2)]
-    rows += [
-        (
-            k + 1,
-            mean_of(scores, substitutes[first, k]),
-            mean_of(scores, order[:, k + 1]),
-        )
-        for k in range(table.shape[1])
-    ]
-    found = pd.DataFrame(rows, columns=["rank", "neighbor", "rerank"])
-    best = found["neighbor"].iloc[0]
-    return found.assign(
-        neighbor_kept=found["neighbor"] / best, random=np.nanmean(scores)
+    table = router.fallback_table(k=min(N_SUBSTITUTES, len(models) - 1)).loc[models]
+    nearest = table.apply(pd.Index(models).get_indexer).to_numpy()
+    # The substitute of rank 0 is the chosen model itself.
+    substitutes = np.column_stack([np.arange(len(models)), nearest])
+    ranks = range(substitutes.shape[1])
+    found = pd.DataFrame(
+        {
+            "rank": ranks,
+            "neighbor": [mean_of(scores, substitutes[first, k]) for k in ranks],
+            "rerank": [mean_of(scores, order[:, k]) for k in ranks],
+            "random": np.nanmean(scores),
+        }
     )
+    return found.assign(neighbor_kept=found["neighbor"] / found["neighbor"].iloc[0])
 
 
 def mean_of(scores, chosen):
@@ -175,34 +167,37 @@ def mean_of(scores, chosen):
 
 
 def draw_all(tables, log, path):
+    """Draw portfolios of the first method, and profiles and fallback of all."""
     figure, axes = panels(2, 2)
     first = next(iter(tables["sizes"]["method"]))
-    sizes = tables["sizes"][tables["sizes"]["method"] == first]
-    draw_portfolio(axes[0], sizes, "size", "selector")
-    label(axes[0], f"{log.name}, {first}: count", "Models", "Routing accuracy")
+    of_first = {part: t[t["method"] == first] for part, t in tables.items()}
+    draw_portfolio(axes[0], of_first["sizes"], "size", "selector")
+    label(axes[0], f"Portfolios, {first}", "Models", "Routing accuracy")
     if "budgets" in tables:
-        budgets = tables["budgets"][tables["budgets"]["method"] == first]
-        draw_portfolio(axes[1], budgets, "budget", "method")
-    label(
-        axes[1],
-        "Parameter budget",
-        "Budget (billions of parameters)",
-        "Routing accuracy",
-    )
-    profiles = tables["profiles"]
-    largest = profiles[profiles["evaluations"] == profiles["evaluations"].max()]
-    lines(axes[2], largest, "k", "recall", log_x=False)
-    label(axes[2], "Models found by their profile", "k nearest", "Recall")
-    axes[2].set_ylim(0, 1.03)
-    fallback = tables["fallback"]
-    lines(axes[3], fallback, "rank", "neighbor", log_x=False)
-    one = fallback[fallback["method"] == first]
-    axes[3].plot(one["rank"], one["rerank"], "k:", label=f"next probable ({first})")
-    level(axes[3], one["random"].iloc[0], "random model")
-    label(axes[3], "Chosen model is down", "Rank of the substitute", "Routing accuracy")
+        draw_portfolio(axes[1], of_first["budgets"], "budget", "method")
+    x = "Budget (billions of parameters)"
+    label(axes[1], f"Budgets, {first}", x, "Routing accuracy")
+    draw_recall(axes[2], tables["profiles"])
+    draw_fallback(axes[3], tables["fallback"], of_first["fallback"], first)
     for ax in axes:
         ax.legend(fontsize=8)
+    figure.suptitle(log.name)
     save(figure, path)
+
+
+def draw_recall(ax, profiles):
+    largest = profiles[profiles["evaluations"] == profiles["evaluations"].max()]
+    lines(ax, largest, "k", "recall", log_x=False)
+    ax.set_ylim(0, 1.03)
+    label(ax, "Models found by their own profile", "k nearest models", "Recall")
+
+
+def draw_fallback(ax, fallback, of_first, first):
+    lines(ax, fallback, "rank", "neighbor", log_x=False)
+    name = f"next probable ({first})"
+    ax.plot(of_first["rank"], of_first["rerank"], "k:", label=name)
+    level(ax, of_first["random"].iloc[0], "random model")
+    label(ax, "The chosen model is down", "Rank of the substitute", "Routing accuracy")
 
 
 def draw_portfolio(ax, table, x, by):

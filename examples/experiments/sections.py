@@ -30,21 +30,11 @@ BUDGET_COLUMNS = [
 
 
 def sample_efficiency(read, folder):
-    """Table per cell, paper beside ours, per task, differences, ratios."""
     name = "e1_sample_efficiency"
     rows = read(name)
     overall = rows[rows["task"] == "all"]
-    keys = ["pool", "cell", "n", "method"]
-    columns = [*MAIN_METRICS, "best_single", "oracle", "coverage", "fit_seconds"]
-    means = overall.groupby(keys, sort=False)[columns].mean()
-    means.insert(0, "draws", overall.groupby(keys, sort=False).size())
-    sizes = overall.groupby("cell")["n_queries"].agg(["min", "max"])
     blocks = [
-        "Means over draws. `best_single` is chosen on the training queries, `oracle` "
-        "knows the answers, `fit_seconds` are of the processor. Test queries: "
-        + "; ".join(f"{cell} {low}" for cell, (low, _) in sizes.iterrows())
-        + ".",
-        table(means.reset_index()),
+        *all_cells(overall),
         picture(folder, f"{name}.png"),
         "**The paper's accuracies (Tables 2, 5, 6) beside ours**, complete cell of "
         "the main pool, in percent:",
@@ -55,24 +45,47 @@ def sample_efficiency(read, folder):
             f"**Per task**, {metric.replace('_', ' ')}, complete cell:",
             table(per_task(rows, metric)),
         ]
-    found = read(f"{name}_differences")
-    if len(found):
-        blocks += [
-            f"**Paired differences, {LOCUS} minus comparator.** Intervals: 95%, "
-            "two-way bootstrap over draws and test queries; `p_holm` is corrected over "
-            "all cells of a metric and comparator. For log loss and Brier, negative "
-            "is better.",
-            table(found[DIFFERENCE_COLUMNS]),
-        ]
-    ratios = read(f"{name}_ratios")
-    if len(ratios):
-        blocks += [
-            "**Evaluations that a comparator needs to reach the accuracy of "
-            f"{LOCUS} at n**, linear in log n between sizes; inf: not with the most "
-            f"that were tried. Paper: {paper.SAMPLE_EFFICIENCY}.",
-            table(ratios),
-        ]
-    return blocks
+    return [*blocks, *differences(read(f"{name}_differences")), *ratios(read, name)]
+
+
+def all_cells(overall):
+    keys = ["pool", "cell", "n", "method"]
+    columns = [*MAIN_METRICS, "best_single", "oracle", "coverage", "fit_seconds"]
+    groups = overall.groupby(keys, sort=False)
+    means = groups[columns].mean()
+    means.insert(0, "draws", groups.size())
+    sizes = overall.groupby("cell", sort=False)["n_queries"].first()
+    return [
+        "Means over draws. `best_single` is chosen on the training queries, `oracle` "
+        "knows the answers, `fit_seconds` are of the processor. Test queries: "
+        + "; ".join(f"{cell} {count}" for cell, count in sizes.items())
+        + ".",
+        table(means.reset_index()),
+    ]
+
+
+def differences(found):
+    if found.empty:
+        return []
+    return [
+        f"**Paired differences, {LOCUS} minus comparator.** Intervals: 95%, two-way "
+        "bootstrap over draws and test queries; `p_holm` is corrected over all cells "
+        "of a metric and comparator. For log loss and Brier, negative is better. "
+        "The interval of a single draw is over queries alone.",
+        table(found[DIFFERENCE_COLUMNS]),
+    ]
+
+
+def ratios(read, name):
+    found = read(f"{name}_ratios")
+    if found.empty:
+        return []
+    return [
+        "**Evaluations that a comparator needs to reach the accuracy of "
+        f"{LOCUS} at n**, linear in log n between sizes; inf: not with the most "
+        f"that were tried. Paper: {paper.SAMPLE_EFFICIENCY}.",
+        table(found),
+    ]
 
 
 def beside_paper(overall, pool):
