@@ -126,7 +126,7 @@ def draw_neighbors(table, log, path):
     level(ax, table["random"].iloc[0], "random pair")
     label(
         ax,
-        f"{log.name}: agreement with the k-th neighbour (cosine)",
+        f"{log.name}: nearest by cosine distance",
         "Neighbour k",
         "Agreement (share of test queries)",
     )
@@ -153,9 +153,10 @@ def draw_families(router, details, folder):
         families = details["family"].reindex(router.models_).fillna("unknown")
     heatmap = DistanceHeatmapDisplay.from_estimator(router, color=families)
     save(heatmap.figure_, folder / f"{NAME}_heatmap.png")
-    figure, ax = plt.subplots(figsize=(12, 9), layout="constrained")
+    figure, ax = plt.subplots(figsize=(14, 10), layout="constrained")
     EmbeddingMapDisplay.from_estimator(router, color=families, ax=ax)
     ax.margins(x=0.15)
+    plt.setp(ax.texts, fontsize=6)
     save(figure, folder / f"{NAME}_map.png")
 
 

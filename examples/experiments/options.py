@@ -79,6 +79,8 @@ def check(parser, options):
     files = (options.evaluations, options.queries, options.encodings)
     if any(files) and not all(files):
         parser.error("--evaluations, --queries and --encodings go together")
+    if options.evaluations and options.pools:
+        parser.error("--pools names pools of a folder; give it by --data")
     unknown = [name for name in options.methods if name not in METHODS]
     if unknown:
         parser.error(f"unknown method {unknown[0]!r}; known: {', '.join(METHODS)}")
