@@ -195,7 +195,7 @@ def gains(table):
     for method in new["method"].unique():
         if method != LOCUS:
             paired = ours - new.loc[new["method"] == method, metrics]
-            groups = paired.groupby(keys)
+            groups = paired.dropna().groupby(keys)
             part = groups.mean().join(groups.sem().add_suffix("_error"))
             parts.append(part.assign(comparator=method).reset_index())
     return pd.concat(parts) if parts else pd.DataFrame()
