@@ -10,7 +10,7 @@ from evaluate import predict
 from figures import label, level, lines, panels, save
 from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
-from protocol import frame
+from protocol import COMPLETE, available_sizes, draw, frame
 
 from skl_locus import KCenterPortfolio, KMedoidsPortfolio
 from skl_locus.inspection import portfolio_routing, profile_recall
@@ -23,6 +23,8 @@ SMALLEST_BUDGET = 5
 
 SELECTORS = {"k-center": KCenterPortfolio(), "k-medoids": KMedoidsPortfolio()}
 N_SUBSTITUTES = 8
+SMALLEST_PROFILE = 64
+"""Fewer queries say little about a model's tasks."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,11 @@ def recall_of_profiles(router, log, plan):
     rows = log.rest
     queries = frame(log, rows, np.zeros((len(rows), len(log.models))))
     queries = queries.drop_duplicates("query_id")[["query", "query_id", "task"]]
-    size = len(queries)
+    fewest = fewest_queries(log, plan)
+    sizes = [size for size in (fewest // 4, fewest // 16) if size >= SMALLEST_PROFILE]
     tables = []
-    while size >= 64 or not tables:
+    # None takes all queries of the tasks that a model was evaluated on.
+    for size in (None, *sizes):
         found = profile_recall(
             router,
             tasks=queries,
@@ -133,9 +137,20 @@ def recall_of_profiles(router, log, plan):
             n_draws=plan.profile_draws,
             random_state=SEED,
         )
-        tables.append(found.reset_index().assign(evaluations=size))
-        size //= 4
+        tables.append(found.reset_index().assign(evaluations=size or len(queries)))
     return pd.concat(tables)
+
+
+def fewest_queries(log, plan):
+    """Count the queries of a model's tasks, for the model that has the fewest."""
+    n = available_sizes(log, (plan.n_queries,))[-1]
+    drawn = draw(log, COMPLETE, n, SEED)
+    counts = pd.Series(log.tasks[log.rest]).value_counts()
+    tasks = log.tasks[drawn.train]
+    known = np.isfinite(drawn.seen)
+    return min(
+        int(counts[np.unique(tasks[column])].sum()) for column in known.T if any(column)
+    )
 
 
 def fall_back(router, log):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from e4_geometry import fit_routers
 from figures import label, lines, panels, save
+from matplotlib.ticker import NullFormatter
 from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
@@ -112,15 +113,17 @@ def draw_times(table, log, path):
     embed = table[table["what"] == "embed"]
     predict = table[table["what"] == "predict"]
     figure, (left, right) = panels(2)
+    for ax in (left, right):
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     if len(embed):
         embed = embed[embed["method"] == embed["method"].iloc[0]]
-        names = embed["models"].astype(str) + " models"
+        names = "models: " + embed["models"].astype(str)
         lines(left, embed.assign(line=names), "n", "milliseconds", by="line")
-        left.set_yscale("log")
         left.legend(fontsize=8)
     label(left, f"{log.name}: embed models", "Evaluations per model", "Milliseconds")
     lines(right, predict, "n", "milliseconds")
-    right.set_yscale("log")
     right.legend(fontsize=8)
     count = predict["models"].max()
     label(right, f"Predict for {count} models", "Queries", "Milliseconds")

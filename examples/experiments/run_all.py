@@ -3,10 +3,10 @@
     python examples/experiments/run_all.py --quick
 
 takes minutes on the zeroeval log; without ``--quick``, both logs of ../shared/data
-take more than an hour on two cores. Only ``--report`` reads test halves. Any other log is named by its files
-(``--evaluations``, ``--queries``, ``--encodings``, perhaps ``--models``). Tables (CSV),
-pictures (PNG) and report.md are left in ``--output``. Results are kept per
-configuration, so that an interrupted run goes on where it stopped.
+take more than an hour on two cores. Only ``--report`` reads test halves. Any other log
+is named by its files (``--evaluations``, ``--queries``, ``--encodings``, perhaps
+``--models``). Tables (CSV), pictures (PNG) and report.md are left in ``--output``.
+Results are kept per configuration, so that an interrupted run goes on where it stopped.
 """
 
 import time
