@@ -93,7 +93,10 @@ def robustness_job(log, job):
         rows.append(about | summarise(totals, P, scores, seen))
         moved.append((change, value, again.embeddings_))
     stability = embedding_stability(
-        router, n_repeats=job["repeats"], random_state=job["seed"]
+        router,
+        sizes=job["sizes"],
+        n_repeats=job["repeats"],
+        random_state=job["seed"],
     )
     return {
         "rows": rows,
@@ -181,7 +184,7 @@ def draw_map(result, log, path):
             moves = [z[model] for kind, _, z in result["moved"] if kind == change]
             name = str(result["models"][model])
             ax.plot(*projection.transform(moves).T, "o-", ms=4, lw=0.8, label=name)
-        title = f"Changing the {change} of the evaluations"
+        title = {SIZE: "Fewer evaluations", OVERLAP: "Other evaluations"}[change]
         label(ax, title, "Principal component 1", "Principal component 2")
     legend_outside(figure, axes[0])
     figure.suptitle(f"{log.name}, {result['method']}; grey: the reference")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from e4_geometry import fit_routers
 from figures import label, lines, panels, save
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
 from protocol import frame
@@ -116,7 +116,8 @@ def draw_times(table, log, path):
     for ax in (left, right):
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_locator(NullLocator())
     if len(embed):
         embed = embed[embed["method"] == embed["method"].iloc[0]]
         names = "models: " + embed["models"].astype(str)
