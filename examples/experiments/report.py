@@ -1,0 +1,85 @@
+"""Write one Markdown report from the files that the experiments have left."""
+
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+
+import pandas as pd
+import paper
+from options import parse_options, read_pools, sources, speed
+from sections import SECTIONS
+
+import skl_locus
+
+FILE_NAME = "report.md"
+
+
+def write_report(options):
+    """Write the report; return its path."""
+    blocks = ["# The experiments of the LOCUS paper, redone", *about(options)]
+    for files in sources(options):
+        blocks += [f"## {files.name}", *about_log(files, options)]
+        folder = options.output / files.name
+        for name, (title, section) in SECTIONS.items():
+            if any(folder.glob(f"{name}*.csv")):
+                blocks.append(f"### {title}")
+                blocks += section(reader(folder), files.name)
+    path = options.output / FILE_NAME
+    path.write_text("\n\n".join(blocks) + "\n")
+    return path
+
+
+def reader(folder):
+    """Return a function that reads a table by name, empty where there is none."""
+
+    def read(name):
+        path = folder / f"{name}.csv"
+        if not path.exists() or path.stat().st_size <= 1:
+            return pd.DataFrame()
+        return pd.read_csv(path)
+
+    return read
+
+
+def about(options):
+    half = (
+        "the test half (`--report`)"
+        if options.report
+        else "the development half; the test half was not read"
+    )
+    return [
+        f"skl_locus {skl_locus.__version__}, Python {platform.python_version()}, "
+        f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. "
+        f"Plan: {speed(options)}. Test queries come from {half}.",
+        f"Command: `{shlex.join(sys.argv)}`",
+        "Seeds: permutation of the halves 100; draw s uses `default_rng(s)`, "
+        "s = 0, 1, ..., and so do the routers; models are held out with seed 100; "
+        "resampling uses seed 0. Sections 4, 5 and 7 use draw 0.",
+        f"**What the paper has:** {paper.DATA}. Its pool, queries and tasks are "
+        "others than those below, so that its numbers are a reference for orders of "
+        "magnitude and orderings, not targets. The row `LOCUS (paper)` is the paper's "
+        "network; `LOCUS` adds local evidence and a bilinear term.",
+    ]
+
+
+def about_log(files, options):
+    """Say what is in the log, and so what differs from the paper's data."""
+    blocks = []
+    for log in filter(None, read_pools(files, options)):
+        known = log.scores == log.scores
+        graded = known & (log.scores > 0) & (log.scores < 1)
+        blocks.append(
+            f"Pool `{log.pool}`: {len(log.models)} models (paper: 112), "
+            f"{len(log.texts)} distinct queries of {len(set(log.tasks))} tasks "
+            f"(paper: 10), {known.sum()} evaluations ({known.mean():.0%} of all "
+            f"pairs), {'graded' if graded.any() else '0/1'} scores, mean "
+            f"{log.scores[known].mean():.3f}, {log.vectors.shape[1]}-dimensional "
+            f"encodings (`{files.encodings.name}`); {len(log.rest)} queries to train "
+            f"on, {len(log.test)} to test on."
+        )
+    return blocks
+
+
+if __name__ == "__main__":
+    print(write_report(parse_options(__doc__)))
