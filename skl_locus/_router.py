@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._embedding_routing import EmbeddingRouterMixin
-from skl_locus._evaluations import EvaluationSet
-from skl_locus._local import LocalEvidence, fit_local_evidence, refit_clusters
+from skl_locus._evaluations import EvaluationSet, positions_of
+from skl_locus._local import LocalEvidence, fit_local_evidence
 from skl_locus._locus import LocusParameters
 from skl_locus._network_state import PackedPredictor
 from skl_locus._parameter_docs import documented
@@ -27,10 +27,18 @@ class LocusPool(EmbeddingPool):
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct) as the weighed logits of network and evidence."""
+        return self.judge(encodings, columns)[1]
+
+    def judge(
+        self, encodings: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what decides between models, and P(correct)."""
         logits = self.predictor.take(columns).logits(encodings)
-        if self.local is not None:
-            logits = self.local.logits(encodings, logits, columns)
-        return expit(logits)
+        if self.local is None:
+            probabilities = expit(logits)
+            return probabilities, probabilities
+        decisions, logits = self.local.judge(encodings, logits, columns)
+        return expit(decisions), expit(logits)
 
 
 @documented("; never read by a router, which takes ``y``")
@@ -40,8 +48,9 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     Learns an embedding per model and a predictor of P(model answers query) from a
     log of evaluations (LOCUS, paper sections 2 and 3.1). New models are added with
     some of their evaluations and no training. The predictor's logit is weighed
-    against the model's own scores on similar queries, with weights that all models
-    share.
+    against the model's own scores on like queries, with weights that all models
+    share; `route` weighs the same evidence a little differently from P(correct), so
+    that `routing_scores` are not probabilities.
 
     Parameters
     ----------
@@ -109,12 +118,15 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     ) -> LocalEvidence:
         """Weigh the evidence on queries that the network was not trained on."""
         if not held_out.any():
-            return fit_local_evidence(evaluations, None, None)
+            return fit_local_evidence(evaluations, held_out, np.empty(0))
         seen = evaluations.take(np.flatnonzero(~held_out))
         unseen = evaluations.take(np.flatnonzero(held_out))
-        predictor = self._state.pack(self._embed(seen))
+        columns = positions_of(unseen.model_names, seen)
+        predictor = self._state.pack(self._embed(seen)).take(columns)
         logits = predictor.logits(unseen.queries.vectors())
-        return refit_clusters(fit_local_evidence(seen, unseen, logits), evaluations)
+        return fit_local_evidence(
+            evaluations, held_out, logits[unseen.query_codes, unseen.model_codes]
+        )
 
     def _shared_embedder(self) -> LocusEmbedder:
         embedder = LocusEmbedder(**self.get_params(deep=False))
@@ -133,7 +145,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
             evaluations,
             embeddings,
             self._state.pack(embeddings),
-            None if pool.local is None else pool.local.on(evaluations, models),
+            None if pool.local is None else pool.local.on(evaluations, models, changed),
         )
 
 

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from skl_locus import LinearRouter
-from skl_locus.baselines._regression import Design
+from skl_locus._regression import Design
 
 PLAIN = {"alpha": 0.5, "pooling": "none"}
 

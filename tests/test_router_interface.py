@@ -198,8 +198,13 @@ def test_routing_scores_decide(router):
     assert_allclose(router.routing_scores(chosen), best, atol=1e-6)
 
 
+def decisions(router):
+    """What decides between the models, query by query: (20, 6)."""
+    return router.routing_scores(PAIRS).reshape(20, 6)
+
+
 def test_route_takes_the_best_of_the_models_allowed(router):
-    matrix = router.correctness_matrix(QUERIES)
+    matrix = decisions(router)
     routes = router.route(QUERIES)
     assert isinstance(routes, np.ndarray)
     assert routes.dtype == object
@@ -217,6 +222,12 @@ def test_route_takes_the_best_of_the_models_allowed(router):
     routes = router.route(QUERIES, models=some, unavailable=down)
     within = matrix[:, [1, 4]].argmax(axis=1)
     assert routes.tolist() == [["model-1", "model-4"][i] for i in within]
+
+
+@pytest.mark.parametrize("name", [n for n in ROUTERS if n != "locus"])
+def test_probabilities_decide_unless_a_router_says_otherwise(name):
+    router = clone(ROUTERS[name]).fit(LOG, LOG["score"])
+    assert_allclose(decisions(router), router.correctness_matrix(QUERIES), atol=1e-6)
 
 
 def test_no_model_left_raises(router):
@@ -244,11 +255,12 @@ def test_rank_agrees_with_route_and_matrix(router):
     matrix = router.correctness_matrix(QUERIES)
     labels, probabilities = router.rank(QUERIES)
     assert labels.shape == probabilities.shape == (20, 6)
-    assert (np.diff(probabilities, axis=1) <= 0).all()
+    decisive = decisions(router)
     for row, names in enumerate(labels):
         assert sorted(names) == NAMES
         columns = [NAMES.index(name) for name in names]
         assert_array_equal(probabilities[row], matrix[row, columns])
+        assert (np.diff(decisive[row, columns]) <= 0).all()
     assert_array_equal(labels[:, 0], router.route(QUERIES))
     assert_array_equal(router.rank(QUERIES, 2)[0], labels[:, :2])
     assert_array_equal(router.rank(QUERIES, k=2)[1], probabilities[:, :2])

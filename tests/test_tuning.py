@@ -9,9 +9,9 @@ from logs import pool_of_parts
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
-from skl_locus import KMeansRouter, KNNRouter, LinearRouter
-from skl_locus.baselines import _kmeans, _knn, _linear
-from skl_locus.baselines._tuning import choose_setting, query_folds
+from skl_locus import KMeansRouter, KNNRouter, LinearRouter, _model_lines
+from skl_locus._tuning import choose_setting, query_folds
+from skl_locus.baselines import _kmeans, _knn
 from skl_locus.datasets import make_evaluations
 
 AUTO = {
@@ -159,7 +159,7 @@ def test_auto_takes_its_values_from_the_documented_grids(name):
     got = chosen(router)
     if "alpha_" in got:
         spread = np.unique(np.stack(LOG["query"]), axis=0).var(axis=0).sum()
-        assert np.isclose(got["alpha_"], np.array(_linear.ALPHAS) * spread).any()
+        assert np.isclose(got["alpha_"], np.array(_model_lines.ALPHAS) * spread).any()
     elif "n_clusters_" in got:
         assert got["n_clusters_"] in _kmeans.N_CLUSTERS
         assert got["n_clusters_"] <= 60 / _kmeans.QUERIES_PER_CLUSTER

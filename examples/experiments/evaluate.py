@@ -9,7 +9,8 @@ import time
 import numpy as np
 from methods import make
 from protocol import Draw, draw, frame
-from sklearn.metrics import roc_auc_score
+
+from skl_locus.metrics import expected_calibration_error, soft_roc_auc_score
 
 CORRECT_FROM = 0.5
 CALIBRATION_BINS = 15
@@ -111,7 +112,7 @@ def summarise(totals, P, scores, seen):
         "correctness_accuracy": totals["correct"].sum() / count,
         "log_loss": totals["log_loss"].sum() / count,
         "brier": totals["brier"].sum() / count,
-        "roc_auc": soft_roc_auc(scores[observed], P[observed]),
+        "roc_auc": area_under_curve(scores[observed], P[observed]),
         "ece": calibration_error(scores[observed], P[observed]),
         "best_single": best_single_score(seen, scores),
         "oracle": _mean(np.where(observed, scores, -1).max(axis=1)[routable]),
@@ -143,25 +144,18 @@ def best_single_score(seen, scores):
     return float(np.nanmean(scores[:, best]))
 
 
-def soft_roc_auc(scores, p):
-    """Return the AUC where a score of 0.3 is 0.3 of a right, 0.7 of a wrong answer."""
+def area_under_curve(scores, p):
+    """Return the ROC AUC, NaN where all answers are right or all wrong."""
     if not len(scores) or not 0 < scores.sum() < len(scores):
         return np.nan
-    labels = np.repeat([1, 0], len(scores))
-    weights = np.concatenate([scores, 1 - scores])
-    return float(roc_auc_score(labels, np.tile(p, 2), sample_weight=weights))
+    return soft_roc_auc_score(scores, p)
 
 
 def calibration_error(scores, p):
-    """Return the expected calibration error over bins of equal mass.
-
-    Equal probabilities share a bin, so that the order of the rows does not matter.
-    """
+    """Return the expected calibration error over bins of equal mass."""
     if not len(p):
         return np.nan
-    edges = np.quantile(p, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])
-    gaps = np.bincount(np.searchsorted(edges, p, side="right"), scores - p)
-    return float(np.abs(gaps).sum() / len(p))
+    return expected_calibration_error(scores, p, n_bins=CALIBRATION_BINS)
 
 
 def _mean(values):

@@ -4,7 +4,15 @@ A factory takes a seed and whether networks are to be tiny (``--smoke``, where o
 the running matters) and returns an unfitted router.
 """
 
-from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter, LocusRouter
+from skl_locus import (
+    BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
+    KMeansRouter,
+    KNNRouter,
+    LinearRouter,
+    LocusRouter,
+)
 
 LOCUS, LOCUS_PAPER = "LOCUS", "LOCUS (paper)"
 
@@ -33,77 +41,79 @@ def locus_paper(seed, tiny, **parameters):
 
 
 def k_nearest(seed, tiny):
-    return KNNRouter()
+    return KNNRouter(n_neighbors="auto")
+
+
+def k_nearest_softmax(seed, tiny):
+    return KNNRouter("auto", weights="softmax", temperature="auto", shrinkage="auto")
 
 
 def k_means(seed, tiny):
-    return KMeansRouter(random_state=seed)
+    return KMeansRouter("auto", random_state=seed)
+
+
+def k_means_for_routing(seed, tiny):
+    return KMeansRouter("auto", tune_for="routing_accuracy", random_state=seed)
+
+
+def linear(seed, tiny):
+    return LinearRouter(alpha="auto")
+
+
+def linear_unpooled(seed, tiny):
+    return LinearRouter(alpha="auto", pooling="none")
 
 
 def best_single(seed, tiny):
     return BestSingleRouter()
 
 
+def trained(router_class, **parameters):
+    """Return the factory of a router that is trained by gradients."""
+
+    def make(seed, tiny):
+        training = TINY_TRAINING if tiny else {}
+        return router_class(random_state=seed, **parameters, **training)
+
+    return make
+
+
 METHODS = {
     LOCUS: locus,
     LOCUS_PAPER: locus_paper,
     "kNN": k_nearest,
+    "kNN (softmax)": k_nearest_softmax,
     "KMeans": k_means,
+    "KMeans (routing)": k_means_for_routing,
+    "Linear": linear,
+    "Linear (unpooled)": linear_unpooled,
+    "EmbedLLM": trained(EmbedLLMRouter),
+    "EmbedLLM+": trained(EmbedLLMRouter, n_hidden_layers=2),
+    "IRT-Net": trained(IRTRouter),
     "Best single": best_single,
 }
 
 SET_EMBEDDERS = [LOCUS, LOCUS_PAPER]
 """Methods that embed any set of evaluations, without training."""
 
-EMBEDDING_METHODS = [*SET_EMBEDDERS]
+EMBEDDING_METHODS = [*SET_EMBEDDERS, "EmbedLLM", "IRT-Net"]
 """Methods with ``embeddings_``."""
 
-VARIANTS = []
+VARIANTS = ["kNN (softmax)", "KMeans (routing)", "Linear (unpooled)", "EmbedLLM+"]
 """Methods of the first experiment only, where the paper has them or they matter."""
 
-TRAINED = []
+TRAINED = ["EmbedLLM", "IRT-Net"]
 """Methods that train the vectors of new models: seconds for each of them."""
 
-REGENERATED = {}
+REGENERATED = {
+    f"EmbedLLM d={width}, {depth} hidden": trained(
+        EmbedLLMRouter, n_components=width, n_hidden_layers=depth
+    )
+    for width, depth in ((232, 0), (64, 0), (64, 1))
+}
 """Gradient-trained embeddings of Appendix F by name: factory(seed, tiny)."""
 
 
 def make(name, seed, tiny=False, **parameters):
     """Make the router of that name."""
     return (METHODS | REGENERATED)[name](seed, tiny, **parameters)
-
-
-# --- To be enabled with the comparators to come -----------------------------------
-# The import above takes EmbedLLMRouter, IRTRouter and LinearRouter as well.
-#
-# def trained(router_class, **parameters):
-#     def make(seed, tiny):
-#         training = TINY_TRAINING if tiny else {}
-#         return router_class(random_state=seed, **parameters, **training)
-#
-#     return make
-#
-#
-# METHODS |= {
-#     "kNN": lambda seed, tiny: KNNRouter(n_neighbors="auto"),
-#     "KMeans": lambda seed, tiny: KMeansRouter(
-#         n_clusters="auto", tune_for="log_loss", random_state=seed
-#     ),
-#     "KMeans (routing)": lambda seed, tiny: KMeansRouter(
-#         n_clusters="auto", tune_for="routing_accuracy", random_state=seed
-#     ),
-#     "Linear": lambda seed, tiny: LinearRouter(alpha="auto"),
-#     "EmbedLLM": trained(EmbedLLMRouter, n_components=232, n_hidden_layers=0),
-#     "EmbedLLM+": trained(EmbedLLMRouter, n_components=232, n_hidden_layers=2),
-#     "IRT-Net": trained(IRTRouter),
-# }
-# EMBEDDING_METHODS += ["EmbedLLM", "IRT-Net"]
-# VARIANTS += ["KMeans (routing)", "EmbedLLM+"]
-# TRAINED += ["EmbedLLM", "IRT-Net"]
-# REGENERATED |= {
-#     f"EmbedLLM d={width}, {depth} hidden": trained(
-#         EmbedLLMRouter, n_components=width, n_hidden_layers=depth
-#     )
-#     for width, depth in ((232, 0), (64, 0), (64, 1))
-# }
-# ----------------------------------------------------------------------------------

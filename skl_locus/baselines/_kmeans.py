@@ -22,7 +22,7 @@ from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._pool import Pool
 from skl_locus._reading import COLUMN_CONSTRAINTS
 from skl_locus._routing import RouterMixin
-from skl_locus.baselines._tuning import TUNE_FOR, choose_setting
+from skl_locus._tuning import TUNE_FOR, choose_setting
 
 N_CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)
 """What ``n_clusters="auto"`` chooses from, the simplest first."""

@@ -15,8 +15,8 @@ from skl_locus._evaluations import EvaluationSet
 from skl_locus._pool import Pool
 from skl_locus._reading import COLUMN_CONSTRAINTS
 from skl_locus._routing import RouterMixin
+from skl_locus._tuning import TUNE_FOR, choose_setting
 from skl_locus.baselines._neighbors import Neighborhood, StoredScores
-from skl_locus.baselines._tuning import TUNE_FOR, choose_setting
 
 N_NEIGHBORS = (200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 5, 3)
 """What ``n_neighbors="auto"`` chooses from, the smoothest first."""

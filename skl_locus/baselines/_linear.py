@@ -2,88 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._clusters import PRIOR_EVALUATIONS
 from skl_locus._evaluations import EvaluationSet
+from skl_locus._model_lines import (
+    Regression,
+    choose_alpha,
+    fit_each,
+    learn_regression,
+    refit_some,
+    stack,
+)
 from skl_locus._pool import Pool
 from skl_locus._reading import COLUMN_CONSTRAINTS
+from skl_locus._regression import Lines
 from skl_locus._routing import RouterMixin
-from skl_locus.baselines._regression import Design, Lines, fit_logistic, fit_ridge
-from skl_locus.baselines._shared_queries import Evaluated, group_by_queries
-from skl_locus.baselines._tuning import TUNE_FOR, choose_setting
-
-ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
-"""What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
-distance of the encodings from their mean."""
-
-CERTAIN = float(np.finfo(np.float32).eps)
-"""Means of models without variation are kept this far from 0 and 1."""
-
-
-@dataclass(frozen=True)
-class Regression:
-    """How scores are regressed on encodings.
-
-    Parameters
-    ----------
-    loss : {"log_loss", "squared_error"}
-        Loss of an evaluation.
-    alpha : float
-        Penalty.
-    prior : float
-        Mean score, to which the means of models without variation are shrunk.
-    common : Lines of one model
-        What departures from are penalised.
-    """
-
-    loss: str
-    alpha: float
-    prior: float
-    common: Lines
-
-    def probabilities(self, lines: Lines, encodings: np.ndarray) -> np.ndarray:
-        """Predict P(correct), (n_queries, n_models), float32."""
-        values = lines.values(encodings)
-        P = expit(values) if self.loss == "log_loss" else values.clip(0, 1)
-        return P.astype(np.float32)
-
-    def fit(self, design: Design, scores: np.ndarray) -> Lines:
-        """Fit one line per model to scores of shape (n_queries, n_models)."""
-        y, offsets = scores.astype(np.float64), design.values(self.common)
-        sums = y.sum(axis=0)
-        varied = (sums > 0) & (sums < len(y))
-        # A model that is always right has no finite logit of its own.
-        levels = self._level(sums, len(y)) - offsets.mean(axis=0)
-        slopes = np.zeros((len(design.widths), len(sums)))
-        if varied.any():
-            slopes[:, varied], levels[varied] = self._solve(
-                design, y[:, varied], offsets
-            )
-        lines = design.lines(slopes, levels)
-        return lines.plus(self.common)
-
-    def _solve(
-        self, design: Design, scores: np.ndarray, offsets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if self.loss == "squared_error":
-            return fit_ridge(design, scores - offsets, self.alpha)
-        return fit_logistic(design, scores, self.alpha, offsets)
-
-    def _level(self, sums: np.ndarray, n_evaluations: int) -> np.ndarray:
-        """Turn sums of scores into shrunk means, on the scale of the lines."""
-        shrunk = sums + PRIOR_EVALUATIONS * self.prior
-        means = shrunk / (n_evaluations + PRIOR_EVALUATIONS)
-        if self.loss == "squared_error":
-            return means
-        return logit(means.clip(CERTAIN, 1 - CERTAIN))
+from skl_locus._tuning import TUNE_FOR
 
 
 @dataclass(frozen=True)
@@ -221,89 +161,26 @@ class LinearRouter(RouterMixin):
         return self._line_pool().lines.intercept
 
     def _make_pool(self, evaluations: EvaluationSet) -> LinePool:
-        alpha = choose_setting(
-            self._alphas(evaluations), evaluations, self._held_out, self.tune_for
+        alpha = self.alpha
+        if alpha == "auto":
+            alpha = choose_alpha(evaluations, self.loss, self.pooling, self.tune_for)
+        regression = learn_regression(
+            evaluations, self.loss, self.pooling, float(alpha)
         )
-        (regression,) = self._regressions(evaluations, [alpha])
         models = evaluations.model_names
-        lines = _fit_each(regression, models, evaluations)
-        return LinePool(models, evaluations, regression, _stack(lines, models))
+        lines = fit_each(regression, models, evaluations)
+        return LinePool(models, evaluations, regression, stack(lines, models))
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LinePool:
         old = self._line_pool()
-        kept = zip(old.models, old.lines.coef, old.lines.intercept, strict=True)
-        lines = {name: Lines(coef, intercept) for name, coef, intercept in kept}
-        lines |= _fit_each(old.regression, changed, evaluations)
-        return LinePool(models, evaluations, old.regression, _stack(lines, models))
-
-    def _alphas(self, evaluations: EvaluationSet) -> list[float]:
-        if self.alpha != "auto":
-            return [float(self.alpha)]
-        vectors = evaluations.queries.vectors().astype(np.float64)
-        spread = float(vectors.var(axis=0).sum())
-        return [alpha * (spread or 1.0) for alpha in ALPHAS]
-
-    def _held_out(
-        self, training: EvaluationSet, encodings: np.ndarray, alphas: Sequence[float]
-    ) -> Iterator[np.ndarray]:
-        groups = group_by_queries(training.model_names, training)
-        designs = [_design(group, training) for group in groups]
-        P = np.empty((len(encodings), training.n_models), dtype=np.float32)
-        for regression in self._regressions(training, alphas):
-            for group, design in zip(groups, designs, strict=True):
-                lines = regression.fit(design, group.scores)
-                P[:, group.columns] = regression.probabilities(lines, encodings)
-            yield P
-
-    def _regressions(
-        self, evaluations: EvaluationSet, alphas: Sequence[float]
-    ) -> Iterator[Regression]:
-        prior = float(evaluations.scores.mean(dtype=np.float64))
-        nothing = Lines(np.zeros((1, evaluations.queries.n_features)), np.zeros(1))
-        if self.pooling == "mean":
-            design = Design.of(evaluations.queries.vectors())
-            scores = _query_means(evaluations)[:, None]
-        for alpha in alphas:
-            regression = Regression(self.loss, alpha, prior, nothing)
-            if self.pooling == "mean":
-                common = regression.fit(design, scores)
-                regression = Regression(self.loss, alpha, prior, common)
-            yield regression
+        lines = refit_some(
+            old.regression, old.lines, old.models, models, evaluations, changed
+        )
+        return LinePool(models, evaluations, old.regression, lines)
 
     def _line_pool(self) -> LinePool:
         pool = self._fitted_pool()
         assert isinstance(pool, LinePool)
         return pool
-
-
-def _fit_each(
-    regression: Regression, models: Iterable, evaluations: EvaluationSet
-) -> dict[Any, Lines]:
-    """Fit models one by one, so that no bit depends on their company."""
-    names = list(models)
-    lines = {}
-    for group in group_by_queries(names, evaluations):
-        design = _design(group, evaluations)
-        for i, column in enumerate(group.columns):
-            lines[names[column]] = regression.fit(design, group.scores[:, [i]])
-    return lines
-
-
-def _design(group: Evaluated, evaluations: EvaluationSet) -> Design:
-    return Design.of(evaluations.queries.encodings[group.rows])
-
-
-def _stack(lines: dict[Any, Lines], models: np.ndarray) -> Lines:
-    return Lines(
-        np.vstack([lines[name].coef for name in models]),
-        np.hstack([lines[name].intercept for name in models]),
-    )
-
-
-def _query_means(evaluations: EvaluationSet) -> np.ndarray:
-    """Average the scores of each query: (n_queries,)."""
-    codes = evaluations.query_codes
-    sums = np.bincount(codes, evaluations.scores.astype(np.float64))
-    return sums / np.bincount(codes)

@@ -11,7 +11,7 @@ from sklearn.preprocessing import normalize
 
 from skl_locus._clusters import shrunk_model_means
 from skl_locus._evaluations import EvaluationSet, positions_of
-from skl_locus.baselines._shared_queries import Evaluated, group_by_queries
+from skl_locus._shared_queries import Evaluated, group_by_queries
 
 CHUNK_SIMILARITIES = 4_000_000
 """Similarities held at a time; 16 MB in float32."""

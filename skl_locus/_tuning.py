@@ -66,7 +66,13 @@ def choose_setting(
 def query_folds(
     evaluations: EvaluationSet,
 ) -> Iterator[tuple[EvaluationSet, EvaluationSet]]:
-    """Split evaluations by query into (training, held-out) sets, fold by fold.
+    """Split evaluations by query into (training, held-out) sets, fold by fold."""
+    for training, held_out in fold_rows(evaluations):
+        yield evaluations.take(training), evaluations.take(held_out)
+
+
+def fold_rows(evaluations: EvaluationSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Split rows by query into (training, held-out) rows, fold by fold.
 
     Queries are dealt to the folds in the order of their keys, those of equal
     encodings to the same one. Of the held-out evaluations only those of models with
@@ -79,10 +85,7 @@ def query_folds(
         trained = np.unique(evaluations.model_codes[~held_out])
         held_out_rows = held_out & np.isin(evaluations.model_codes, trained)
         if held_out_rows.any():
-            yield (
-                evaluations.take(np.flatnonzero(~held_out)),
-                evaluations.take(np.flatnonzero(held_out_rows)),
-            )
+            yield np.flatnonzero(~held_out), np.flatnonzero(held_out_rows)
 
 
 def _log_loss(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
