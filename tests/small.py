@@ -22,3 +22,19 @@ SMALL_VECTORS = {
     "learning_rate_init": 0.02,
     "random_state": 0,
 }
+
+# One that has learned enough in a second or two to tell models apart.
+TELLING = {
+    "n_components": 8,
+    "n_latents": 4,
+    "n_layers": 1,
+    "n_heads": 2,
+    "max_iter": 100,
+    "learning_rate_init": 5e-3,
+    "query_noise": 0.1,
+    "dropout": 0.0,
+    "n_targets": 64,
+    "min_context": 16,
+    "max_context": 64,
+    "random_state": 0,
+}

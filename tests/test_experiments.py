@@ -271,28 +271,23 @@ def test_noise_changes_its_share_of_the_scores(noise):
     assert kept_side.all() == (noise == "grade")
 
 
-def test_a_difference_of_equal_methods_is_nothing():
+def test_differences_are_paired_by_query_and_draw():
     rng = np.random.default_rng(0)
-    totals = [{"chosen": rng.uniform(size=40)} for _ in range(3)]
-    found = comparison.paired_difference(totals, totals, "routing_accuracy")
-    assert found["difference"] == found["low"] == found["high"] == 0
-    assert found["p_value"] == 1
+    ours = [{"chosen": rng.uniform(size=40)} for _ in range(3)]
+    worse = [{"chosen": totals["chosen"] - 0.1} for totals in ours]
+    theirs = {"same": ours, "worse": worse}
+    same, other = comparison.paired_differences(ours, theirs, "routing_accuracy")
+    assert same["difference"] == same["low"] == same["high"] == 0
+    assert same["p_value"] == 1
+    limits = [other["difference"], other["low"], other["high"]]
+    assert limits == pytest.approx([0.1] * 3)
 
 
-def test_bootstrap_is_wider_where_draws_differ():
-    queries = np.random.default_rng(0).normal(0.5, 1, size=200)
-    weights = np.ones((4, 200))
-    alike = comparison.two_way_bootstrap(np.tile(queries, (4, 1)), weights)
-    shifts = np.array([[-0.5], [-0.2], [0.2], [0.5]])
-    apart = comparison.two_way_bootstrap(queries + shifts, weights)
-    assert alike["difference"] == pytest.approx(apart["difference"])
-    assert apart["high"] - apart["low"] > alike["high"] - alike["low"]
-    assert alike["p_value"] < 0.05
-
-
-def test_holm_by_hand():
-    corrected = comparison.holm([0.01, 0.04, 0.03])
-    np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06])
+def test_queries_without_a_choice_have_no_part():
+    ours = [{"chosen": np.array([1.0, np.nan, 0.0])}]
+    theirs = {"other": [{"chosen": np.array([0.0, np.nan, 0.0])}]}
+    (found,) = comparison.paired_differences(ours, theirs, "routing_accuracy")
+    assert found["difference"] == pytest.approx(0.5)
 
 
 def test_evaluations_needed_by_hand():

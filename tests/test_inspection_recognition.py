@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small import TELLING
 
 from skl_locus import LocusRouter
 from skl_locus._statistics import holm
@@ -15,27 +16,13 @@ from skl_locus.inspection._exchange import pair_evaluations
 from skl_locus.inspection._recognition import known_evaluations
 from skl_locus.inspection._swap_test import _directions
 
-NETWORK = {
-    "n_components": 8,
-    "n_latents": 4,
-    "n_layers": 1,
-    "n_heads": 2,
-    "max_iter": 100,
-    "learning_rate_init": 5e-3,
-    "query_noise": 0.1,
-    "dropout": 0.0,
-    "n_targets": 64,
-    "min_context": 16,
-    "max_context": 64,
-    "random_state": 0,
-}
 POOL = make_evaluations(n_models=6, n_queries=600, n_families=3, random_state=0)
 LOG = POOL.evaluations
 N_TRAIN = 200
 
 
 def train_router(log):
-    return LocusRouter(**NETWORK).fit(log, log["score"])
+    return LocusRouter(**TELLING).fit(log, log["score"])
 
 
 @pytest.fixture(scope="module")

@@ -9,25 +9,12 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+from small import TELLING
 
 from skl_locus import LocusRouter
 from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import drift_test, find_duplicates, identify
 
-NETWORK = {
-    "n_components": 8,
-    "n_latents": 4,
-    "n_layers": 1,
-    "n_heads": 2,
-    "max_iter": 100,
-    "learning_rate_init": 5e-3,
-    "query_noise": 0.1,
-    "dropout": 0.0,
-    "n_targets": 64,
-    "min_context": 16,
-    "max_context": 64,
-    "random_state": 0,
-}
 N_MODELS = 6
 POOL = make_evaluations(n_models=N_MODELS, n_queries=600, n_families=3, random_state=0)
 N_TRAIN = 200
@@ -57,7 +44,7 @@ def answers(model, queries, label, rng):
 def train_router(rng, queries=None):
     queries = np.arange(N_TRAIN) if queries is None else queries
     log = pd.concat([answers(m, queries, f"model-{m}", rng) for m in range(N_MODELS)])
-    return LocusRouter(**NETWORK).fit(log, log["score"])
+    return LocusRouter(**TELLING).fit(log, log["score"])
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ the evaluations that a comparator needs to reach what LOCUS reaches.
 from dataclasses import dataclass
 
 import pandas as pd
-from comparison import LOSSES, evaluations_needed, holm, paired_difference
+from comparison import LOSSES, evaluations_needed, paired_differences
 from evaluate import evaluate_job
 from figures import label, legend_outside, level, lines, panels, save
 from jobs import run_jobs
@@ -20,6 +20,8 @@ from protocol import (
     available_sizes,
     largest_tasks,
 )
+
+from skl_locus._statistics import holm
 
 NAME = "e1_sample_efficiency"
 KEYS = ["pool", "cell", "n"]
@@ -106,14 +108,13 @@ def differences(results):
         by_method.append(result["totals"])
     rows = []
     for cell, by_method in groups.items():
-        ours = by_method.get(LOCUS)
-        for method, theirs in by_method.items():
-            if ours is None or method == LOCUS:
-                continue
-            for metric in LOSSES:
-                found = paired_difference(ours, theirs, metric)
-                about = dict(zip(KEYS, cell, strict=True))
-                rows.append({**about, "comparator": method, "metric": metric, **found})
+        ours = by_method.pop(LOCUS, None)
+        if ours is None or not by_method:
+            continue
+        about = dict(zip(KEYS, cell, strict=True))
+        for metric in LOSSES:
+            found = paired_differences(ours, by_method, metric)
+            rows += [about | {"metric": metric} | row for row in found]
     table = pd.DataFrame(rows)
     if len(table):
         family = table.groupby(["metric", "comparator"])["p_value"]
