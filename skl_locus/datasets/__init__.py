@@ -1,7 +1,8 @@
-"""Evaluation logs to learn and test with: synthetic, and computed on the spot."""
+"""Evaluation logs: synthetic, computed on the spot, or read from files."""
 
 from skl_locus.datasets._base import clear_data_home, get_data_home
 from skl_locus.datasets._digits import load_digits_pool
+from skl_locus.datasets._readers._long import read_long, read_wide
 from skl_locus.datasets._synthetic import make_evaluations
 
 __all__ = [
@@ -9,4 +10,6 @@ __all__ = [
     "get_data_home",
     "load_digits_pool",
     "make_evaluations",
+    "read_long",
+    "read_wide",
 ]

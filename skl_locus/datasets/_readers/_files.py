@@ -1,0 +1,257 @@
+"""Files as records with the line that each stands on; nothing is unpickled here."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from skl_locus.datasets._readers._log import EvaluationLog
+from skl_locus.datasets._readers._values import RecordError
+from skl_locus.exceptions import LogFormatError
+
+MAX_CELL = 2**30
+"""Longest cell of a csv file, in characters; prompts and answers can be long."""
+
+Row = tuple[int, dict[str, Any]]
+
+
+def folder_of(path: str | os.PathLike) -> Path:
+    """Return a folder that exists."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a folder.")
+    return folder
+
+
+def files_in(folder: Path, *patterns: str) -> list[Path]:
+    """Return the files below a folder, sorted by path; at least one."""
+    files = {path for pattern in patterns for path in folder.rglob(pattern)}
+    found = sorted(path for path in files if path.is_file())
+    if not found:
+        raise LogFormatError(f"there is no {' or '.join(patterns)} in it", folder)
+    return found
+
+
+def newest(files: Iterable[Path], time: re.Pattern) -> list[Path]:
+    """Return files, newest first: by the time in the name, else by the name."""
+
+    def age(path: Path) -> tuple[str, str]:
+        match = time.search(path.name)
+        return (re.sub(r"\D", "", match[0]) if match else "", path.name)
+
+    return sorted(files, key=age, reverse=True)
+
+
+def decode(raw: bytes) -> str:
+    """Return text that is UTF-8, with or without a byte order mark."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise RecordError(f"byte 0x{raw[error.start]:02x} is not UTF-8", line) from None
+
+
+def parse_json(raw: bytes) -> Any:
+    """Return a JSON document; an error says which of its lines is bad."""
+    text = decode(raw)
+    if not text.strip():
+        raise RecordError("it is empty")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        problem = f"not a complete JSON document ({error.msg})"
+        raise RecordError(problem, error.lineno) from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not a usable JSON document ({error})") from None
+
+
+def json_document(path: Path) -> Any:
+    """Read a JSON file."""
+    return parse_json(path.read_bytes())
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file that are not blank, to be parsed one by one."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if raw.strip():
+                yield number, raw
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """Parse one line as a JSON object."""
+    try:
+        record = parse_json(raw)
+    except RecordError as error:  # its line is that of the document, always 1
+        raise RecordError(str(error)) from None
+    if not isinstance(record, dict):
+        raise RecordError(f"the line is {record!r:.60}, not a JSON object")
+    return record
+
+
+def csv_rows(path: Path, log: EvaluationLog, *, verbose: bool = False) -> Iterator[Row]:
+    """Yield the rows of a csv file, each with the line that it ends on.
+
+    A row that is not UTF-8, or longer or shorter than the header, is malformed.
+    """
+    _allow_long_cells()
+    with path.open("rb") as file, _progress(path, verbose) as bar:
+        lines = _Utf8Lines(file, bar)
+        reader = csv.reader(lines, strict=True)
+        header = _header(path, reader, lines)
+        while True:
+            row = None
+            with log.tolerate(path):
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    raise RecordError(str(error), reader.line_num) from None
+                lines.check()
+                if row and len(row) != len(header):
+                    problem = f"{len(row)} cells under a header of {len(header)}"
+                    raise RecordError(problem, reader.line_num)
+                if row:
+                    yield reader.line_num, dict(zip(header, row, strict=True))
+
+
+def table_rows(path: Path, log: EvaluationLog) -> tuple[list[str], Iterable[Row]]:
+    """Return the columns and the rows of a csv, jsonl or parquet file."""
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        rows = csv_rows(path, log)
+        first = next(rows, None)
+        if first is None:
+            raise LogFormatError("it has no rows", path)
+        return list(first[1]), _chain(first, rows)
+    if suffix in (".jsonl", ".ndjson"):
+        records = list(_json_rows(path, log))
+        columns = dict.fromkeys(key for _, record in records for key in record)
+        return list(columns), records
+    if suffix in (".parquet", ".pq"):
+        return frame_rows(_read_parquet(path), path)
+    raise LogFormatError(
+        f"the ending {suffix!r} is not one of .csv, .jsonl and .parquet", path
+    )
+
+
+def frame_rows(
+    frame: pd.DataFrame, source: str | os.PathLike
+) -> tuple[list[str], Iterable[Row]]:
+    """Return the columns and the rows of a frame, counted from 1."""
+    columns = list(frame.columns)
+    _require_distinct(columns, source)
+    cells = zip(*(frame[name].tolist() for name in columns), strict=True)
+    return columns, (
+        (number, dict(zip(columns, row, strict=True)))
+        for number, row in enumerate(cells, start=1)
+    )
+
+
+def require_columns(
+    columns: Iterable[str], needed: Iterable[str], path: str | os.PathLike
+) -> None:
+    """Refuse a table without a column, naming those that it has."""
+    columns = list(columns)
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise LogFormatError(
+            f"the column {missing[0]!r} is missing; it has "
+            f"{', '.join(map(repr, columns[:20]))}",
+            path,
+        )
+
+
+class _Utf8Lines:
+    """Lines of a file as text; remembers one that is not UTF-8 until asked."""
+
+    def __init__(self, file: Iterable[bytes], bar: Any) -> None:
+        self._file = enumerate(file, start=1)
+        self._bar = bar
+        self._problem: RecordError | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        number, raw = next(self._file)
+        self._bar.update(len(raw))
+        try:
+            return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+            self._problem = self._problem or RecordError(byte, number)
+            return raw.decode("utf-8", errors="replace")
+
+    def check(self) -> None:
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
+
+
+def _header(path: Path, reader: Iterator[list[str]], lines: _Utf8Lines) -> list[str]:
+    try:
+        header = next(reader, [])
+        lines.check()
+    except (csv.Error, RecordError) as error:
+        raise LogFormatError(str(error), path, 1) from None
+    if not header:
+        raise LogFormatError("it is empty", path)
+    _require_distinct(header, path)
+    return header
+
+
+def _require_distinct(columns: list, path: str | os.PathLike) -> None:
+    repeated = [name for name, count in Counter(columns).items() if count > 1]
+    if repeated:
+        raise LogFormatError(f"two columns are called {repeated[0]!r}", path)
+
+
+def _allow_long_cells() -> None:
+    # The limit belongs to the csv module. It is only ever raised, since lowering it
+    # again would break a reader in another thread.
+    if csv.field_size_limit() < MAX_CELL:
+        csv.field_size_limit(MAX_CELL)
+
+
+def _progress(path: Path, verbose: bool) -> AbstractContextManager:
+    return tqdm(
+        total=path.stat().st_size,
+        desc=path.name,
+        unit="B",
+        unit_scale=True,
+        disable=not verbose,
+    )
+
+
+def _json_rows(path: Path, log: EvaluationLog) -> Iterator[Row]:
+    for number, raw in json_lines(path):
+        with log.tolerate(path, number):
+            yield number, json_object(raw)
+
+
+def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rows
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    path.open("rb").close()
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the engine raises on a damaged file
+        problem = f"not a readable parquet file ({str(error).splitlines()[0]:.200})"
+        raise LogFormatError(problem, path) from error
