@@ -1,0 +1,193 @@
+from functools import partial
+
+import pytest
+from reader_checks import (
+    NOT_UTF8,
+    assert_bad,
+    assert_routes,
+    records,
+    silently,
+    write_lines,
+)
+
+from skl_locus.datasets import read_lm_eval
+from skl_locus.exceptions import LogFormatError
+
+OLD, NEW = "2024-05-01T10-00-00.000001", "2024-05-02T09-00-00.000001"
+
+
+def choice(doc_id, acc, **more):
+    """Return a sample of a multiple choice task as older versions write it."""
+    return {
+        "doc_id": doc_id,
+        "doc": {"question": f"Question {doc_id}?"},
+        "arguments": [[f"Question {doc_id}? Answer:", " A"], ["other", " B"]],
+        "resps": [[[-1.5, False]], [[-2.5, False]]],
+        "filtered_resps": [[-1.5, False], [-2.5, False]],
+        "doc_hash": f"hash-{doc_id}",
+        "acc": acc,
+        "acc_norm": float(acc != 1),
+        **more,
+    }
+
+
+def answer(doc_id, score, filter="strict-match", **more):
+    """Return a sample of a generation task as newer versions write it."""
+    return {
+        "doc_id": doc_id,
+        "doc": {"question": f"Sum {doc_id}?"},
+        "arguments": {"gen_args_0": {"arg_0": f"Sum {doc_id}?", "arg_1": {}}},
+        "resps": [["It is 5."]],
+        "filtered_resps": ["5"],
+        "filter": filter,
+        "metrics": ["exact_match"],
+        "doc_hash": f"sum-{doc_id}",
+        "exact_match": score,
+        **more,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for model, right in (("org__small", 0), ("org__large", 1)):
+        write_lines(
+            tmp_path / model / f"samples_quiz_{NEW}.jsonl",
+            [choice(0, 1.0), choice(1, float(right))],
+        )
+        write_lines(
+            tmp_path / model / f"samples_gsm8k_cot_{NEW}.jsonl",
+            [answer(0, right), answer(0, 1, "flexible-extract")],
+        )
+    (tmp_path / "org__small" / f"results_{NEW}.json").write_text("{}")
+    return tmp_path
+
+
+def quiz_of(folder, model="org__small"):
+    return folder / model / f"samples_quiz_{NEW}.jsonl"
+
+
+def test_folder(folder):
+    table = silently(read_lm_eval, folder=folder)
+    columns = ("model", "query", "query_id", "score", "task", "response")
+    assert list(table.columns) == list(columns)
+    assert records(table, *columns)[:3] == [
+        ("org__large", "Sum 0?", "gsm8k_cot/0", 1.0, "gsm8k_cot", "5"),
+        ("org__large", "Question 0? Answer:", "quiz/0", 1.0, "quiz", None),
+        ("org__large", "Question 1? Answer:", "quiz/1", 1.0, "quiz", None),
+    ]
+    assert table["score"].tolist() == [1, 1, 1, 0, 1, 0]
+    assert table.attrs["skipped"] == {"other filter": 2}
+    assert_routes(table)
+
+
+def test_metric_and_filter_by_name(folder):
+    metric = {"quiz": "acc_norm"}
+    table = read_lm_eval(
+        folder, metric=metric, filter={"gsm8k_cot": "flexible-extract"}
+    )
+    assert table["score"].tolist() == [1, 0, 0, 1, 0, 1]
+    with pytest.raises(
+        LogFormatError, match=r"has the filters .*; name one by filter="
+    ):
+        read_lm_eval(folder, filter="loose")
+    with pytest.raises(LogFormatError, match=r"has the metrics 'exact_match'; name"):
+        read_lm_eval(folder, metric="bleu")
+
+
+def test_an_unknown_metric_is_taken_only_if_it_is_alone(tmp_path):
+    path = tmp_path / "m" / "samples_t.jsonl"
+    write_lines(path, [answer(0, 0, metrics=["bleu"], bleu=0.5)])
+    assert read_lm_eval(tmp_path)["score"].tolist() == [0.5]
+    write_lines(path, [answer(0, 0, metrics=["bleu", "ter"], bleu=0.5, ter=0.1)])
+    with pytest.raises(LogFormatError, match="'bleu', 'ter'; name one by metric="):
+        read_lm_eval(tmp_path)
+
+
+def test_the_newest_run_is_read(folder):
+    older = folder / "org__small" / f"samples_quiz_{OLD}.jsonl"
+    write_lines(older, [choice(0, 0.5)])
+    table = read_lm_eval(folder)
+    assert 0.5 not in table["score"].tolist()
+    assert table.attrs["skipped"]["older run"] == 1
+
+
+def test_one_text_for_all_chat_templates(folder):
+    chat = [{"role": "user", "content": "Question 0? Answer:"}]
+    rows = [choice(0, 1.0, arguments=[[chat, " A"]]), choice(1, 0.0)]
+    write_lines(quiz_of(folder, "a_model"), rows)
+    table = read_lm_eval(folder)
+    assert table.groupby("query_id")["query"].nunique().eq(1).all()
+    rows[0]["arguments"] = {"gen_args_0": {"arg_0": ["<s>Question 0?"], "arg_1": ""}}
+    write_lines(quiz_of(folder, "a_model"), rows)
+    table = read_lm_eval(folder)
+    assert table.loc[table["query_id"] == "quiz/0", "query"].unique().tolist() == [
+        "<s>Question 0?"
+    ]
+    assert_routes(table)
+
+
+def test_without_a_hash_the_documents_are_compared(tmp_path):
+    for model in ("a", "b"):
+        row = choice(0, 1.0, doc={"question": model})
+        del row["doc_hash"]
+        write_lines(tmp_path / model / "samples_t.jsonl", [row, choice(1, 1.0)])
+    path = tmp_path / "b" / "samples_t.jsonl"
+    read = partial(read_lm_eval, tmp_path)
+    assert len(assert_bad(read, "two versions of the task", path, line=1)) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        (choice(2, "good"), "'acc' is 'good', not a finite number"),
+        (choice(2, None), "'acc' has no value"),
+        (choice(2, [0.1, 3]), "'acc' is"),
+        (choice(2, 1, arguments=[]), "without a request"),
+        (choice(2, 1, arguments={"gen_args_0": 7}), "not an object"),
+        (choice(2, 1, arguments=[[None, ""]]), "'arguments' is None, not a text"),
+        (choice(None, 1), "'doc_id' is None"),
+        (choice(2, 1, metrics=[]), "names no metrics"),
+        (choice(0, 1, doc_hash="changed"), "two versions of the task"),
+        (["a", "list"], "not a JSON object"),
+    ],
+)
+def test_malformed_line(folder, row, match):
+    path = quiz_of(folder)
+    write_lines(path, [choice(0, 1.0), row, choice(1, 1.0)])
+    table = assert_bad(partial(read_lm_eval, folder), match, path, line=2)
+    assert len(table) == 6
+
+
+def test_truncated_and_not_utf8(folder):
+    path = quiz_of(folder)
+    whole = path.read_bytes()
+    read = partial(read_lm_eval, folder)
+    path.write_bytes(whole[:-20])
+    assert len(assert_bad(read, "not a complete JSON", path, line=2)) == 5
+    path.write_bytes(whole.replace(b"Question 0", NOT_UTF8, 1))
+    assert len(assert_bad(read, "is not UTF-8", path, line=1)) == 5
+    path.write_bytes(b"")
+    assert len(assert_bad(read, "no samples", path)) == 4
+
+
+def test_files_that_are_scored_differently(folder):
+    path = quiz_of(folder)
+    rows = [choice(0, 1.0, metrics=["f1"], f1=1), choice(1, 1.0, metrics=["f1"], f1=1)]
+    write_lines(path, rows)
+    read = partial(read_lm_eval, folder)
+    assert len(assert_bad(read, r"'f1'.* but by 'acc'", path)) == 4
+
+
+def test_what_is_no_output_folder(tmp_path):
+    with pytest.raises(LogFormatError, match=r"there is no samples_\*.jsonl in it"):
+        read_lm_eval(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        read_lm_eval(tmp_path / "nowhere")
+
+
+def test_scale(tmp_path):
+    rows = [answer(0, 50, filter="none"), answer(1, 100, filter="none")]
+    write_lines(tmp_path / "m" / "samples_t.jsonl", rows)
+    with pytest.raises(LogFormatError, match="range from 50 to 100"):
+        read_lm_eval(tmp_path)
+    assert read_lm_eval(tmp_path, scale={"t": 100})["score"].tolist() == [0.5, 1]
