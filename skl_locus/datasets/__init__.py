@@ -2,6 +2,7 @@
 
 from skl_locus.datasets._base import clear_data_home, get_data_home
 from skl_locus.datasets._digits import load_digits_pool
+from skl_locus.datasets._readers._inspect import read_inspect
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
 from skl_locus.datasets._synthetic import make_evaluations
@@ -11,6 +12,7 @@ __all__ = [
     "get_data_home",
     "load_digits_pool",
     "make_evaluations",
+    "read_inspect",
     "read_lm_eval",
     "read_long",
     "read_wide",
