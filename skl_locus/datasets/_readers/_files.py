@@ -99,7 +99,13 @@ def json_object(raw: bytes) -> dict[str, Any]:
     return record
 
 
-def csv_rows(path: Path, log: EvaluationLog, *, verbose: bool = False) -> Iterator[Row]:
+def csv_rows(
+    path: Path,
+    log: EvaluationLog,
+    *,
+    needed: Iterable[str] = (),
+    verbose: bool = False,
+) -> Iterator[Row]:
     """Yield the rows of a csv file, each with the line that it ends on.
 
     A row that is not UTF-8, or longer or shorter than the header, is malformed.
@@ -109,6 +115,7 @@ def csv_rows(path: Path, log: EvaluationLog, *, verbose: bool = False) -> Iterat
         lines = _Utf8Lines(file, bar)
         reader = csv.reader(lines, strict=True)
         header = _header(path, reader, lines)
+        require_columns(header, needed, path)
         while True:
             row = None
             with log.tolerate(path):
