@@ -2,8 +2,11 @@
 
 from skl_locus.datasets._base import clear_data_home, get_data_home
 from skl_locus.datasets._digits import load_digits_pool
+from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._embedllm import read_embedllm
+from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import read_inspect
+from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
 from skl_locus.datasets._readers._routerbench import read_routerbench
@@ -14,8 +17,11 @@ __all__ = [
     "get_data_home",
     "load_digits_pool",
     "make_evaluations",
+    "read_alpaca_eval",
     "read_embedllm",
+    "read_helm",
     "read_inspect",
+    "read_llmrouterbench",
     "read_lm_eval",
     "read_long",
     "read_routerbench",

@@ -69,13 +69,18 @@ class EvaluationLog:
 
     @contextmanager
     def tolerate(
-        self, path: str | os.PathLike, line: int | None = None
+        self,
+        path: str | os.PathLike,
+        line: int | None = None,
+        *,
+        record: int | None = None,
     ) -> Iterator[None]:
-        """Name the file of a malformed record, or count the record."""
+        """Name the place of a malformed record, or count the record."""
         try:
             yield
         except RecordError as problem:
-            error = LogFormatError(str(problem), path, problem.line or line)
+            place = "" if record is None else f"record {record}: "
+            error = LogFormatError(f"{place}{problem}", path, problem.line or line)
             if self._errors == "raise":
                 raise error from problem
             self._first_error = self._first_error or error

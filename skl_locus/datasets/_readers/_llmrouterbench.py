@@ -1,0 +1,146 @@
+"""LLMRouterBench: one JSON file per data set, split, model and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from skl_locus.datasets._readers._files import (
+    files_in,
+    folder_of,
+    json_document,
+    newest,
+)
+from skl_locus.datasets._readers._log import EvaluationLog, Scale
+from skl_locus.datasets._readers._values import (
+    as_list,
+    as_mapping,
+    number_or_none,
+    required_text,
+    sum_or_none,
+)
+
+TIME = re.compile(r"\d{8}_\d{6}(?=\.json$)")
+"""Time of a run, at the end of the name of its file."""
+
+
+def read_llmrouterbench(
+    folder: str | os.PathLike,
+    *,
+    scale: Scale = None,
+    errors: str = "raise",
+) -> pd.DataFrame:
+    """Read the results of LLMRouterBench.
+
+    The files are ``<dataset>/<split>/<model>/*.json``. Of the files of one folder the
+    newest is read that is not a demo run: newest by the time at the end of the name
+    (``20250101_120000.json``), else, before all of those with a time, by the name.
+    Records whose score is null are left out and counted.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder ``results/bench``, or any folder below which such files are.
+    scale : float, (float, float) or mapping, default=None
+        How scores get into [0, 1], as in :func:`read_long`.
+    errors : {"raise", "skip"}, default="raise"
+        Whether a malformed file or record is an error, or is left out and counted.
+
+    Returns
+    -------
+    evaluations : DataFrame
+        With the columns model and task (categorical, the data set), query (the
+        origin_query, else the prompt; a query that is not a text is written as JSON),
+        score and, where the files have them, cost (US dollars), tokens (of prompt and
+        completion) and response (the raw output). There is no query id: records are
+        numbered in each file, so that the text is what identifies a query.
+        ``attrs["skipped"]`` counts what was left out, by reason.
+
+    Raises
+    ------
+    LogFormatError
+        If a file or record cannot be used, with the file and the number of the record.
+
+    Examples
+    --------
+    >>> import json, pathlib, tempfile
+    >>> from skl_locus.datasets import read_llmrouterbench
+    >>> run = {"records": [
+    ...     {"origin_query": "7 * 8?", "score": 1.0, "cost": 0.1, "prompt_tokens": 9,
+    ...      "completion_tokens": 1},
+    ... ]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "sums", "test", "small", "20250101_120000.json")
+    ...     path.parent.mkdir(parents=True)
+    ...     _ = path.write_text(json.dumps(run))
+    ...     read_llmrouterbench(folder)
+       model   query  score  task  cost  tokens
+    0  small  7 * 8?    1.0  sums   0.1    10.0
+    """
+    folder = folder_of(folder)
+    log = EvaluationLog(folder, errors=errors, scale=scale)
+    files = sorted(files_in(folder, "*.json"), key=_folder)
+    for _, runs in groupby(files, key=_folder):
+        _read_newest(newest(runs, TIME), log)
+    return log.frame()
+
+
+def _folder(path: Path) -> Path:
+    return path.parent
+
+
+def _read_newest(runs: list[Path], log: EvaluationLog) -> None:
+    """Read the first run that is no demo; a malformed one gives way to the next."""
+    waiting: Iterable[Path] = iter(runs)
+    for path in waiting:
+        with log.tolerate(path):
+            run = as_mapping(json_document(path), "the run")
+            if run.get("demo"):
+                log.leave_out("demo run")
+                continue
+            _add_records(log, path, run)
+            break
+    log.leave_out("older run", len(list(waiting)))
+
+
+def _add_records(log: EvaluationLog, path: Path, run: Mapping[str, Any]) -> None:
+    folder = path.absolute().parent
+    model = required_text(run.get("model_name", folder.name), "model_name")
+    dataset = run.get("dataset_name", folder.parent.parent.name)
+    task = required_text(dataset, "dataset_name")
+    for number, record in enumerate(as_list(run.get("records"), "'records'"), start=1):
+        with log.tolerate(path, record=number):
+            record = as_mapping(record, "the record")
+            log.add(
+                model=model,
+                task=task,
+                query=_query_of(record),
+                score=number_or_none(record.get("score"), "score"),
+                cost=number_or_none(record.get("cost"), "cost"),
+                tokens=_tokens_of(record),
+                response=_response_of(record),
+            )
+
+
+def _query_of(record: Mapping[str, Any]) -> str:
+    query = record.get("origin_query") or record.get("prompt")
+    if isinstance(query, list | dict):
+        query = json.dumps(query, ensure_ascii=False)
+    return required_text(query, "origin_query")
+
+
+def _tokens_of(record: Mapping[str, Any]) -> float | None:
+    names = ("prompt_tokens", "completion_tokens")
+    return sum_or_none(*(number_or_none(record.get(name), name) for name in names))
+
+
+def _response_of(record: Mapping[str, Any]) -> str | None:
+    output = record.get("raw_output")
+    return output if isinstance(output, str) else None
