@@ -256,7 +256,8 @@ def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 def _read_parquet(path: Path) -> pd.DataFrame:
     path.open("rb").close()
     try:
-        return pd.read_parquet(path)
+        # As objects, for texts that are not UTF-8 to be found here.
+        return pd.read_parquet(path).astype(object)
     except ImportError:
         raise
     except Exception as error:  # whatever the engine raises on a damaged file

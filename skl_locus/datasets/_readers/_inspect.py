@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,18 @@ COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 NO_LOGS = ("eval-set.json", "logs.json")
 """Files that Inspect keeps beside its logs."""
+
+DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,  # a position before the file
+    ValueError,
+    OverflowError,
+    RuntimeError,  # encryption, and versions of zip that are not known
+)
+"""What zipfile raises on archives that are damaged or of another kind."""
 
 _ATTACHMENT = "attachment://"
 
@@ -220,7 +233,9 @@ def _members(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise
+    except DAMAGES as error:
         raise RecordError(f"not a readable zip archive ({error})") from None
     for member in listed:
         _refuse_unknown(member)
@@ -271,12 +286,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
             return parse_json(file.read(member.file_size))
     except RecordError as error:
         raise RecordError(f"{member.filename!r}: {error}", error.line) from None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,  # encryption
-    ) as error:
+    except DAMAGES as error:
         raise RecordError(f"{member.filename!r} is damaged ({error})") from None
 
 

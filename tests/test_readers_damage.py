@@ -1,0 +1,161 @@
+"""Whatever happens to a file: one kind of error, or a table of what is left."""
+
+import json
+import warnings
+import zipfile
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reader_checks import write_json, write_lines
+
+from skl_locus import datasets
+from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+
+TEXTS = ["Wie groß ist\n7 * 8?", 'Who wrote "Faust"?', "Why?"]
+
+
+def write_long(folder):
+    frame = pd.DataFrame({"model": "m", "query": TEXTS, "score": [0, 1, 0.5]})
+    frame.to_csv(folder / "log.csv", index=False)
+    return folder / "log.csv", folder / "log.csv"
+
+
+def write_jsonl(folder):
+    rows = [{"model": "m", "query": text, "score": 1} for text in TEXTS]
+    path = write_lines(folder / "log.jsonl", rows)
+    return path, path
+
+
+def write_parquet(folder):
+    frame = pd.DataFrame({"model": "m", "query": TEXTS, "score": [0, 1, 0.5]})
+    frame.to_parquet(folder / "log.parquet")
+    return folder / "log.parquet", folder / "log.parquet"
+
+
+def write_routerbench(folder):
+    frame = pd.DataFrame(
+        {"sample_id": list("abc"), "prompt": [str([text]) for text in TEXTS]}
+    )
+    frame = frame.assign(eval_name="t", m=1, **{"m|total_cost": 2})
+    frame.to_csv(folder / "log.csv", index=False)
+    return folder / "log.csv", folder / "log.csv"
+
+
+def write_embedllm(folder):
+    frame = pd.DataFrame({"prompt_id": [0, 1, 2], "prompt": TEXTS, "label": [0, 1, 1]})
+    frame = frame.assign(model_id=None, model_name="m", category="t")
+    frame.to_csv(folder / "train.csv", index=False)
+    return folder, folder / "train.csv"
+
+
+def write_lm_eval(folder):
+    rows = [
+        {"doc_id": i, "doc": {}, "arguments": [[text, ""]], "filter": "none", "acc": 1}
+        for i, text in enumerate(TEXTS)
+    ]
+    return folder, write_lines(folder / "m" / "samples_t.jsonl", rows)
+
+
+def inspect_samples():
+    return [
+        {"id": i, "epoch": 1, "input": text, "scores": {"s": {"value": "C"}}}
+        for i, text in enumerate(TEXTS)
+    ]
+
+
+def write_inspect_json(folder):
+    log = {"eval": {"model": "m", "task": "t"}, "samples": inspect_samples()}
+    path = write_json(folder / "log.json", log)
+    return path, path
+
+
+def write_inspect_eval(folder):
+    path = folder / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        header = {"eval": {"model": "m", "task": "t"}}
+        archive.writestr("header.json", json.dumps(header))
+        for sample in inspect_samples():
+            name = f"samples/{sample['id']}_epoch_1.json"
+            archive.writestr(name, json.dumps(sample))
+    return path, path
+
+
+def write_llmrouterbench(folder):
+    run = {"records": [{"origin_query": text, "score": 1} for text in TEXTS]}
+    return folder, write_json(folder / "t" / "test" / "m" / "1.json", run)
+
+
+def write_helm(folder):
+    spec = {"name": "t:model=m", "adapter_spec": {"model": "m"}}
+    write_json(folder / "run_spec.json", spec)
+    instances = [{"id": f"id{i}", "input": {"text": t}} for i, t in enumerate(TEXTS)]
+    write_json(folder / "instances.json", instances)
+    stats = [
+        {
+            "instance_id": f"id{i}",
+            "stats": [{"name": {"name": "exact_match"}, "mean": 1}],
+        }
+        for i in range(len(TEXTS))
+    ]
+    return folder, write_json(folder / "per_instance_stats.json", stats)
+
+
+def write_alpaca_eval(folder):
+    rows = [{"instruction": t, "generator_2": "m", "preference": 1.5} for t in TEXTS]
+    return folder, write_json(folder / "annotations.json", rows)
+
+
+EXAMPLES = 30
+
+FORMATS = [
+    (datasets.read_long, write_long),
+    (datasets.read_long, write_jsonl),
+    (datasets.read_long, write_parquet),
+    (datasets.read_routerbench, write_routerbench),
+    (datasets.read_embedllm, write_embedllm),
+    (datasets.read_lm_eval, write_lm_eval),
+    (datasets.read_inspect, write_inspect_json),
+    (datasets.read_inspect, write_inspect_eval),
+    (datasets.read_llmrouterbench, write_llmrouterbench),
+    (datasets.read_helm, write_helm),
+    (datasets.read_alpaca_eval, write_alpaca_eval),
+]
+
+
+@pytest.mark.parametrize(("read", "write"), FORMATS, ids=lambda f: f.__name__)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_a_damaged_file_is_an_error_or_a_smaller_table(tmp_path, read, write, data):
+    source, path = write(tmp_path)
+    whole = path.read_bytes()
+    start = data.draw(st.integers(0, len(whole) - 1))
+    damage = data.draw(
+        st.sampled_from([b"", b"\x00", b"\xff", b'"', b"{", b"9", b"\n"])
+    )
+    rest = whole[start + 1 :] if data.draw(st.booleans()) else b""
+    path.write_bytes(whole[:start] + damage + rest)
+    for errors in ("raise", "skip"):
+        outcome = read_or_error(read, source, errors)
+        if isinstance(outcome, LogFormatError):
+            assert outcome.path is not None
+            assert str(outcome).startswith(outcome.path)
+        else:
+            assert 0 < len(outcome) <= len(TEXTS)
+            assert outcome["score"].between(0, 1).all()
+
+
+def read_or_error(read, source, errors):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", SkippedRecordsWarning)
+        try:
+            return read(source, errors=errors)
+        except LogFormatError as error:
+            return error
