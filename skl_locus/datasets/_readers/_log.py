@@ -19,12 +19,19 @@ from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
 
 ERRORS = ("raise", "skip")
+"""What to do with a malformed record."""
 
-OPTIONAL_COLUMNS = ("query_id", "task", "cost", "tokens", "latency", "response")
-"""Columns that a table has where its format does."""
+NUMBERS = ("cost", "tokens", "latency")
+"""Columns of numbers that a table has where its format does."""
+
+COLUMNS = ("model", "query", "query_id", "task", *NUMBERS, "response")
+"""All columns but the score; only model and query are in every table."""
 
 MISSING_SCORE = "missing score"
+"""Why a record was left out: its format allows it to have no score."""
+
 MALFORMED = "malformed"
+"""Why a record or file was left out: it cannot be used."""
 
 Scale = float | tuple[float, float] | Mapping[str, float | tuple[float, float]] | None
 
@@ -60,9 +67,7 @@ class EvaluationLog:
         self._pool: dict[str, str] = {}
         self._text_of_id: dict[Any, Any] = {}
         self._scores = array("d")
-        self._columns: dict[str, list] = {
-            name: [] for name in ("model", "query", *OPTIONAL_COLUMNS)
-        }
+        self._columns: dict[str, list] = {}
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -98,10 +103,10 @@ class EvaluationLog:
             self.leave_out(MISSING_SCORE)
             return
         self._check_identity(optional.get("query_id"), query)
-        self._scores.append(score)
         values = {"model": model, "query": query, **optional}
-        for name, column in self._columns.items():
-            column.append(self._pooled(values.get(name)))
+        for name in COLUMNS:
+            self._append(name, self._pooled(values.get(name)))
+        self._scores.append(score)
 
     def frame(self) -> pd.DataFrame:
         """Return the table, with what is missing from it in ``attrs["skipped"]``."""
@@ -110,21 +115,29 @@ class EvaluationLog:
             raise LogFormatError(
                 f"there is no evaluation to read{self._left_out()}", self.source
             )
-        columns = self._present_columns()
-        table = pd.DataFrame(
-            {
-                "model": pd.Categorical(columns.pop("model")),
-                "query": columns.pop("query"),
-                **{n: columns.pop(n) for n in ("query_id",) if n in columns},
-                "score": np.array(self._scores),
-                **columns,
-            }
-        )
-        if "task" in table:
-            table["task"] = table["task"].astype("category")
+        table = self._table()
         table["score"] = self._unit_scores(table)
         table.attrs["skipped"] = dict(self.skipped)
         return table
+
+    def _table(self) -> pd.DataFrame:
+        columns = {
+            name: _column(self._columns[name], name)
+            for name in COLUMNS
+            if name in self._columns
+        }
+        table = pd.DataFrame(columns)
+        last_identity = "query_id" if "query_id" in columns else "query"
+        place = table.columns.get_loc(last_identity) + 1
+        table.insert(place, "score", np.array(self._scores))
+        return table
+
+    def _append(self, name: str, value: Any) -> None:
+        """Append to a column, which begins with its first value."""
+        if name in self._columns:
+            self._columns[name].append(value)
+        elif value is not None:
+            self._columns[name] = [None] * len(self) + [value]
 
     def _pooled(self, value: Any) -> Any:
         """Let equal texts share one object: most columns repeat few of them."""
@@ -138,13 +151,6 @@ class EvaluationLog:
                 f"the query id {query_id!r} stands for another text than before; "
                 "are these two versions of one task?"
             )
-
-    def _present_columns(self) -> dict[str, Any]:
-        return {
-            name: _column(values, name)
-            for name, values in self._columns.items()
-            if any(value is not None for value in values)
-        }
 
     def _unit_scores(self, table: pd.DataFrame) -> pd.Series:
         scores = table["score"]
@@ -185,7 +191,7 @@ class EvaluationLog:
                 f"{self.source}: left out {lost} records or files"
                 f"{self._left_out()}{first}.",
                 SkippedRecordsWarning,
-                stacklevel=4,
+                stacklevel=4,  # whoever called the reader
             )
         self.skipped = +self.skipped
 
@@ -195,10 +201,11 @@ class EvaluationLog:
 
 
 def _column(values: list, name: str) -> Any:
-    if name in ("cost", "tokens", "latency"):
+    if name in NUMBERS:
         return np.array(values, dtype=np.float64)
     # Objects, since a string column would store a repeated text once per row.
-    return pd.Series(values, dtype=object)
+    cells = pd.Series(values, dtype=object)
+    return cells.astype("category") if name in ("model", "task") else cells
 
 
 def _scaled(scores: pd.Series, scale: Any) -> pd.Series:
