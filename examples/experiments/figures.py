@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 DOTS_PER_INCH = 120
-MARKERS = "osD^vPX*h<>"
+MARKERS = "osD^vPX*h<>d"
+COLORS = "tab10"
 
 
 def panels(columns, rows=1, *, width=5.2, height=4.2):
@@ -22,6 +23,7 @@ def panels(columns, rows=1, *, width=5.2, height=4.2):
 
 def lines(ax, table, x, y, *, by="method", error=None, log_x=True):
     """Draw one line per group of a table, with error bars of a column."""
+    colors = plt.get_cmap(COLORS)
     for i, (name, group) in enumerate(table.groupby(by, sort=False)):
         group = group.sort_values(x)
         ax.errorbar(
@@ -29,7 +31,8 @@ def lines(ax, table, x, y, *, by="method", error=None, log_x=True):
             group[y],
             yerr=None if error is None else group[error],
             marker=MARKERS[i % len(MARKERS)],
-            color=plt.get_cmap("tab10")(i % 10),
+            color=colors(i % colors.N),
+            ls="-" if i < colors.N else "--",
             ms=5,
             capsize=2,
             label=str(name),
