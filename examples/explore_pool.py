@@ -142,15 +142,13 @@ def show_fallback(router, test):
     scores = test.pivot_table(index="query_id", columns="model", values="score")
     scores = scores.reindex(columns=router.models_)
     test = test.drop_duplicates("query_id").set_index("query_id").loc[scores.index]
-    decisions = router.correctness_matrix(test["query"])
-    best = decisions.argmax(axis=1)
+    labels, _ = router.rank(test["query"], 2)
+    best, second = (scores.columns.get_indexer(chosen) for chosen in labels.T)
     substitutes = scores.columns.get_indexer(router.fallback_table(k=1)[1])
-    second = decisions.copy()
-    second[np.arange(len(best)), best] = -np.inf
     kept = {
         "first choice": best,
         "nearest neighbour": substitutes[best],
-        "next most probable": second.argmax(axis=1),
+        "next best": second,
     }
     values = scores.to_numpy()
     rows = {
