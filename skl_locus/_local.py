@@ -114,9 +114,8 @@ class LocalEvidence:
         parts = [np.broadcast_to(self.mean_logits[columns], shape)]
         for clusters, table in zip(self.clusterings, self.cluster_logits, strict=True):
             parts.append(table[:, columns][clusters.assign(encodings)])
-        some = Lines(self.lines.coef[columns], self.lines.intercept[columns])
         limit = logit(1 - CERTAIN)
-        values = some.values(encodings).clip(-limit, limit)
+        values = self.lines.take(columns).values(encodings).clip(-limit, limit)
         return np.stack(
             [*parts, values], axis=-1, dtype=np.float32, casting="same_kind"
         )
@@ -259,10 +258,9 @@ def _features_of(
     clusterings: tuple[QueryClusters, ...],
     alpha: float,
 ) -> np.ndarray:
-    evidence = _evidence_of(evaluations.take(training), clusterings, alpha)
-    asked = evaluations.take(rows)
-    position = {name: i for i, name in enumerate(evidence.models)}
-    columns = np.array([position[name] for name in asked.model_names])
+    seen, asked = evaluations.take(training), evaluations.take(rows)
+    evidence = _evidence_of(seen, clusterings, alpha)
+    columns = positions_of(asked.model_names, seen)
     features = evidence.features(asked.queries.vectors(), columns)
     return features[asked.query_codes, asked.model_codes]
 

@@ -38,6 +38,10 @@ class Lines:
         """Evaluate at encodings (n_queries, n_features): (n_queries, n_models)."""
         return encodings.astype(np.float64) @ self.coef.T + self.intercept
 
+    def take(self, models: np.ndarray) -> Lines:
+        """Keep some models, in the order given."""
+        return Lines(self.coef[models], self.intercept[models])
+
     def plus(self, other: Lines) -> Lines:
         """Add slopes and intercepts."""
         return Lines(self.coef + other.coef, self.intercept + other.intercept)

@@ -16,6 +16,7 @@ from skl_locus._locus import LocusParameters
 from skl_locus._network_state import PackedPredictor
 from skl_locus._parameter_docs import documented
 from skl_locus._pool import EmbeddingPool
+from skl_locus._training import split_at
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,9 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
         self, evaluations: EvaluationSet, held_out: np.ndarray
     ) -> LocalEvidence:
         """Weigh the evidence on queries that the network was not trained on."""
-        if not held_out.any():
+        seen, unseen = split_at(evaluations, held_out)
+        if unseen is None:
             return fit_local_evidence(evaluations, held_out, np.empty(0))
-        seen = evaluations.take(np.flatnonzero(~held_out))
-        unseen = evaluations.take(np.flatnonzero(held_out))
         columns = positions_of(unseen.model_names, seen)
         predictor = self._state.pack(self._embed(seen)).take(columns)
         logits = predictor.logits(unseen.queries.vectors())

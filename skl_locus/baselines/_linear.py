@@ -35,8 +35,7 @@ class LinePool(Pool):
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the probabilities on the models' lines."""
-        some = Lines(self.lines.coef[columns], self.lines.intercept[columns])
-        return self.regression.probabilities(some, encodings)
+        return self.regression.probabilities(self.lines.take(columns), encodings)
 
 
 class LinearRouter(RouterMixin):
