@@ -27,6 +27,7 @@ comparison, evaluate, methods, protocol, run_all = map(
     ("comparison", "evaluate", "methods", "protocol", "run_all"),
 )
 e1 = importlib.import_module("e1_sample_efficiency")
+dependencies = importlib.import_module("dependencies")
 options = importlib.import_module("options")
 
 N_TWINS = 6
@@ -140,6 +141,21 @@ def test_results_depend_on_parameters_and_log(files, tmp_path, count_fits):
     fewer = protocol.keep_models(log, np.arange(len(log.models)) < 5)
     e1.run_jobs(evaluate.evaluate_job, fewer, [job], parsed, "")
     assert count_fits.fits == 3
+
+
+@pytest.mark.parametrize(
+    ("room", "used_by", "not_used_by"),
+    [
+        ("_local.py", "_router.py", "baselines/_irt.py"),
+        ("_torch/network.py", "_router.py", "baselines/_knn.py"),
+        ("_torch/training.py", "baselines/_irt.py", "baselines/_kmeans.py"),
+        ("_routing.py", "baselines/_best_single.py", "_torch/network.py"),
+    ],
+)
+def test_results_depend_on_what_a_router_imports_only(room, used_by, not_used_by):
+    package = dependencies.PACKAGE
+    assert package / room in dependencies.modules_used_by([package / used_by])
+    assert package / room not in dependencies.modules_used_by([package / not_used_by])
 
 
 @pytest.mark.parametrize(

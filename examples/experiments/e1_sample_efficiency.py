@@ -37,12 +37,10 @@ class Plan:
     shift_tasks: int
     shift_draws: int
     other_size: int
-    second_pool_sizes: tuple = ()
-    second_pool_draws: int = 0
 
 
 PLANS = {
-    "full": Plan((256, 512, 1024, 4096), 5, 3, 2, 2, 1024, (1024,), 2),
+    "full": Plan((256, 512, 1024, 4096), 5, 3, 2, 2, 1024),
     "quick": Plan((128, 512), 2, 1, 1, 1, 512),
     "smoke": Plan((16, 32), 2, 1, 1, 1, 32),
 }
@@ -51,11 +49,13 @@ PLANS = {
 def run(options):
     plan = PLANS[speed(options)]
     for files in sources(options):
-        log, second = read_pools(files, options)
-        results = measure(log, cells(log, plan, options), options)
-        if second is not None:
-            more = second_pool_cells(second, plan, options)
-            results += measure(second, more, options)
+        pools = [pool for pool in read_pools(files, options) if pool is not None]
+        results = [
+            result
+            for pool in pools
+            for result in measure(pool, cells(pool, plan, options), options)
+        ]
+        log = pools[0]
         rows = pd.DataFrame([row for result in results for row in result["rows"]])
         folder = folder_of(log, options)
         rows.to_csv(folder / f"{NAME}.csv", index=False)
@@ -67,7 +67,7 @@ def run(options):
 
 
 def cells(log, plan, options):
-    """List (cell, n, seed) of the main pool."""
+    """List (cell, n, seed) of a pool."""
     sizes = available_sizes(log, plan.sizes)
     chosen = [(COMPLETE, n, s) for n in sizes for s in seeds(options, plan.draws)]
     middle = max([n for n in sizes if n <= plan.other_size] or sizes[:1])
@@ -78,14 +78,6 @@ def cells(log, plan, options):
             cell = f"{SHIFT}{task}"
             chosen += [(cell, n, s) for s in seeds(options, plan.shift_draws)]
     return chosen
-
-
-def second_pool_cells(log, plan, options):
-    return [
-        (COMPLETE, n, s)
-        for n in available_sizes(log, plan.second_pool_sizes)
-        for s in seeds(options, plan.second_pool_draws)
-    ]
 
 
 def measure(log, chosen, options):

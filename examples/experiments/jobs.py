@@ -1,23 +1,21 @@
 """Do jobs in parallel, once: results are kept on disk for each configuration.
 
-A job is a function of a log and of a dictionary of plain values. Its result is found
-again under the function, the values, the log's fingerprint and the sources it ran.
+A job is a function of a log and of a dictionary of plain values with the name of a
+method. Its result is found again under the function, the values, the log's fingerprint
+and the sources that it ran: changing one router lets the results of others stand.
 """
 
 import inspect
 import os
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from dependencies import modules_used_by
 from joblib import Memory, Parallel, delayed, parallel_config
+from methods import make
 from tqdm import tqdm
 
 import skl_locus
-
-PACKAGE = Path(skl_locus.__file__).parent
-FITTED_BY = ("*.py", "_torch/*.py", "baselines/*.py")
-"""Sources of the package that fitted routers depend on."""
 
 MEASURED_BY = ("protocol.py", "evaluate.py")
 """Sources of the experiments that results depend on; parameters are in the jobs."""
@@ -43,12 +41,9 @@ def run_jobs(function, log, jobs, options, title):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     memory = Memory(options.cache, verbose=0)
     compute = memory.cache(_compute, ignore=["function", "log"])
-    key = (
-        f"{function.__module__}.{function.__name__}",
-        log.fingerprint,
-        sources_of(inspect.getsourcefile(function)),
-    )
-    calls = [delayed(compute)(function, log, job, key) for job in jobs]
+    calls = [
+        delayed(compute)(function, log, job, _key(function, log, job)) for job in jobs
+    ]
     with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=options.n_jobs, return_as="generator")(calls)
         return list(tqdm(results, total=len(calls), desc=f"{log.name}: {title}"))
@@ -58,13 +53,19 @@ def _compute(function, log, job, key):
     return function(log, job)
 
 
-@lru_cache
-def sources_of(script):
-    """Identify the sources that a script's results depend on."""
-    paths = [path for pattern in FITTED_BY for path in PACKAGE.glob(pattern)]
-    folder = Path(__file__).parent
-    paths += [folder / name for name in MEASURED_BY] + [Path(script)]
+def _key(function, log, job):
+    return (
+        f"{function.__module__}.{function.__name__}",
+        log.fingerprint,
+        sources_of(job["method"], inspect.getsourcefile(function)),
+    )
+
+
+def sources_of(method, script):
+    """Identify the sources that a script's results for a method depend on."""
+    router = inspect.getsourcefile(type(make(method, seed=0)))
+    measuring = [Path(__file__).parent / name for name in MEASURED_BY] + [Path(script)]
     digest = sha256(skl_locus.__version__.encode())
-    for path in sorted(paths):
+    for path in sorted(modules_used_by([Path(router), *measuring])):
         digest.update(path.read_bytes())
     return digest.hexdigest()
