@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics.pairwise import euclidean_distances
 
 from skl_locus._evaluations import EvaluationSet
 
@@ -55,13 +56,34 @@ class QueryClusters:
 
     def assign(self, encodings: np.ndarray) -> np.ndarray:
         """Find the nearest centre of each encoding: (n_queries,)."""
+        return self.nearest(encodings)[0]
+
+    def nearest(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the nearest centre of each encoding, and its squared distance."""
         half_norms = (self.centers**2).sum(axis=1) / 2
-        nearest = np.empty(len(encodings), dtype=np.intp)
+        codes = np.empty(len(encodings), dtype=np.intp)
+        squares = np.empty(len(encodings), dtype=np.float32)
         for start in range(0, len(encodings), CHUNK_QUERIES):
             some = slice(start, start + CHUNK_QUERIES)
-            closeness = encodings[some] @ self.centers.T - half_norms
-            nearest[some] = closeness.argmax(axis=1)
-        return nearest
+            x = encodings[some]
+            closeness = x @ self.centers.T - half_norms
+            codes[some] = closeness.argmax(axis=1)
+            squares[some] = np.einsum("ij,ij->i", x, x) - 2 * closeness.max(axis=1)
+        return codes, squares.clip(min=0)
+
+    def distances_left_out(self, encodings: np.ndarray) -> np.ndarray:
+        """Measure how far each clustered query is from the others' nearest centre.
+
+        A query's own centre is taken without it; infinite where there is no other.
+        """
+        squares = euclidean_distances(encodings, self.centers, squared=True)
+        rows, own = np.arange(len(squares)), squares.argmin(axis=1)
+        sizes = np.bincount(own, minlength=len(self))[own].astype(float)
+        # Without its own part 1/n, the centre is farther by n / (n - 1).
+        farther = sizes / np.maximum(sizes - 1, 1)
+        to_own = np.where(sizes > 1, np.sqrt(squares[rows, own]) * farther, np.inf)
+        squares[rows, own] = np.inf
+        return np.minimum(to_own, np.sqrt(squares.min(axis=1)))
 
     def totals(self, evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
         """Sum scores and count evaluations, each (n_clusters, n_models)."""

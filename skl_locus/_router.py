@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import expit
@@ -11,9 +11,11 @@ from scipy.special import expit
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._embedding_routing import EmbeddingRouterMixin
 from skl_locus._evaluations import EvaluationSet, positions_of
-from skl_locus._local import LocalEvidence, fit_local_evidence
+from skl_locus._local import LocalEvidence
+from skl_locus._local_learning import fit_local_evidence
 from skl_locus._locus import LocusParameters
 from skl_locus._network_state import PackedPredictor
+from skl_locus._packed_evidence import PackedEvidence
 from skl_locus._parameter_docs import documented
 from skl_locus._pool import EmbeddingPool
 from skl_locus._training import split_at
@@ -21,10 +23,26 @@ from skl_locus._training import split_at
 
 @dataclass(frozen=True)
 class LocusPool(EmbeddingPool):
-    """Embeddings, the predictor packed for them, and the local evidence."""
+    """Embeddings and local evidence, each packed for prediction.
+
+    Parameters
+    ----------
+    predictor : PackedPredictor
+        The network's predictor for the embeddings.
+    local : LocalEvidence or None
+        What the models' own scores say.
+    evidence : PackedEvidence or None
+        The same, ready to predict.
+    """
 
     predictor: PackedPredictor
     local: LocalEvidence | None
+    evidence: PackedEvidence | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        evidence = None if self.local is None else self.local.pack()
+        object.__setattr__(self, "evidence", evidence)
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct) as the weighed logits of network and evidence."""
@@ -35,10 +53,10 @@ class LocusPool(EmbeddingPool):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what decides between models, and P(correct)."""
         logits = self.predictor.take(columns).logits(encodings)
-        if self.local is None:
+        if self.evidence is None:
             probabilities = expit(logits)
             return probabilities, probabilities
-        decisions, logits = self.local.judge(encodings, logits, columns)
+        decisions, logits = self.evidence.take(columns).judge(encodings, logits)
         return expit(decisions), expit(logits)
 
 

@@ -4,19 +4,21 @@ import copy
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 from small import SMALL
 
-from skl_locus import BestSingleRouter, LinearRouter, LocusRouter
-from skl_locus._local import (
-    CERTAIN,
-    DECISION_NETWORK_SHARE,
+from skl_locus import LinearRouter, LocusRouter
+from skl_locus._evidence_weights import (
+    DECISION_EVALUATIONS,
     DECISION_WEIGHTS,
     NETWORK_SHARE,
     WEIGHTS,
-    _fit_share,
-    _fit_weights,
+    fit_decision_weights,
+    fit_share,
+    fit_weights,
+    reliability_of,
 )
+from skl_locus._packed_evidence import LIMIT
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import soft_log_loss
 
@@ -36,50 +38,109 @@ def parts(router):
     return pool.local, features, pool.predictor.logits(POOL.encodings)
 
 
-def test_probabilities_and_decisions_are_the_documented_sums(router):
-    local, features, network = parts(router)
-    evidence = features @ local.weights
-    h = local.network_share
-    assert router.correctness_matrix(POOL.encodings) == pytest.approx(
-        expit((1 - h) * evidence + h * network), abs=1e-6
-    )
-    h = DECISION_NETWORK_SHARE
-    decisions = (1 - h) * (features @ np.array(DECISION_WEIGHTS)) + h * network
+def trust_of(local, encodings):
+    shared = local.shared
+    squares = shared.clusterings[shared.middle].nearest(encodings)[1]
+    return shared.reach.trust(np.sqrt(squares))[:, None]
+
+
+def documented(router, encodings):
+    """Return P and decision scores by the formula of the documentation."""
+    pool = router._fitted_pool()
+    local, h = pool.local, pool.local.shared.network_share
+    features = local.features(encodings, MODELS).astype(float)
+    network, mean = pool.predictor.logits(encodings), features[..., 0]
+    trust = trust_of(local, encodings)
+    evidence = (features @ local.shared.weights).clip(-LIMIT, LIMIT)
+    P = expit(mean + trust * ((1 - h) * evidence + h * network - mean))
+    of_mean, *of_others = local.shared.decision_weights
+    departures = (features[..., 1:] - mean[..., None]) @ of_others
+    departures = (1 - h) * departures + h * sum(of_others) * (network - mean)
+    reliability = local.sizes / (local.sizes + DECISION_EVALUATIONS)
+    return P, of_mean * mean + trust * reliability * departures
+
+
+@pytest.mark.parametrize("moved", [0.0, 2.0])
+def test_probabilities_and_decisions_are_the_documented_sums(router, moved):
+    encodings = POOL.encodings + np.float32(moved)
+    P, decisions = documented(router, encodings)
+    assert router.correctness_matrix(encodings) == pytest.approx(P, abs=1e-5)
     best = router.models_[decisions.argmax(axis=1)]
-    assert router.route(POOL.encodings).tolist() == best.tolist()
+    assert router.route(encodings).tolist() == best.tolist()
 
 
-def test_the_first_part_is_the_mean_and_the_last_the_regression(router):
-    _, features, _ = parts(router)
-    single = BestSingleRouter().fit(LOG, LOG["score"])
-    means = single.correctness_matrix(POOL.encodings)
-    assert features[..., 0] == pytest.approx(logit(means), abs=1e-5)
-    lines = LinearRouter().fit(LOG, LOG["score"])
-    assert router._fitted_pool().local.regression.alpha == lines.alpha_
-    values = lines.correctness_matrix(POOL.encodings).clip(CERTAIN, 1 - CERTAIN)
-    assert features[..., -1] == pytest.approx(logit(values), abs=1e-4)
+def test_far_from_all_known_queries_only_a_models_mean_counts(router):
+    local = router._fitted_pool().local
+    P = router.correctness_matrix(POOL.encodings[:5] + 50)
+    assert pytest.approx(np.tile(expit(local.mean_logits), (5, 1)), abs=1e-5) == P
 
 
-def test_cluster_means_lie_between_the_models_extremes(router):
+def test_parts_are_the_mean_the_average_regression_and_the_models_own(router):
     local, features, _ = parts(router)
-    for i, clusters in enumerate(local.clusterings, start=1):
+    means = LOG.groupby("model")["score"].mean().to_numpy()
+    assert expit(features[0, :, 0]) == pytest.approx(means, abs=0.05)
+    gaps = features[..., 4] - features[..., 0]
+    assert np.ptp(gaps, axis=1) == pytest.approx(0, abs=1e-5)
+    lines = LinearRouter().fit(LOG, LOG["score"])
+    assert local.shared.regression.alpha == lines.alpha_
+    values = lines.correctness_matrix(POOL.encodings)
+    assert expit(features[..., 5]) == pytest.approx(values, abs=1e-4)
+
+
+def test_cluster_means_follow_the_clusters(router):
+    local, features, _ = parts(router)
+    for i, clusters in enumerate(local.shared.clusterings, start=1):
         assert len(np.unique(features[:, 0, i])) <= len(clusters)
-    assert (np.abs(features) <= logit(1 - CERTAIN) + 1e-5).all()
+    assert (np.abs(features[..., :4]) <= LIMIT + 1e-5).all()
 
 
 def test_without_evaluations_weights_and_share_stay_where_they_start():
-    none = np.empty((0, 5)), np.empty(0)
-    assert _fit_weights(*none, 6) == pytest.approx(WEIGHTS)
-    share = _fit_share(np.empty(0), np.empty(0), np.empty(0), 6)
+    none = np.empty((0, 6)), np.empty(0)
+    assert fit_weights(*none, 6) == pytest.approx(WEIGHTS)
+    no_rows = np.empty(0, dtype=int), np.empty(0)
+    assert fit_decision_weights(*none, *no_rows, 6) == pytest.approx(DECISION_WEIGHTS)
+    share = fit_share(np.empty(0), np.empty(0), np.empty(0), 6)
     assert share == pytest.approx(NETWORK_SHARE, abs=1e-4)
 
 
 def test_weights_move_to_what_predicts():
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(20_000, 5))
+    features = rng.normal(size=(20_000, 6))
     scores = rng.random(20_000) < expit(2 * features[:, 1])
-    weights = _fit_weights(features, scores.astype(float), 1)
-    assert weights == pytest.approx([0, 2, 0, 0, 0], abs=0.1)
+    weights = fit_weights(features, scores.astype(float), 1)
+    assert weights == pytest.approx([0, 2, 0, 0, 0, 0], abs=0.1)
+
+
+def test_choices_are_weighed_by_differences_within_queries_only():
+    rng = np.random.default_rng(0)
+    queries = np.repeat(np.arange(4000), 5)
+    features = rng.normal(size=(20_000, 6))
+    # The second part tells queries apart, the third what models do on each of them.
+    features[:, 0] = 0.0
+    features[:, 1] = rng.normal(size=4000)[queries]
+    p = expit(features[:, 1] + features[:, 2])
+    scores = (rng.random(20_000) < p).astype(float)
+    reliability = reliability_of(np.full(20_000, 10_000))
+    weights = fit_decision_weights(features, scores, queries, reliability, 1)
+    assert weights[2] > 0.5
+    assert np.abs(weights[3:]).max() < 0.1
+    # Nothing was learned of what does not differ between models.
+    assert weights[:2] == pytest.approx(DECISION_WEIGHTS[:2])
+
+
+def test_choices_trust_departures_of_models_with_few_evaluations_less(router):
+    few = LOG[LOG["model"] == "model-1"].head(8).assign(model="few")
+    pool = copy.copy(router).add_models(few, few["score"])._fitted_pool()
+    reliability = dict(zip(pool.models, pool.evidence.reliability, strict=True))
+    assert reliability["few"] == pytest.approx(8 / 108)
+    assert reliability["model-1"] == pytest.approx(120 / 220)
+
+
+def test_an_unknown_model_with_one_evaluation_is_taken_for_an_average_one(router):
+    one = LOG.head(1).assign(model="one")
+    pool = copy.copy(router).add_models(one, one["score"])._fitted_pool()
+    P = pool.correctness(POOL.encodings, np.arange(7))
+    assert abs(P[:, 6].mean() - P[:, :6].mean()) < 0.2
 
 
 @pytest.mark.parametrize(("truth", "expected"), [(0.0, 0.0), (1.0, 1.0)])
@@ -88,7 +149,7 @@ def test_the_share_moves_to_the_better_predictor(truth, expected):
     evidence, network = rng.normal(size=(2, 20_000))
     p = expit(evidence + truth * (network - evidence))
     scores = (rng.random(20_000) < p).astype(float)
-    share = _fit_share(evidence, network, scores, 1)
+    share = fit_share(evidence, network, scores, 1)
     assert share == pytest.approx(expected, abs=0.05)
 
 
@@ -112,7 +173,7 @@ def test_a_new_model_changes_nothing_for_the_others(router):
     few = LOG[LOG["model"] == "model-1"].head(30).assign(model="new")
     pool = copy.copy(router).add_models(few, few["score"])._fitted_pool()
     known = router._fitted_pool()
-    assert pool.local.weights is known.local.weights
+    assert pool.local.shared is known.local.shared
     before = known.judge(POOL.encodings, MODELS)
     for old, new in zip(before, pool.judge(POOL.encodings, MODELS), strict=True):
         assert np.array_equal(old, new)

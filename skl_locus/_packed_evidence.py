@@ -1,0 +1,105 @@
+"""Local evidence with everything but the query worked in, ready to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import logit
+
+from skl_locus._ability import CERTAIN
+from skl_locus._clusters import QueryClusters
+from skl_locus._reach import Reach
+
+LIMIT = float(logit(1 - CERTAIN))
+"""Evidence is kept between this logit and its negative."""
+
+
+@dataclass(frozen=True)
+class PackedEvidence:
+    """Weighted sums of local evidence as one matrix product and three tables.
+
+    Every array of ``2 * n_models`` columns has those for choosing first and those for
+    P(correct) after them.
+
+    Parameters
+    ----------
+    clusterings : tuple of QueryClusters
+        One per table.
+    tables : tuple of ndarray of shape (n_clusters, 2 * n_models)
+        Weighted logits of cluster means.
+    slopes : ndarray of shape (n_features, 2 * n_models)
+        Weighted coefficients of the regressions.
+    at_zero : ndarray of shape (2 * n_models,)
+        All that does not depend on the query.
+    means : ndarray of shape (n_models,)
+        Logits of the models' means.
+    mean_weight, departure_weight : float
+        Weights in choosing: of the mean, and of all departures from it together.
+    reliability : ndarray of shape (n_models,)
+        Trust of choices in what is known near a query, in (0, 1).
+    reach : Reach
+        Trust by the distance to the nearest centre.
+    middle : int
+        Clustering that the distance is taken in.
+    network_share : float
+        Share of the network's logit, in [0, 1].
+    """
+
+    clusterings: tuple[QueryClusters, ...]
+    tables: tuple[np.ndarray, ...]
+    slopes: np.ndarray
+    at_zero: np.ndarray
+    means: np.ndarray
+    mean_weight: float
+    departure_weight: float
+    reliability: np.ndarray
+    reach: Reach
+    middle: int
+    network_share: float
+
+    def take(self, columns: np.ndarray) -> PackedEvidence:
+        """Keep some models only."""
+        n_models = len(self.means)
+        if np.array_equal(columns, np.arange(n_models)):
+            return self
+        both = np.concatenate([columns, n_models + columns])
+        return replace(
+            self,
+            tables=tuple(table[:, both] for table in self.tables),
+            slopes=self.slopes[:, both],
+            at_zero=self.at_zero[both],
+            means=self.means[columns],
+            reliability=self.reliability[columns],
+        )
+
+    def judge(
+        self, encodings: np.ndarray, logits: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Combine the evidence with the network's logits (n_queries, n_models).
+
+        Returns what decides between models, and the logits of P(correct).
+        """
+        evidence, trust = self._weigh(encodings)
+        departures, evidence = np.split(evidence, 2, axis=1)
+        evidence.clip(-LIMIT, LIMIT, out=evidence)
+        h, network = self.network_share, logits - self.means
+        departures += h * (self.departure_weight * network - departures)
+        evidence -= self.means
+        evidence += h * (network - evidence)
+        departures *= trust * self.reliability
+        decisions = self.mean_weight * self.means + departures
+        return decisions, self.means + trust * evidence
+
+    def _weigh(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return evidence (n_queries, 2 * n_models) and trust (n_queries, 1)."""
+        evidence = encodings @ self.slopes
+        evidence += self.at_zero
+        for i, (clusters, table) in enumerate(
+            zip(self.clusterings, self.tables, strict=True)
+        ):
+            codes, squares = clusters.nearest(encodings)
+            evidence += table[codes]
+            if i == self.middle:
+                trust = self.reach.trust(np.sqrt(squares))
+        return evidence, trust.astype(evidence.dtype)[:, None]
