@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from skl_locus._costs import CostModel
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._encoding import QueryEncoder
 from skl_locus._router import LocusRouter
@@ -21,6 +22,7 @@ __version__ = version("skl-locus")
 __all__ = [
     "BestSingleRouter",
     "BudgetPortfolio",
+    "CostModel",
     "EmbedLLMRouter",
     "IRTRouter",
     "KCenterPortfolio",
