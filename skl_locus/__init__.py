@@ -5,6 +5,7 @@ from importlib.metadata import version
 from skl_locus._costs import CostModel
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._encoding import QueryEncoder
+from skl_locus._policy import RouterPolicy
 from skl_locus._router import LocusRouter
 from skl_locus.baselines import (
     BestSingleRouter,
@@ -34,4 +35,5 @@ __all__ = [
     "LocusEmbedder",
     "LocusRouter",
     "QueryEncoder",
+    "RouterPolicy",
 ]
