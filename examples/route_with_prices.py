@@ -52,6 +52,16 @@ def parse_options(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    check = add_files(parser)
+    parser.add_argument("--floor", type=float, metavar="Q")
+    parser.add_argument("--confidence", type=float, metavar="C")
+    options = parser.parse_args(arguments)
+    check(options)
+    return options
+
+
+def add_files(parser):
+    """Add the options that name a log; return what checks that they go together."""
     files = ("--evaluations", "--queries", "--encodings", "--models")
     for name in files:
         parser.add_argument(name, metavar="FILE")
@@ -64,14 +74,21 @@ def parse_options(arguments):
         help="length of an answer, where the log has no output_tokens "
         "(default: %(default)s)",
     )
-    parser.add_argument("--floor", type=float, metavar="Q")
-    parser.add_argument("--confidence", type=float, metavar="C")
+    parser.add_argument(
+        "--min-coverage",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="leave out models that were evaluated on a smaller share of the queries",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    given = [getattr(options, name[2:]) for name in files]
-    if any(given) and not all(given):
-        parser.error(", ".join(files) + " go together")
-    return options
+
+    def check(options):
+        given = [getattr(options, name[2:]) for name in files]
+        if any(given) and not all(given):
+            parser.error(", ".join(files) + " go together")
+
+    return check
 
 
 def make_log(options):
@@ -92,7 +109,10 @@ def read_files(options):
     texts = read_table(options.queries).astype({"query_id": str})
     texts = texts.set_index("query_id")["query"]
     log = log.assign(text=log["query_id"].map(texts))
-    return log[log["model"].isin(prices.index)], prices
+    log = log[log["model"].isin(prices.index)]
+    coverage = log.groupby("model")["query_id"].nunique() / queries_in(log)
+    kept = coverage.index[coverage >= options.min_coverage]
+    return log[log["model"].isin(kept)], prices
 
 
 def split_queries(log, options):

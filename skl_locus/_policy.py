@@ -195,7 +195,8 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         Parameters
         ----------
         X : dataframe of n_rows rows
-            Evaluations, as for the router, of queries held out from it.
+            Evaluations, as for the router, of queries held out from it. Rows of
+            models that are not to be chosen among say nothing.
         y : array-like of shape (n_rows,)
             Scores in [0, 1].
 
