@@ -4,6 +4,7 @@ The log is given as for the quick start (``--evaluations``, ``--queries``,
 ``--encodings``, or none for a synthetic pool), with ``--models``, a table with columns
 model, price_in and price_out: prices of a million tokens; models without are left out.
 One part of the queries is for the router, one for the policy, one for the test.
+``--tolerance 0.01`` lets routes be a little worse than the best single model;
 ``--floor 0.8`` takes the cheapest model that reaches a floor on P(correct) instead.
 """
 
@@ -28,7 +29,7 @@ def main(arguments=None):
     costs = CostModel(
         prices=prices, default_output_tokens=options.output_tokens, query_col="text"
     ).fit(train)
-    aim = {"target_quality": "best_single"}
+    aim = {"target_quality": "best_single", "tolerance": options.tolerance}
     if options.floor is not None:
         aim = {"min_correctness": options.floor, "confidence": options.confidence}
     policy = RouterPolicy(router, cost_model=costs, **aim)
@@ -53,6 +54,7 @@ def parse_options(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     check = add_files(parser)
+    parser.add_argument("--tolerance", type=float, default=0.0, metavar="T")
     parser.add_argument("--floor", type=float, metavar="Q")
     parser.add_argument("--confidence", type=float, metavar="C")
     options = parser.parse_args(arguments)

@@ -61,6 +61,8 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         Margin by which the mean score must exceed a floor or a target quality on the
         held-out queries; 0 takes means at their word, and about half of the time new
         queries will then fall a little short.
+    tolerance : float, default=0.0
+        Score by which routes may fall short of ``target_quality``.
     confidence : float, default=None
         With ``min_correctness``: certify the threshold by a finite-sample bound
         instead. With this probability over held-out queries, the expected score is at
@@ -96,8 +98,9 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         of the queries where some model reaches the threshold), cost (mean of all
         routes), n_routes and quality (routes that were observed, and their mean
         score; with ``min_correctness`` where the threshold is reached) and, as far as
-        they were computed, p_value, expected score, difference from the target and
-        its standard error. Where a single model is the target, it is the last row.
+        they were computed, p_value, expected score, difference from the target less
+        the tolerance, and its standard error. Where a single model is the target, it
+        is the last row.
     coverage_ : float
         Share of the held-out queries where some model reaches the threshold; 1
         without one.
@@ -154,6 +157,7 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         "target_cost": [Interval(Real, 0, None, closed="left"), None],
         "tune": [StrOptions({"cost_weight", "min_correctness"})],
         "n_standard_errors": [Interval(Real, 0, None, closed="left")],
+        "tolerance": [Interval(Real, 0, 1, closed="both")],
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
         "calibration": [StrOptions({"sigmoid"}), None],
         "models": ["array-like", None],
@@ -171,6 +175,7 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         target_cost: float | None = None,
         tune: str = "cost_weight",
         n_standard_errors: float = 1.0,
+        tolerance: float = 0.0,
         confidence: float | None = None,
         calibration: str | None = "sigmoid",
         models: Any = None,
@@ -184,6 +189,7 @@ class RouterPolicy(VersionedState, PolicyDecisions, BaseEstimator):
         self.target_cost = target_cost
         self.tune = tune
         self.n_standard_errors = n_standard_errors
+        self.tolerance = tolerance
         self.confidence = confidence
         self.calibration = calibration
         self.models = models

@@ -55,6 +55,7 @@ class PolicyAims:
     target_cost: float | None
     tune: str
     n_standard_errors: float
+    tolerance: float
     confidence: float | None
     calibration: str | None
 
@@ -138,18 +139,20 @@ class PolicyAims:
             reference = held_out.scores[:, single]
         else:
             reference = np.full(len(held_out), self.target_quality, dtype=np.float64)
+        target = exact_mean(reference)
+        reference = reference - self.tolerance
         settings, report = self._try_settings(held_out, reference)
         if single is not None:
             # Who is to be matched always matches itself, and may be the cheapest way.
             settings = np.append(settings, 0.0)
-            own = _trials.try_single(held_out, single)
+            own = _trials.try_single(held_out, single, reference)
             report = pd.concat([report, own], ignore_index=True)
         best = _trials.cheapest_as_good(report, self.n_standard_errors)
         return Settlement(
             correct,
             *self._as_tuned(float(settings[best])),
             report,
-            exact_mean(reference),
+            target,
             single if best == len(settings) - 1 else None,
         )
 

@@ -249,11 +249,12 @@ def try_settings(
     return pd.DataFrame(rows)
 
 
-def try_single(held_out: HeldOutRoutes, column: int) -> pd.DataFrame:
-    """Tell what one model alone would have done, which is the reference itself."""
+def try_single(
+    held_out: HeldOutRoutes, column: int, reference: np.ndarray
+) -> pd.DataFrame:
+    """Tell what one model alone would have done, which the reference is made of."""
     columns = np.full(len(held_out), column)
     choices = iter([(np.nan, columns, np.ones(len(held_out), dtype=bool))])
-    reference = held_out.scores[:, column]
     own = try_settings(held_out, "setting", choices, reference)
     return own.drop(columns="setting").assign(standard_error=0.0)
 

@@ -295,6 +295,17 @@ def test_as_good_as_the_best_single_model_for_less(tune):
     assert tuned > 0
 
 
+def test_a_tolerance_saves_more():
+    strict = fitted(target_quality="best_single")
+    tolerant = fitted(target_quality="best_single", tolerance=0.05)
+    assert tolerant.target_quality_ == strict.target_quality_
+    assert tolerant.quality_ >= strict.target_quality_ - 0.05
+    assert tolerant.cost_ < strict.cost_
+    row = tolerant.report_[tolerant.report_["cost"] == tolerant.cost_].iloc[0]
+    shortfall = tolerant.target_quality_ - row["quality"]
+    assert row["difference"] == pytest.approx(0.05 - shortfall)
+
+
 def test_the_best_single_model_itself_may_be_the_cheapest_way():
     best = TRAIN.groupby("model")["score"].mean().idxmax()
     hasty = KNNRouter(1).fit(TRAIN, TRAIN["score"])

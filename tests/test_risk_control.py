@@ -105,6 +105,7 @@ def aims(confidence):
         target_cost=None,
         tune="cost_weight",
         n_standard_errors=1.0,
+        tolerance=0.0,
         confidence=confidence,
         calibration="sigmoid",
     )
