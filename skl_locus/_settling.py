@@ -107,6 +107,11 @@ class PolicyAims:
             return held_out, held_out
         # Digests are in no order that means anything: the first ones are a sample.
         n_design = round(DESIGN_SHARE * len(held_out))
+        if n_design == 0:
+            raise ValueError(
+                f"X has {len(held_out)} query, which is too few to certify anything; "
+                "pass more held-out queries, or no confidence."
+            )
         return held_out.take(slice(n_design)), held_out.take(slice(n_design, None))
 
     def _fitted_calibration(self, held_out: HeldOutRoutes) -> Sigmoid:

@@ -143,6 +143,27 @@ def test_costs_of_a_log_are_learned():
     )
 
 
+def test_costs_of_pairs():
+    router = fitted("kmeans")
+    pairs = pd.DataFrame(
+        {
+            "model": np.repeat(NAMES, 20),
+            "query": list(QUERIES) * 6,
+            "cost": np.random.default_rng(0).random(120).round(2),
+        }
+    )
+    costs = CostModel(costs=pairs.sample(frac=1, random_state=0)).fit()
+    matrix = pairs["cost"].to_numpy().reshape(6, 20).T
+    assert_array_equal(
+        router.route(QUERIES, costs=costs, min_correctness=0.5),
+        router.route(QUERIES, costs=matrix, min_correctness=0.5),
+    )
+    some = costs.matrix(QUERIES[::-1], NAMES[:2])
+    assert_array_equal(some, matrix[::-1, :2])
+    with pytest.raises(ValueError, match="'model-0'"):
+        router.route(POOL.encodings[20:22], costs=costs, min_correctness=0.5)
+
+
 def test_costs_follow_repeated_queries(router):
     repeated = QUERIES[[0, 0, 1]]
     costs = np.full((3, 6), 9.0)

@@ -254,6 +254,28 @@ def test_too_few_queries_cannot_certify():
     assert_array_equal(table["probability"], P.max(axis=1))
 
 
+@pytest.mark.filterwarnings(UNREACHED)
+@pytest.mark.parametrize("n_queries", [1, 2, 3])
+def test_hardly_any_queries(n_queries):
+    few = part(LOG, 300, 300 + n_queries)
+    for aim in (
+        {"min_correctness": 0.6},
+        {"min_correctness": 1.0},
+        {"target_quality": "best_single"},
+        {"target_quality": 0.5, "tune": "min_correctness"},
+        {"target_cost": 1.0},
+    ):
+        policy = RouterPolicy(ROUTER, cost_model=COSTS, **aim)
+        policy.fit(few, few["score"])
+        assert policy.route(QUERIES).shape == (600,)
+    sure = RouterPolicy(ROUTER, cost_model=COSTS, min_correctness=0.6, confidence=0.9)
+    if n_queries == 1:
+        with pytest.raises(ValueError, match="too few to certify"):
+            sure.fit(few, few["score"])
+    else:
+        assert sure.fit(few, few["score"]).threshold_ == np.inf
+
+
 def test_graded_scores_and_partial_logs():
     pool = make_evaluations(
         n_models=6, n_queries=600, observed=0.6, graded=True, random_state=1
