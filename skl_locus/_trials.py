@@ -134,10 +134,12 @@ def start_of_tests(design: HeldOutRoutes, floor: float, n_tests: int) -> float:
         Of least expected p-value by Chernoff's bound; on a tie the least.
     """
     trials = try_floors(design, floors_from(floor))
-    n_routes = trials["n_routes"].to_numpy() * n_tests / len(design)
-    risk = (1 - trials["quality"].fillna(0).to_numpy()).clip(max=1 - floor)
+    # Less a standard error, or a few lucky routes at a high threshold would decide.
+    quality = trials["quality"] - _standard_error(floor, trials["n_routes"])
+    risk = (1 - quality.fillna(0)).clip(0, 1 - floor)
     distance = rel_entr(risk, 1 - floor) + rel_entr(1 - risk, floor)
-    return float(trials["threshold"].iloc[int((n_routes * distance).argmax())])
+    expected_tests = trials["n_routes"] * n_tests / len(design)
+    return float(trials["threshold"].iloc[int((expected_tests * distance).argmax())])
 
 
 def floors_from(floor: float) -> np.ndarray:
