@@ -13,6 +13,10 @@ class SkippedRecordsWarning(UserWarning):
     """A reader left out evaluations that it could not use."""
 
 
+class FetchError(OSError):
+    """A file of a data set could not be fetched, or is not the one expected."""
+
+
 class LogFormatError(ValueError):
     """A log of evaluations is not what its reader expects.
 

@@ -9,12 +9,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from skl_locus.datasets._readers._files import files_in, json_document, parse_json
+from skl_locus.datasets._readers._files import (
+    files_in,
+    json_document,
+    parse_json,
+    require_inside,
+)
 from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
@@ -256,9 +261,7 @@ def _members(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
 def _refuse_unknown(member: zipfile.ZipInfo) -> None:
     """Refuse paths that lead elsewhere, and what cannot be decompressed in parts."""
     name = member.filename
-    place = PurePosixPath(name.replace("\\", "/"))
-    if place.is_absolute() or ".." in place.parts:
-        raise RecordError(f"the archive has a member outside of it, {name!r}")
+    require_inside(name)
     if member.compress_type not in COMPRESSIONS:
         raise RecordError(
             f"{name!r} is neither stored nor deflated (zip compression "
