@@ -15,7 +15,15 @@ from sklearn.utils import check_array
 KEY_BYTES = 16
 """Length of a query key; 16 bytes make an accidental collision unthinkable."""
 
-CARRIED_COLUMNS = ("score", "task", "cost", "tokens", "latency")
+CARRIED_COLUMNS = (
+    "score",
+    "task",
+    "cost",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "latency",
+)
 """Numeric columns of an evaluation log that describe a row, not its query."""
 
 

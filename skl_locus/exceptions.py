@@ -17,6 +17,10 @@ class FetchError(OSError):
     """A file of a data set could not be fetched, or is not the one expected."""
 
 
+class UnreachedTargetWarning(UserWarning):
+    """Held-out queries do not show that a policy reaches what is asked of it."""
+
+
 class LogFormatError(ValueError):
     """A log of evaluations is not what its reader expects.
 

@@ -9,6 +9,7 @@ class WeightPolicy:
 
     def __init__(self, router, costs, weight=0.0):
         self.router = router
+        self.models = None
         self.models_ = router.models_
         self.weight = weight
         self._costs = np.array([costs[label] for label in self.models_], dtype=float)

@@ -16,6 +16,7 @@ from skl_locus._tables import (
     model_groups,
     read_column,
 )
+from skl_locus._wrapped import fitted_router
 from skl_locus.metrics._held_out import task_codes
 from skl_locus.metrics._pairs import Pairs, mean_of, pair_up
 from skl_locus.metrics._references import best_covered_model
@@ -112,18 +113,19 @@ def replay(
     scores = check_scores(read_column(frame, score_col) if y is None else y, "scores")
     if len(scores) != len(frame):
         raise ValueError(f"evaluations has {len(frame)} rows, but y has {len(scores)}.")
-    queries, keys = query_keys(policy.router, frame)
+    router = fitted_router(policy.router)
+    queries, keys = query_keys(router, frame)
     if not allow_seen:
-        check_unseen(policy.router, keys, "The policy's router")
+        check_unseen(router, keys, "The policy's router")
     models, labels = _known_models(policy, frame)
     spent = _spent(frame, cost_col)
     first = np.lexsort((spent, scores, models, queries))[_starts(queries)]
-    bare = _bare_queries(policy.router, frame, first, cost_col)
+    bare = _bare_queries(router, frame, first, cost_col)
     reckoned = np.asarray(policy.costs(bare), dtype=np.float64)
     pairs = pair_up(queries, models, labels, {"score": scores, "spent": spent})
     pairs = _with_predictions(pairs, policy, bare, reckoned)
     singles = {
-        BEST: _best_single(pairs, policy.router, reference, min_coverage),
+        BEST: _best_single(pairs, router, reference, min_coverage),
         CHEAPEST: _cheapest_single(pairs, policy, reckoned, min_coverage),
     }
     outcomes = _outcomes(pairs, policy, bare, singles)
@@ -131,9 +133,16 @@ def replay(
     return Replay(pairs, singles, outcomes, tasks[first], task_labels)
 
 
+def _models_of(policy: Any) -> list:
+    """Return the models that a policy chooses among, in the order of its costs."""
+    pool = fitted_router(policy.router)._fitted_pool()
+    return pool.models[pool.select(policy.models)].tolist()
+
+
 def _known_models(policy: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:
-    codes, labels = model_groups(frame, policy.router.model_col)
-    strange = [label for label in labels if label not in set(policy.models_)]
+    codes, labels = model_groups(frame, fitted_router(policy.router).model_col)
+    known = set(_models_of(policy))
+    strange = [label for label in labels if label not in known]
     if strange:
         raise ValueError(
             f"The model {strange[0]!r} of evaluations is none of the policy's models; "
@@ -174,7 +183,7 @@ def _bare_queries(
 
 def _columns_of(pairs: Pairs, policy: Any) -> np.ndarray:
     """Return where the models of the log stand among the policy's."""
-    positions = {label: i for i, label in enumerate(policy.models_)}
+    positions = {label: i for i, label in enumerate(_models_of(policy))}
     return np.array([positions[label] for label in pairs.labels])
 
 
@@ -183,7 +192,8 @@ def _with_predictions(
 ) -> Pairs:
     """Add what the policy expects of the pairs; it also stands in for costs."""
     at = pairs.queries, _columns_of(pairs, policy)[pairs.models]
-    correct = policy.router.correctness_matrix(bare, models=list(policy.models_))
+    router = fitted_router(policy.router)
+    correct = router.correctness_matrix(bare, models=_models_of(policy))
     spent = pairs.columns["spent"]
     predictions = {
         "spent": np.where(np.isnan(spent), reckoned[at], spent),
@@ -225,7 +235,7 @@ def _outcomes(
     pairs: Pairs, policy: Any, bare: Any, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
     oracle = pairs.best(pairs.scores, -pairs.columns["spent"])
-    offered = pairs.sizes / len(policy.models_)
+    offered = pairs.sizes / len(_models_of(policy))
     outcomes = {POLICY: _outcome(pairs, *_policy_choices(pairs, policy, bare))}
     for name, label in singles.items():
         own = pairs.of_model(pairs.labels.index(label))
@@ -258,7 +268,7 @@ def _policy_choices(
     Where the free choice was not observed, the policy chooses again, with all models
     down that were not.
     """
-    names = list(policy.models_)
+    names = _models_of(policy)
     position = {label: i for i, label in enumerate(names)}
     pair_at = np.full((pairs.n_queries, len(names)), -1)
     columns = _columns_of(pairs, policy)[pairs.models]

@@ -117,7 +117,7 @@ def swept_curve(pairs: Pairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
     DataFrame of shape (n_points, 3)
         As of `cost_quality_curve`.
     """
-    curve = _curve(pairs, _telling_weights(pairs, max_points))
+    curve = _curve(pairs, telling_weights(pairs, max_points))
     repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
     return curve[~repeats].reset_index(drop=True)
 
@@ -132,7 +132,7 @@ def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["weight", "cost", "quality"])
 
 
-def _telling_weights(pairs: Pairs, max_points: int) -> np.ndarray:
+def telling_weights(pairs: Pairs, max_points: int = MAX_POINTS) -> np.ndarray:
     """Return weights between those at which choices change, in ascending order."""
     changes = np.unique(np.concatenate([[0.0], *_changes(pairs)]))
     between = changes[:-1] + np.diff(changes) / 2
