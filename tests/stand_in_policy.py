@@ -9,13 +9,13 @@ class WeightPolicy:
 
     def __init__(self, router, costs, weight=0.0):
         self.router = router
-        self.models = None
         self.models_ = router.models_
+        self.cost_model_ = costs
         self.weight = weight
-        self._costs = np.array([costs[label] for label in self.models_], dtype=float)
 
     def costs(self, queries):
-        return np.tile(self._costs, (len(queries), 1))
+        costs = [self.cost_model_[label] for label in self.models_]
+        return np.tile(np.array(costs, dtype=float), (len(queries), 1))
 
     def route(self, queries, unavailable=(), budget=None):
         worth = self._worth(queries)

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from logs import EXAMPLES, SEEDS, make_log, shuffled
+from sklearn.frozen import FrozenEstimator
 from stand_in_policy import WeightPolicy
 
-from skl_locus import BestSingleRouter, KMeansRouter
+from skl_locus import BestSingleRouter, KMeansRouter, RouterPolicy
+from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import SavingsDisplay, savings_report
 from skl_locus.metrics import (
     best_single_score,
@@ -188,6 +190,41 @@ def test_a_single_model_needs_coverage():
         report_of(TEST.drop(index=[1, 2, 4, 5, 6]))
 
 
+def test_what_the_policy_may_not_choose_is_still_a_rival():
+    policy = policy_of()
+    policy.models_ = np.array(["small"], dtype=object)
+    policy.route = lambda queries, unavailable=(): np.full(len(queries), "small")
+    report = report_of(TEST.drop(index=4), policy)
+    assert report.table["model"]["always best"] == "large"
+    # Small was not observed on s1: the policy has nothing to choose there.
+    row = report.table.loc["policy"]
+    assert (row["share"], row["coverage"]) == (0.75, 0.75)
+    assert (row["cost"], row["quality"]) == (1.0, 2.5 / 3)
+
+
+def test_a_policy_of_the_package_is_replayed():
+    pool = make_evaluations(n_models=5, n_queries=120, random_state=0)
+    log = pool.evaluations
+    part = log["query_id"].str[-3:].astype(int)
+    train, held_out, test = log[part < 40], log[part.between(40, 79)], log[part >= 80]
+    router = KMeansRouter(4, random_state=0).fit(train, train["score"])
+    policy = RouterPolicy(router, cost_model=pool.models["cost"], cost_weight=0.1)
+    report = report_of(test, policy.fit(held_out, held_out["score"]))
+    expected = policy.evaluate(test, test["score"])
+    row = report.table.loc["policy"]
+    assert row["quality"] == pytest.approx(expected["quality"])
+    assert row["cost"] == pytest.approx(expected["cost"])
+    frozen = RouterPolicy(FrozenEstimator(router), cost_model=pool.models["cost"])
+    assert len(report_of(test, frozen.fit(held_out, held_out["score"])).table) == 5
+
+
+def test_a_policy_without_costs_is_refused():
+    policy = policy_of()
+    policy.cost_model_ = None
+    with pytest.raises(ValueError, match="policy has no costs; pass cost_model="):
+        report_of(TEST, policy)
+
+
 def test_queries_of_the_training_are_refused():
     with pytest.raises(ValueError, match="fitted on evaluations of 4 of the 4 test q"):
         report_of(TRAIN)
@@ -197,7 +234,10 @@ def test_queries_of_the_training_are_refused():
 @pytest.mark.parametrize(
     ("log", "match"),
     [
-        (TEST.replace({"model": {"small": "tiny"}}), "'tiny' of evaluations is none"),
+        (
+            TEST.replace({"model": {"small": "tiny"}}),
+            "'tiny' of evaluations is none of the r",
+        ),
         (TEST.assign(cost=-1.0), "'cost' has the value -1.0 in row 0"),
         (TEST.assign(score=2.0), r"must lie in \[0, 1\]"),
         (TEST.drop(columns="score"), "column 'score' is missing"),

@@ -10,6 +10,8 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skl_locus._cost_tables import cost_matrix
+from skl_locus._evaluations import label_array
 from skl_locus._tables import (
     CARRIED_COLUMNS,
     as_frame,
@@ -31,6 +33,9 @@ POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
     "oracle",
 )
 """What is replayed, in the order of every table."""
+
+NOTHING = -1
+"""Stands for the pair, or the model, that there is not."""
 
 
 @dataclass(frozen=True)
@@ -117,36 +122,30 @@ def replay(
     queries, keys = query_keys(router, frame)
     if not allow_seen:
         check_unseen(router, keys, "The policy's router")
-    models, labels = _known_models(policy, frame)
+    models, labels = _known_models(router, frame)
     spent = _spent(frame, cost_col)
     first = np.lexsort((spent, scores, models, queries))[_starts(queries)]
     bare = _bare_queries(router, frame, first, cost_col)
-    reckoned = np.asarray(policy.costs(bare), dtype=np.float64)
+    reckoned = _reckoned(policy, bare, len(first), labels)
+    correct = router.correctness_matrix(bare, models=labels)
     pairs = pair_up(queries, models, labels, {"score": scores, "spent": spent})
-    pairs = _with_predictions(pairs, policy, bare, reckoned)
+    pairs = _with_predictions(pairs, reckoned, correct)
     singles = {
         BEST: _best_single(pairs, router, reference, min_coverage),
-        CHEAPEST: _cheapest_single(pairs, policy, reckoned, min_coverage),
+        CHEAPEST: _single(pairs, labels, -reckoned.mean(axis=0), min_coverage),
     }
     outcomes = _outcomes(pairs, policy, bare, singles)
     tasks, task_labels = task_codes(evaluations, task_col, len(frame))
     return Replay(pairs, singles, outcomes, tasks[first], task_labels)
 
 
-def _models_of(policy: Any) -> list:
-    """Return the models that a policy chooses among, in the order of its costs."""
-    pool = fitted_router(policy.router)._fitted_pool()
-    return pool.models[pool.select(policy.models)].tolist()
-
-
-def _known_models(policy: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:
-    codes, labels = model_groups(frame, fitted_router(policy.router).model_col)
-    known = set(_models_of(policy))
-    strange = [label for label in labels if label not in known]
+def _known_models(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:
+    codes, labels = model_groups(frame, router.model_col)
+    strange = [label for label in labels if label not in set(router.models_)]
     if strange:
         raise ValueError(
-            f"The model {strange[0]!r} of evaluations is none of the policy's models; "
-            "leave its rows out, or onboard it with add_models."
+            f"The model {strange[0]!r} of evaluations is none of the router's; leave "
+            "its rows out, or onboard it with add_models."
         )
     return codes, labels
 
@@ -181,19 +180,16 @@ def _bare_queries(
     return frame.select(kept)[rows.tolist()].to_native()
 
 
-def _columns_of(pairs: Pairs, policy: Any) -> np.ndarray:
-    """Return where the models of the log stand among the policy's."""
-    positions = {label: i for i, label in enumerate(_models_of(policy))}
-    return np.array([positions[label] for label in pairs.labels])
+def _reckoned(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarray:
+    """Return what models cost, among them those that the policy does not choose."""
+    if policy.cost_model_ is None:
+        raise ValueError("The policy has no costs; pass cost_model= to it.")
+    return cost_matrix(policy.cost_model_, bare, n_queries, label_array(labels))
 
 
-def _with_predictions(
-    pairs: Pairs, policy: Any, bare: Any, reckoned: np.ndarray
-) -> Pairs:
-    """Add what the policy expects of the pairs; it also stands in for costs."""
-    at = pairs.queries, _columns_of(pairs, policy)[pairs.models]
-    router = fitted_router(policy.router)
-    correct = router.correctness_matrix(bare, models=_models_of(policy))
+def _with_predictions(pairs: Pairs, reckoned: np.ndarray, correct: np.ndarray) -> Pairs:
+    """Add what is expected of the pairs; it also stands in for costs."""
+    at = pairs.queries, pairs.models
     spent = pairs.columns["spent"]
     predictions = {
         "spent": np.where(np.isnan(spent), reckoned[at], spent),
@@ -213,14 +209,6 @@ def _best_single(pairs: Pairs, router: Any, reference: Any, min_coverage: float)
     return _single(pairs, kept.model_names, kept.model_means(), min_coverage)
 
 
-def _cheapest_single(
-    pairs: Pairs, policy: Any, reckoned: np.ndarray, min_coverage: float
-) -> Any:
-    """Return the model that the policy reckons to be cheapest over all queries."""
-    costs = reckoned.mean(axis=0)[_columns_of(pairs, policy)]
-    return _single(pairs, pairs.labels, -costs, min_coverage)
-
-
 def _single(pairs: Pairs, labels: Any, merits: np.ndarray, min_coverage: float) -> Any:
     position = best_covered_model(pairs, labels, merits, min_coverage)
     if position is None:
@@ -235,13 +223,13 @@ def _outcomes(
     pairs: Pairs, policy: Any, bare: Any, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
     oracle = pairs.best(pairs.scores, -pairs.columns["spent"])
-    offered = pairs.sizes / len(_models_of(policy))
+    offered = pairs.sizes / len(fitted_router(policy.router).models_)
     outcomes = {POLICY: _outcome(pairs, *_policy_choices(pairs, policy, bare))}
     for name, label in singles.items():
         own = pairs.of_model(pairs.labels.index(label))
-        chosen = np.full(pairs.n_queries, -1)
+        chosen = np.full(pairs.n_queries, NOTHING)
         chosen[pairs.queries[own]] = own
-        outcomes[name] = _outcome(pairs, chosen, chosen >= 0)
+        outcomes[name] = _outcome(pairs, chosen, chosen != NOTHING)
     costs, scores = (
         np.add.reduceat(pairs.columns[name], pairs.starts) / pairs.sizes
         for name in ("spent", "score")
@@ -253,8 +241,8 @@ def _outcomes(
 
 
 def _outcome(pairs: Pairs, chosen: np.ndarray, coverage: np.ndarray) -> Outcome:
-    """Return what comes of a pair for each query, or of none (-1)."""
-    known = chosen >= 0
+    """Return what comes of a pair for each query, or of none."""
+    known = chosen != NOTHING
     costs = np.where(known, pairs.columns["spent"][chosen], 0.0)
     scores = np.where(known, pairs.scores[chosen], 0.0)
     return Outcome(costs, scores, known, coverage.astype(np.float64))
@@ -268,22 +256,31 @@ def _policy_choices(
     Where the free choice was not observed, the policy chooses again, with all models
     down that were not.
     """
-    names = _models_of(policy)
-    position = {label: i for i, label in enumerate(names)}
-    pair_at = np.full((pairs.n_queries, len(names)), -1)
-    columns = _columns_of(pairs, policy)[pairs.models]
-    pair_at[pairs.queries, columns] = np.arange(len(columns))
-    everyone = np.arange(pairs.n_queries)
-    chosen = np.array([position[label] for label in policy.route(bare)])
-    free = pair_at[everyone, chosen] >= 0
+    router = fitted_router(policy.router)
+    options = list(router.models_ if policy.models_ is None else policy.models_)
+    pair_at = np.full((pairs.n_queries, len(pairs.labels)), NOTHING)
+    pair_at[pairs.queries, pairs.models] = np.arange(len(pairs.models))
+    chosen = _pairs_of(policy.route(bare), pair_at, pairs.labels)
+    free = chosen != NOTHING
     frame = nw.from_native(bare)
     missing = np.flatnonzero(~free)
-    for some, observed in _groups(pair_at[missing] >= 0):
+    for some, observed in _groups(pair_at[missing] != NOTHING):
         rows = missing[some]
-        down = [name for name, seen in zip(names, observed, strict=True) if not seen]
+        seen = {pairs.labels[code] for code in np.flatnonzero(observed)}
+        if seen.isdisjoint(options):
+            continue  # nothing that the policy may choose
+        down = [label for label in options if label not in seen]
         again = policy.route(frame[rows.tolist()].to_native(), unavailable=down)
-        chosen[rows] = [position[label] for label in again]
-    return pair_at[everyone, chosen], free
+        chosen[rows] = _pairs_of(again, pair_at[rows], pairs.labels)
+    return chosen, free
+
+
+def _pairs_of(routes: Any, pair_at: np.ndarray, labels: list) -> np.ndarray:
+    """Return the pair of each query with its route, where it was observed."""
+    codes = {label: code for code, label in enumerate(labels)}
+    routed = np.array([codes.get(label, NOTHING) for label in routes])
+    own = pair_at[np.arange(len(routed)), routed]
+    return np.where(routed == NOTHING, NOTHING, own)
 
 
 def _groups(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -103,8 +103,9 @@ def savings_report(
     policy : RouterPolicy
         Fitted; its router must be one of this package.
     evaluations : dataframe of n_rows rows
-        A log of queries that the router was not fitted on, with a model column; all
-        models must be the policy's.
+        A log of queries that the router was not fitted on, nor the policy tuned on,
+        with a model column. Its models must be the router's; those that the policy may
+        not choose are rivals all the same.
     y : array-like of shape (n_rows,), default=None
         Scores in [0, 1]; None reads ``score_col``.
     reference : label, default=None
@@ -128,7 +129,7 @@ def savings_report(
         Share of the resampled values between the limits.
     allow_seen : bool, default=False
         Whether queries may be among those the router was fitted on; what is reported
-        is then optimistic.
+        is then optimistic. (What a policy was tuned on, nobody can tell from it.)
     random_state : int, RandomState instance or None, default=None
         Determines the resamples.
 
@@ -181,6 +182,31 @@ def savings_report(
     --------
     SavingsDisplay : The same as a picture.
     skl_locus.metrics.compare : Routers side by side, without costs.
+
+    Examples
+    --------
+    >>> from skl_locus import KMeansRouter, RouterPolicy
+    >>> from skl_locus.datasets import make_evaluations
+    >>> from skl_locus.inspection import savings_report
+    >>> from skl_locus.model_selection import QueryKFold
+    >>> pool = make_evaluations(n_models=6, n_queries=300, random_state=0)
+    >>> parts = [rows for _, rows in QueryKFold(n_splits=3).split(pool.evaluations)]
+    >>> train, held_out, test = (pool.evaluations.iloc[rows] for rows in parts)
+    >>> router = KMeansRouter(random_state=0).fit(train, train["score"])
+    >>> policy = RouterPolicy(router, cost_model=pool.models["cost"], cost_weight=0.1)
+    >>> report = savings_report(
+    ...     policy.fit(held_out, held_out["score"]), test, random_state=0
+    ... )
+    >>> report.table[["model", "cost", "quality"]].round(2)
+                       model  cost  quality
+    choice
+    policy              None  1.02     0.78
+    always best      model-3  1.32     0.53
+    always cheapest  model-5  0.47     0.41
+    random              None  1.19     0.49
+    oracle              None  0.73     0.95
+    >>> print(report)
+    Better quality (+25.0 points, ...
     """
     log = replay(
         policy,
