@@ -130,5 +130,13 @@ def part_without_place(handler):
     handler.send(handler.server.content[-3:], 206)
 
 
+def elsewhere(handler):
+    """Send the client to another address, which has what it asks for."""
+    if handler.path.startswith("/moved"):
+        rest(handler)
+    else:
+        handler.send(b"", 302, Location="/moved/table.csv")
+
+
 def hang_up(handler):
     """Close the connection without a word."""

@@ -13,6 +13,7 @@ import pytest
 from file_server import (
     chunked_and_cut,
     cut,
+    elsewhere,
     hang_up,
     other,
     part_without_place,
@@ -47,6 +48,11 @@ TABLE = pd.DataFrame(
 CONTENT = TABLE.to_csv(index=False).encode()
 SUM = hashlib.sha256(CONTENT).hexdigest()
 KEPT = "routerbench/table.csv"
+
+
+@pytest.fixture(autouse=True)
+def _without_proxy(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 def fetch(server, home, **parameters):
@@ -109,6 +115,17 @@ def test_only_what_is_missing_is_asked_for(tmp_path):
     assert "Range" not in first
     assert second["Range"] == "bytes=100-"
     assert second["If-Range"] == '"version-1"'
+
+
+def test_a_redirection_is_followed_with_what_is_asked_for(tmp_path):
+    with serving(CONTENT, cut(100), elsewhere) as server:
+        table = fetch(server, tmp_path)
+    assert_whole(table, tmp_path)
+    assert [request.get("Range") for request in server.requests] == [
+        None,
+        "bytes=100-",
+        "bytes=100-",
+    ]
 
 
 def test_the_next_call_goes_on_where_the_last_one_failed(tmp_path):
