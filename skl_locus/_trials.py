@@ -23,6 +23,9 @@ from skl_locus.metrics._pairs import Pairs
 FLOOR_STEP = 0.005
 """Distance between the thresholds on P that are tried."""
 
+FRAMES_TO_FIT = 7
+"""Calls from the warning up to the line that fitted a policy, which it is shown at."""
+
 NEVER = np.inf
 """A threshold that no probability reaches."""
 
@@ -303,4 +306,4 @@ def _standard_error(floor: float, n_routes: pd.Series) -> pd.Series:
 
 
 def _warn_unreached(message: str) -> None:
-    warnings.warn(message, UnreachedTargetWarning, stacklevel=5)
+    warnings.warn(message, UnreachedTargetWarning, stacklevel=FRAMES_TO_FIT)
