@@ -125,6 +125,14 @@ def wrong_part(handler):
     handler.send(content[-3:], 206, Content_Range=place)
 
 
+def rest_of_another_version(handler):
+    """Send a part without a look at the condition that came with the request."""
+    content, start = handler.server.content, handler.asked
+    place = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    headers = {"Content_Range": place, "ETag": '"version-2"'}
+    handler.send(b"x" * (len(content) - start), 206, **headers)
+
+
 def part_without_place(handler):
     """Send a part without saying which."""
     handler.send(handler.server.content[-3:], 206)

@@ -18,6 +18,7 @@ from file_server import (
     other,
     part_without_place,
     rest,
+    rest_of_another_version,
     serving,
     status,
     too_short_a_promise,
@@ -95,6 +96,7 @@ def test_a_file_is_fetched_once(tmp_path, checksum):
         [cut(100), whole],
         [cut(100), wrong_part, rest],
         [cut(100), part_without_place, rest],
+        [cut(100), rest_of_another_version, rest],
         [wrong_part, rest],
         [cut(100), status(416), rest],
         [chunked_and_cut(100), rest],
@@ -279,6 +281,9 @@ def test_a_recorded_sum_is_checked_at_later_uses(tmp_path):
         assert SUM in str(caught.value)
         (tmp_path / KEPT).unlink()
         assert_whole(fetch(server, tmp_path), tmp_path)
+        record.write_text("")
+        fetch(server, tmp_path)
+        assert record.read_text() == f"{SUM}  table.csv\n"
 
 
 def test_a_published_sum_belongs_to_the_name_of_the_file(tmp_path):

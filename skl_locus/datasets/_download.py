@@ -145,8 +145,9 @@ def _checked(remote: RemoteFile) -> str:
     found = _sha256_of(remote.path)
     record = _beside(remote.path, "sha256")
     expected, origin = remote.sha256, ""
-    if expected is None and record.exists():
-        expected, origin = record.read_text().split()[0], f" by {record.name}"
+    recorded = record.read_text().split() if record.exists() else []
+    if expected is None and recorded:
+        expected, origin = recorded[0], f" by {record.name}"
     if expected is None:
         with suppress(OSError):  # a shared folder may be there to be read only
             record.write_text(f"{found}  {remote.path.name}\n")
@@ -195,7 +196,7 @@ class Partial:
 
     def __init__(self, remote: RemoteFile) -> None:
         self.path = _beside(remote.path, "part")
-        self._tag = _beside(remote.path, "part.etag")
+        self._tag_path = _beside(remote.path, "part.etag")
         self._target = remote.path
         self._is_checked = remote.sha256 is not None
 
@@ -204,20 +205,29 @@ class Partial:
         """Number of bytes that have arrived."""
         return self.path.stat().st_size if self.path.exists() else 0
 
+    @property
+    def tag(self) -> str:
+        """What identifies the version that the bytes are of; empty if unknown."""
+        return self._tag_path.read_text() if self._tag_path.exists() else ""
+
     def headers(self) -> dict[str, str]:
         """Ask for the rest, provided that the file on the server is still the same."""
-        tag = self._tag.read_text() if self._tag.exists() else ""
-        if not tag and not self._is_checked:
+        if not self.tag and not self._is_checked:
             self.discard()  # nothing would tell a rest of another version
         if not self.size:
             return {}
-        condition = {"If-Range": tag} if tag else {}
+        condition = {"If-Range": self.tag} if self.tag else {}
         return {"Range": f"bytes={self.size}-", **condition}
+
+    def fits(self, response: Any, start: int) -> bool:
+        """Tell whether a response begins where this ends, in the same version."""
+        same_version = _strong_tag(response) in ("", self.tag)
+        return start == self.size and same_version
 
     def restart(self, tag: str) -> None:
         """Begin with the first byte of a version of the file."""
         self.discard()
-        self._tag.write_text(tag)
+        self._tag_path.write_text(tag)
 
     def append(self, chunks: Iterator[bytes]) -> None:
         """Keep what arrives, also when the connection breaks."""
@@ -228,12 +238,12 @@ class Partial:
     def discard(self) -> None:
         """Forget everything."""
         self.path.unlink(missing_ok=True)
-        self._tag.unlink(missing_ok=True)
+        self._tag_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Let the file appear, whole, at its place."""
         self.path.replace(self._target)
-        self._tag.unlink(missing_ok=True)
+        self._tag_path.unlink(missing_ok=True)
 
 
 def _receive_whole(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
@@ -257,13 +267,14 @@ def _receive_whole(remote: RemoteFile, partial: Partial, manners: Manners) -> No
 def _receive(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
     with _opened(remote, partial.headers()) as response:
         start, total = _placed(response)
-        if response.status == OUT_OF_RANGE and total == partial.size:
+        out_of_range = response.status == OUT_OF_RANGE
+        if out_of_range and partial.size and total == partial.size:
             return  # all had arrived, and the file is the same
-        if start not in (0, partial.size) or response.status == OUT_OF_RANGE:
-            partial.discard()
-            raise AttemptError("the server sent another part than it was asked for")
         if start == 0:
             partial.restart(_strong_tag(response))
+        elif out_of_range or not partial.fits(response, start):
+            partial.discard()
+            raise AttemptError("the server sent another part than it was asked for")
         with _progress(remote, start, total, manners.verbose) as bar:
             partial.append(_chunks(response, bar))
     if total is not None and partial.size != total:

@@ -25,12 +25,17 @@ SAME_QUALITY = 0.01
 QUANTITIES = ("cost", "quality")
 """What is measured of each way of choosing."""
 
+FIELDS = ("costs", "scores")
+"""Where an outcome has it."""
+
 
 @dataclass(frozen=True, repr=False)
 class SavingsReport:
     """Cost and quality of a policy on a log, beside what it can be held against.
 
-    Made by `savings_report`; ``str(report)`` says it in a sentence.
+    Made by `savings_report`; ``str(report)`` says it in a sentence, which calls
+    qualities the same only if the whole interval of their difference lies within one
+    point of zero.
 
     Parameters
     ----------
@@ -268,32 +273,29 @@ def _estimates(
     outcomes: list[Outcome], queries: np.ndarray, options: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     """Return means, differences and ratios with their limits, by name of column."""
-    known = np.array([own.known[queries] for own in outcomes], dtype=np.float64)
-    values = np.array(
-        [
-            [own.costs[queries] for own in outcomes],
-            [own.scores[queries] for own in outcomes],
-        ]
-    )
     # One draw of the training queries: (quantity, choice, draw, query).
-    values, counts = values[:, :, None], known[None, :, None]
-    best = [ROWS.index(BEST)]
+    values = np.array([_stacked(outcomes, name, queries) for name in FIELDS])
+    counts = _stacked(outcomes, "known", queries)
+    at = [ROWS.index(BEST)]
+    best, best_counts = values[:, at], counts[at]
     means = two_way_bootstrap(values, counts, **options)
     differences = two_way_bootstrap(
-        values,
-        counts,
-        reference=values[:, best],
-        reference_counts=counts[:, best],
-        **options,
+        values, counts, reference=best, reference_counts=best_counts, **options
     )
-    both = counts[0] * counts[0, best]
-    ratios = ratio_bootstrap(values[0] * both, values[0, best] * both, **options)
+    both = counts * best_counts
+    ratios = ratio_bootstrap(values[0] * both, best[0] * both, **options)
     columns: dict[str, np.ndarray] = {}
     for i, name in enumerate(QUANTITIES):
         columns |= _with_limits(name, means, i)
     for i, name in enumerate(QUANTITIES):
         columns |= _with_limits(f"{name}_difference", differences, i)
     return columns | _with_limits("cost_ratio", ratios, slice(None))
+
+
+def _stacked(outcomes: list[Outcome], name: str, queries: np.ndarray) -> np.ndarray:
+    """Return what is known of some queries: (n_choices, 1, n_queries)."""
+    rows = [getattr(outcome, name)[queries] for outcome in outcomes]
+    return np.array(rows, dtype=np.float64)[:, None]
 
 
 def _with_limits(name: str, estimate: Any, at: Any) -> dict[str, np.ndarray]:
