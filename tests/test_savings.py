@@ -414,6 +414,11 @@ def plt():
     plt.close("all")
 
 
+def assert_legend_hides_nothing(display):
+    legend = display.ax_.get_legend().get_window_extent()
+    assert not legend.overlaps(display.ax_.get_window_extent())
+
+
 @pytest.mark.parametrize(("dear", "scale"), [(10.0, "linear"), (200.0, "log")])
 def test_the_picture_shows_every_row(plt, dear, scale):
     policy = policy_of(weight=0.001, costs={"large": dear, "small": 1.0})
@@ -426,6 +431,7 @@ def test_the_picture_shows_every_row(plt, dear, scale):
     drawn = {line.get_label(): line.get_xydata()[0] for line in display.ax_.lines}
     row = display.report.table.loc["policy"]
     assert drawn["policy"].tolist() == [row["cost"], row["quality"]]
+    assert_legend_hides_nothing(display)
 
 
 def test_the_picture_is_drawn_where_it_is_told(plt):
@@ -437,3 +443,5 @@ def test_the_picture_is_drawn_where_it_is_told(plt):
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
     assert display.report is report
+    display.figure_.canvas.draw()
+    assert_legend_hides_nothing(display)

@@ -19,6 +19,20 @@ TITLE = "What the policy costs and what it is worth"
 SIZE = (8.4, 4.8)
 """Inches of a new figure, with room for the legend beside the axes."""
 
+LEGEND_BESIDE: dict[str, Any] = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1.01, 1),
+    "labelspacing": 0.9,
+}
+"""Where the legend of a new figure is: inside the axes, it would hide something."""
+
+LEGEND_BELOW: dict[str, Any] = {
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.14),
+    "ncols": 3,
+}
+"""Where the legend of given axes is, which may have neighbours beside them."""
+
 LOG_FROM = 10.0
 """Costs that differ by this factor are drawn on a logarithmic axis."""
 
@@ -121,7 +135,7 @@ class SavingsDisplay:
         SavingsDisplay
             Itself.
         """
-        beside = ax is None
+        own_figure = ax is None
         ax = axes_or_new(ax, SIZE)
         if self._spans_decades():
             ax.set_xscale("log")
@@ -130,8 +144,8 @@ class SavingsDisplay:
         self._draw_choices(ax)
         ax.grid(alpha=0.25, linewidth=0.5)
         ax.set_axisbelow(True)
-        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1)} if beside else {}
-        ax.legend(fontsize="small", frameon=not beside, labelspacing=0.9, **place)
+        place = LEGEND_BESIDE if own_figure else LEGEND_BELOW
+        ax.legend(fontsize="small", frameon=False, **place)
         label_axes(ax, TITLE, "Cost per query", "Quality (mean score)")
         self.ax_, self.figure_ = ax, ax.figure
         return self
