@@ -34,7 +34,7 @@ class Assignment:
     @property
     def gap(self) -> float:
         """How much larger than ``value`` the best possible value is at most."""
-        return self.bound - self.value
+        return max(0.0, self.bound - self.value)
 
 
 @dataclass(frozen=True)
