@@ -13,6 +13,10 @@ class SkippedRecordsWarning(UserWarning):
     """A reader left out evaluations that it could not use."""
 
 
+class FetchError(OSError):
+    """A file of a data set could not be fetched, or is not the one expected."""
+
+
 class UnreachedTargetWarning(UserWarning):
     """Held-out queries do not show that a policy reaches what is asked of it."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reader_checks import write_json, write_lines
+from zstandard_zip import write_zip
 
 from skl_locus import datasets
 from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
@@ -82,6 +83,14 @@ def write_inspect_eval(folder):
     return path, path
 
 
+def write_inspect_zstandard(folder):
+    contents = {"header.json": json.dumps({"eval": {"model": "m", "task": "t"}})}
+    for sample in inspect_samples():
+        contents[f"samples/{sample['id']}_epoch_1.json"] = json.dumps(sample)
+    path = write_zip(folder / "log.eval", contents)
+    return path, path
+
+
 def write_llmrouterbench(folder):
     run = {"records": [{"origin_query": text, "score": 1} for text in TEXTS]}
     return folder, write_json(folder / "t" / "test" / "m" / "1.json", run)
@@ -118,6 +127,7 @@ FORMATS = [
     (datasets.read_lm_eval, write_lm_eval),
     (datasets.read_inspect, write_inspect_json),
     (datasets.read_inspect, write_inspect_eval),
+    (datasets.read_inspect, write_inspect_zstandard),
     (datasets.read_llmrouterbench, write_llmrouterbench),
     (datasets.read_helm, write_helm),
     (datasets.read_alpaca_eval, write_alpaca_eval),

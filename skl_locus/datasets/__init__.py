@@ -1,7 +1,12 @@
-"""Evaluation logs: synthetic, computed on the spot, or read from files."""
+"""Evaluation logs: synthetic, computed on the spot, fetched, or read from files."""
 
 from skl_locus.datasets._base import clear_data_home, get_data_home
 from skl_locus.datasets._digits import load_digits_pool
+from skl_locus.datasets._fetchers import (
+    fetch_embedllm,
+    fetch_llmrouterbench,
+    fetch_routerbench,
+)
 from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._embedllm import read_embedllm
 from skl_locus.datasets._readers._helm import read_helm
@@ -14,6 +19,9 @@ from skl_locus.datasets._synthetic import make_evaluations
 
 __all__ = [
     "clear_data_home",
+    "fetch_embedllm",
+    "fetch_llmrouterbench",
+    "fetch_routerbench",
     "get_data_home",
     "load_digits_pool",
     "make_evaluations",

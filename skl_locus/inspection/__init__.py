@@ -21,6 +21,8 @@ from skl_locus.inspection._portfolio_display import (
 )
 from skl_locus.inspection._profiles import profile_recall, profile_search
 from skl_locus.inspection._recognition import drift_test, identify
+from skl_locus.inspection._savings import SavingsReport, savings_report
+from skl_locus.inspection._savings_display import SavingsDisplay
 from skl_locus.inspection._stability import embedding_stability, embedding_uncertainty
 from skl_locus.inspection._stability_display import StabilityDisplay
 from skl_locus.inspection._swap_test import DriftTest
@@ -32,6 +34,8 @@ __all__ = [
     "EmbeddingMapDisplay",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
+    "SavingsDisplay",
+    "SavingsReport",
     "StabilityDisplay",
     "disagreement",
     "distance_agreement",
@@ -46,4 +50,5 @@ __all__ = [
     "portfolio_routing",
     "profile_recall",
     "profile_search",
+    "savings_report",
 ]

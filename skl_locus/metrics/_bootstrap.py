@@ -112,20 +112,57 @@ def two_way_bootstrap(
     >>> round(float(result.estimate), 3), float(result.low)
     (0.333, 0.0)
     """
+    sides = _sides(totals, counts, reference, reference_counts)
+    result = _resampled(sides, n_resamples, confidence, random_state)
+    if reference is None:
+        return result._replace(p_value=np.full(result.p_value.shape, np.nan))
+    return result
+
+
+def ratio_bootstrap(
+    totals: np.ndarray,
+    base: np.ndarray,
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    random_state: int | np.random.RandomState | None = None,
+) -> BootstrapEstimate:
+    """Estimate a ratio of sums by resampling two ways.
+
+    Parameters
+    ----------
+    totals, base : ndarray of shape (..., n_draws, n_queries)
+        What is summed above and below; a query with nothing below still counts above.
+    n_resamples, confidence, random_state
+        As for `two_way_bootstrap`, with the same resamples.
+
+    Returns
+    -------
+    BootstrapEstimate
+        NaN where the sum below is 0; the p-value says nothing here, and is NaN.
+    """
+    sides = np.stack([totals, np.broadcast_to(base, totals.shape)])
+    result = _resampled(sides, n_resamples, confidence, random_state)
+    estimate = np.where(np.isfinite(result.estimate), result.estimate, np.nan)
+    return result._replace(
+        estimate=estimate, p_value=np.full(result.p_value.shape, np.nan)
+    )
+
+
+def _resampled(
+    sides: np.ndarray, n_resamples: int, confidence: float, random_state: Any
+) -> BootstrapEstimate:
+    """Estimate what `_means` makes of sides of shape (n_sides, ..., draws, queries)."""
     check_at_least(n_resamples, "n_resamples", 2)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
-    sides = _sides(totals, counts, reference, reference_counts)
     n_draws, n_queries = sides.shape[-2:]
     means = _means(sides, np.ones((1, n_draws)), np.ones((1, n_queries)))[0]
     chunks = _resampling_weights(n_draws, n_queries, n_resamples, random_state)
     resampled = np.concatenate([_means(sides, *weights) for weights in chunks])
     columns = resampled.reshape(n_resamples, -1).T
     summaries = np.array([_summary(column, confidence) for column in columns])
-    standard_error, low, high, p_value = summaries.T.reshape(4, *means.shape)
-    if reference is None:
-        p_value = np.full(means.shape, np.nan)
-    return BootstrapEstimate(means, standard_error, low, high, p_value)
+    return BootstrapEstimate(means, *summaries.T.reshape(4, *means.shape))
 
 
 def _sides(
@@ -176,7 +213,7 @@ def _resampling_weights(
 
 def _summary(resampled: np.ndarray, confidence: float) -> tuple[float, ...]:
     """Return the standard error, both limits and the p-value of resampled values."""
-    known = resampled[~np.isnan(resampled)]
+    known = resampled[np.isfinite(resampled)]
     if len(known) < 2:
         return (np.nan,) * 4
     tail = 100 * (1 - confidence) / 2

@@ -22,7 +22,12 @@ from skl_locus.metrics._held_out import (
 )
 from skl_locus.metrics._references import MIN_COVERAGE, best_covered_model
 from skl_locus.metrics._validation import check_scores
-from skl_locus.metrics._views import kept_evaluations, query_keys, router_and_rows
+from skl_locus.metrics._views import (
+    check_unseen,
+    kept_evaluations,
+    query_keys,
+    router_and_rows,
+)
 
 METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
 """What can be compared, in the order of the table."""
@@ -335,12 +340,4 @@ def _check_unseen(views: dict[str, list[View]]) -> None:
     """Refuse a router that knows scores of test queries."""
     for name, draws in views.items():
         for router, rows in draws:
-            _, keys = query_keys(router, rows)
-            seen = np.isin(keys, kept_evaluations(router).queries.keys).sum()
-            if seen:
-                raise ValueError(
-                    f"Router {name!r} was fitted on evaluations of {seen} of the "
-                    f"{len(keys)} test queries, so that its results are optimistic; "
-                    "split by query (QueryKFold, QueryShuffleSplit) or pass "
-                    "allow_seen=True."
-                )
+            check_unseen(router, query_keys(router, rows)[1], f"Router {name!r}")

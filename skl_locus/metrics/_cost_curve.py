@@ -97,30 +97,50 @@ def cost_quality_curve(
     if (pairs.columns["costs"] < 0).any():
         raise ValueError("costs must not be negative.")
     if weights is None:
-        curve = _curve(pairs, telling_weights(pairs))
-        repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
-        return curve[~repeats].reset_index(drop=True)
+        return swept_curve(pairs)
     return _curve(pairs, _checked_weights(weights))
+
+
+def swept_curve(pairs: Pairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
+    """Return the operating points of all weights that tell, or of some of them.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        With the columns "y_score" and "costs", by which choices are made, and
+        perhaps "spent", what they came to cost.
+    max_points : int, default=500
+        Number of weights tried at most.
+
+    Returns
+    -------
+    DataFrame of shape (n_points, 3)
+        As of `cost_quality_curve`.
+    """
+    curve = _curve(pairs, telling_weights(pairs, max_points))
+    repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
+    return curve[~repeats].reset_index(drop=True)
 
 
 def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
     decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
+    spent = pairs.columns.get("spent", costs)
     points = []
     for weight in weights:
         chosen = pairs.best(decisions - weight * costs)
-        points.append((weight, mean_of(costs[chosen]), mean_of(pairs.scores[chosen])))
+        points.append((weight, mean_of(spent[chosen]), mean_of(pairs.scores[chosen])))
     return pd.DataFrame(points, columns=["weight", "cost", "quality"])
 
 
-def telling_weights(pairs: Pairs) -> np.ndarray:
+def telling_weights(pairs: Pairs, max_points: int = MAX_POINTS) -> np.ndarray:
     """Return weights between those at which choices change, in ascending order."""
     changes = np.unique(np.concatenate([[0.0], *_changes(pairs)]))
     between = changes[:-1] + np.diff(changes) / 2
     beyond = 2 * changes[-1] if changes[-1] else 1.0
     weights = np.concatenate([[0.0], between, [beyond]])
-    if len(weights) <= MAX_POINTS:
+    if len(weights) <= max_points:
         return weights
-    return weights[np.linspace(0, len(weights) - 1, MAX_POINTS).round().astype(int)]
+    return weights[np.linspace(0, len(weights) - 1, max_points).round().astype(int)]
 
 
 def _changes(pairs: Pairs) -> list[np.ndarray]:

@@ -165,7 +165,7 @@ def read_held_out(
     queries, _ = query_keys(router, rows)
     if len(queries) != len(scores):
         raise ValueError(f"X has {len(queries)} rows, but y has {len(scores)}.")
-    tasks, task_labels = _tasks(X, task_col, len(scores))
+    tasks, task_labels = task_codes(X, task_col, len(scores))
     decisions = np.array([[r.routing_scores(own) for r, own in d] for d in views])
     probabilities = np.zeros((*decisions.shape[:2], len(scores)))
     if with_probabilities:
@@ -178,7 +178,8 @@ def read_held_out(
     return unordered.take(np.lexsort((scores, models, queries)))
 
 
-def _tasks(X: Any, task_col: str | None, n_rows: int) -> tuple[np.ndarray, list]:
+def task_codes(X: Any, task_col: str | None, n_rows: int) -> tuple[np.ndarray, list]:
+    """Code the rows by task, -1 where they have none: (codes, sorted tasks)."""
     frame = as_frame(X)
     if task_col is None or frame is None or task_col not in frame.columns:
         return np.full(n_rows, -1), []

@@ -146,6 +146,17 @@ def kept_evaluations(router: Any) -> EvaluationSet:
     return pool.evaluations
 
 
+def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
+    """Refuse a router that knows scores of test queries, given by their keys."""
+    seen = np.isin(keys, kept_evaluations(router).queries.keys).sum()
+    if seen:
+        raise ValueError(
+            f"{name} was fitted on evaluations of {seen} of the {len(keys)} test "
+            "queries, so that its results are optimistic; split by query (QueryKFold, "
+            "QueryShuffleSplit) or pass allow_seen=True."
+        )
+
+
 def _transformed(pipeline: Pipeline, X: Any) -> Any:
     for _, step in pipeline.steps[:-1]:
         if step not in PASSTHROUGH:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -50,6 +50,13 @@ def newest(files: Iterable[Path], time: re.Pattern) -> list[Path]:
         return (re.sub(r"\D", "", match[0]) if match else "", path.name)
 
     return sorted(files, key=age, reverse=True)
+
+
+def require_inside(name: str) -> None:
+    """Refuse a member of an archive whose path leads out of it."""
+    place = PurePosixPath(name.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts:
+        raise RecordError(f"the archive has a member outside of it, {name!r}")
 
 
 def decode(raw: bytes) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from skl_locus.datasets._readers._files import files_in, json_document, parse_json
+from skl_locus.datasets._readers._files import files_in, json_document
 from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
@@ -25,33 +23,13 @@ from skl_locus.datasets._readers._values import (
     required_text,
     text_of_messages,
 )
+from skl_locus.datasets._readers._zip import MAX_BYTES, members_of, read_member
 
 GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Scores of correct, partially correct, incorrect and missing answers."""
 
-MAX_BYTES = 2**32
-"""Largest archive to be read, in bytes after decompression."""
-
-MEMBER_FRACTION = 16
-"""A single member may have this fraction of the limit: it is held in memory."""
-
-COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Ways of compression whose result can be limited in size."""
-
 NO_LOGS = ("eval-set.json", "logs.json")
 """Files that Inspect keeps beside its logs."""
-
-DAMAGES = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,  # a position before the file
-    ValueError,
-    OverflowError,
-    RuntimeError,  # encryption, and versions of zip that are not known
-)
-"""What zipfile raises on archives that are damaged or of another kind."""
 
 _ATTACHMENT = "attachment://"
 
@@ -72,7 +50,9 @@ def read_inspect(
     Parameters
     ----------
     path : str or path-like
-        An ``.eval`` or ``.json`` log, or a folder, whose logs are all read.
+        An ``.eval`` or ``.json`` log, or a folder, whose logs are all read. Newer
+        versions of Inspect compress ``.eval`` logs by Zstandard; reading these needs
+        pyarrow.
     scorer : str, default=None
         The scorer whose value is the score; `None` if there is only one. The grades
         C, P, I and N count 1, 0.5, 0 and 0, and numbers as they are.
@@ -215,55 +195,14 @@ def _archive(
     path: Path, log: EvaluationLog, max_bytes: int
 ) -> tuple[Mapping[str, Any], Iterator[Any]]:
     """Return the header and the samples, which are read one after the other."""
-    members = _members(path, max_bytes)
+    members = members_of(path, max_bytes)
     header = members.get("header.json") or members.get("_journal/start.json")
     if header is None:
         raise RecordError("the archive has neither header.json nor _journal/start.json")
     samples = [member for name, member in members.items() if _is_sample(name)]
     with zipfile.ZipFile(path) as archive:
-        document = as_mapping(_read_member(archive, header), header.filename)
+        document = as_mapping(read_member(archive, header), header.filename)
     return document, _samples_of(path, samples, log)
-
-
-def _members(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
-    """Return what the directory of an archive lists, once it is known to be harmless.
-
-    A name that is there twice means its last member: Inspect appends.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            listed = archive.infolist()
-    except FileNotFoundError:
-        raise
-    except DAMAGES as error:
-        raise RecordError(f"not a readable zip archive ({error})") from None
-    for member in listed:
-        _refuse_unknown(member)
-        if member.file_size > max_bytes / MEMBER_FRACTION:
-            raise RecordError(
-                f"{member.filename!r} has {member.file_size} bytes after "
-                f"decompression, more than a sixteenth of max_bytes={max_bytes}"
-            )
-    total = sum(member.file_size for member in listed)
-    if total > max_bytes:
-        raise RecordError(
-            f"the archive has {total} bytes after decompression, more than "
-            f"max_bytes={max_bytes}"
-        )
-    return {member.filename: member for member in listed}
-
-
-def _refuse_unknown(member: zipfile.ZipInfo) -> None:
-    """Refuse paths that lead elsewhere, and what cannot be decompressed in parts."""
-    name = member.filename
-    place = PurePosixPath(name.replace("\\", "/"))
-    if place.is_absolute() or ".." in place.parts:
-        raise RecordError(f"the archive has a member outside of it, {name!r}")
-    if member.compress_type not in COMPRESSIONS:
-        raise RecordError(
-            f"{name!r} is neither stored nor deflated (zip compression "
-            f"{member.compress_type}); convert the log to json by 'inspect log'"
-        )
 
 
 def _is_sample(name: str) -> bool:
@@ -276,18 +215,7 @@ def _samples_of(
     with zipfile.ZipFile(path) as archive:
         for member in members:
             with log.tolerate(path):
-                yield _read_member(archive, member)
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
-    # Without a size, a member that is larger than listed would be decompressed whole.
-    try:
-        with archive.open(member) as file:
-            return parse_json(file.read(member.file_size))
-    except RecordError as error:
-        raise RecordError(f"{member.filename!r}: {error}", error.line) from None
-    except DAMAGES as error:
-        raise RecordError(f"{member.filename!r} is damaged ({error})") from None
+                yield read_member(archive, member)
 
 
 def _score(sample: Mapping[str, Any], scorer: str | None) -> float | None:

@@ -1,0 +1,363 @@
+"""Files from the web: resumed where interrupted, and checked whenever they are used."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from skl_locus.exceptions import FetchError
+
+try:
+    import fcntl
+except ImportError:  # not on this system
+    fcntl = None  # type: ignore[assignment]
+
+CHUNK_BYTES = 2**20
+"""Bytes received at a time."""
+
+TIMEOUT = 10
+"""Seconds that a silent server is waited for, in each attempt."""
+
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP statuses after which the same request may succeed."""
+
+OUT_OF_RANGE = 416
+"""HTTP status where there is nothing after the bytes that have arrived."""
+
+UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
+"""Errors of a machine without a network."""
+
+CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d+|\*)/(?:(\d{1,18})|\*)")
+"""Position of the first byte sent and length of the file, where known."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a server.
+
+    Parameters
+    ----------
+    url : str
+        Its address.
+    path : Path
+        Where it is kept.
+    sha256 : str or None
+        Sum of its content; None where nobody has published it.
+    """
+
+    url: str
+    path: Path
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How files are fetched.
+
+    Parameters
+    ----------
+    download_if_missing : bool
+        Whether to download at all.
+    n_retries : int
+        Attempts in a row, after the first one, that may bring nothing new.
+    delay : float
+        Seconds between two attempts.
+    verbose : bool
+        Whether to show the progress.
+    """
+
+    download_if_missing: bool = True
+    n_retries: int = 3
+    delay: float = 1.0
+    verbose: bool = False
+
+
+class AttemptError(Exception):
+    """An attempt has failed that may be repeated."""
+
+
+class OfflineError(AttemptError):
+    """There is no way to the server: no network, or nobody knows its name."""
+
+
+def fetch_file(remote: RemoteFile, manners: Manners) -> str:
+    """Have a file on disk, whole and with the right content.
+
+    Without a published sum, the one found at the first use is recorded beside the
+    file, in the format of ``sha256sum``, and must be found again at every later one.
+
+    Parameters
+    ----------
+    remote : RemoteFile
+        The file.
+    manners : Manners
+        How to fetch it.
+
+    Returns
+    -------
+    str
+        Its SHA-256.
+
+    Raises
+    ------
+    FetchError
+        If it cannot be had, or has another content.
+    """
+    if not remote.path.exists():
+        if not manners.download_if_missing:
+            raise FetchError(
+                f"{remote.path} is missing and download_if_missing=False; pass True, "
+                f"or put the file from {remote.url} there."
+            )
+        remote.path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(remote.path):
+            if not remote.path.exists():  # another process may have been first
+                _download(remote, manners)
+    return _checked(remote)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let other processes wait that work on the same file, where there are locks."""
+    with open(path.with_name(f".{path.name}.lock"), "w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _checked(remote: RemoteFile) -> str:
+    """Compare a file on disk with what is known of its content."""
+    found = _sha256_of(remote.path)
+    record = _beside(remote.path, "sha256")
+    expected, origin = remote.sha256, ""
+    recorded = record.read_text().split() if record.exists() else []
+    if expected is None and recorded:
+        expected, origin = recorded[0], f" by {record.name}"
+    if expected is None:
+        with suppress(OSError):  # a shared folder may be there to be read only
+            record.write_text(f"{found}  {remote.path.name}\n")
+    elif found != expected:
+        raise FetchError(
+            f"{remote.path} has the SHA-256 {found}, but {expected} is "
+            f"expected{origin}; delete it to have it fetched anew, or pass checksum= "
+            "if its content is right."
+        )
+    return found
+
+
+def _download(remote: RemoteFile, manners: Manners) -> None:
+    _require_http(remote.url)
+    partial = Partial(remote)
+    try:
+        _persist(lambda: _receive_whole(remote, partial, manners), partial, manners)
+    except AttemptError as problem:
+        kept = f"; {partial.size} bytes are kept to go on from" if partial.size else ""
+        raise FetchError(
+            f"{remote.url} could not be fetched ({problem}{kept}); try again, or "
+            f"download it by other means and put it at {remote.path}."
+        ) from problem
+    partial.finish()
+
+
+def _persist(attempt: Callable[[], None], partial: Partial, manners: Manners) -> None:
+    """Repeat an attempt until it succeeds, or too many in a row bring nothing new."""
+    begun = reached = partial.size
+    left = manners.n_retries
+    while True:
+        try:
+            return attempt()
+        except AttemptError as problem:
+            if partial.size > reached:
+                reached, left = partial.size, manners.n_retries
+            offline = isinstance(problem, OfflineError) and reached == begun
+            if offline or not left:
+                raise
+        left -= 1
+        time.sleep(manners.delay)
+
+
+class Partial:
+    """What has arrived of a file, and what tells whether the rest belongs to it."""
+
+    def __init__(self, remote: RemoteFile) -> None:
+        self.path = _beside(remote.path, "part")
+        self._tag_path = _beside(remote.path, "part.etag")
+        self._target = remote.path
+        self._is_checked = remote.sha256 is not None
+
+    @property
+    def size(self) -> int:
+        """Number of bytes that have arrived."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def tag(self) -> str:
+        """What identifies the version that the bytes are of; empty if unknown."""
+        return self._tag_path.read_text() if self._tag_path.exists() else ""
+
+    def headers(self) -> dict[str, str]:
+        """Ask for the rest, provided that the file on the server is still the same."""
+        if not self.tag and not self._is_checked:
+            self.discard()  # nothing would tell a rest of another version
+        if not self.size:
+            return {}
+        condition = {"If-Range": self.tag} if self.tag else {}
+        return {"Range": f"bytes={self.size}-", **condition}
+
+    def fits(self, response: Any, start: int) -> bool:
+        """Tell whether a response begins where this ends, in the same version."""
+        same_version = _strong_tag(response) in ("", self.tag)
+        return start == self.size and same_version
+
+    def restart(self, tag: str) -> None:
+        """Begin with the first byte of a version of the file."""
+        self.discard()
+        self._tag_path.write_text(tag)
+
+    def append(self, chunks: Iterator[bytes]) -> None:
+        """Keep what arrives, also when the connection breaks."""
+        with self.path.open("ab") as file:
+            for chunk in chunks:
+                file.write(chunk)
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self.path.unlink(missing_ok=True)
+        self._tag_path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Let the file appear, whole, at its place."""
+        self.path.replace(self._target)
+        self._tag_path.unlink(missing_ok=True)
+
+
+def _receive_whole(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
+    """Receive what is missing, and refuse the whole if it is not as expected."""
+    resumed = partial.size > 0
+    _receive(remote, partial, manners)
+    if remote.sha256 is None:
+        return
+    found = _sha256_of(partial.path)
+    if found == remote.sha256:
+        return
+    partial.discard()
+    if resumed:
+        raise AttemptError("its parts, received one by one, do not fit together")
+    raise FetchError(
+        f"{remote.url} has the SHA-256 {found}, but {remote.sha256} is expected for "
+        f"{remote.path}; nothing is kept. Pass checksum= if that content is right."
+    )
+
+
+def _receive(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
+    with _opened(remote, partial.headers()) as response:
+        start, total = _placed(response)
+        out_of_range = response.status == OUT_OF_RANGE
+        if out_of_range and partial.size and total == partial.size:
+            return  # all had arrived, and the file is the same
+        if start == 0:
+            partial.restart(_strong_tag(response))
+        elif out_of_range or not partial.fits(response, start):
+            partial.discard()
+            raise AttemptError("the server sent another part than it was asked for")
+        with _progress(remote, start, total, manners.verbose) as bar:
+            partial.append(_chunks(response, bar))
+    if total is not None and partial.size != total:
+        raise AttemptError(f"{partial.size} of {total} bytes have arrived")
+
+
+def _opened(remote: RemoteFile, headers: dict[str, str]) -> Any:
+    """Return a response: the file, a part of it, or that there is no such part."""
+    agent = {"User-Agent": f"skl-locus/{version('skl-locus')}"}
+    request = urllib.request.Request(remote.url, headers={**agent, **headers})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.status == OUT_OF_RANGE:
+            return error
+        error.close()
+        problem = f"HTTP status {error.status}, {error.reason}"
+        if error.status in TRANSIENT:
+            raise AttemptError(problem) from error
+        raise FetchError(
+            f"{remote.url} could not be fetched: {problem}; pass the right url=, or "
+            f"put the file at {remote.path}."
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _interruption(error) from error
+
+
+def _interruption(error: Exception) -> AttemptError:
+    """Tell a connection that broke from one that cannot be."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    cut_off = isinstance(reason, socket.gaierror | ssl.SSLCertVerificationError)
+    if cut_off or getattr(reason, "errno", None) in UNREACHABLE:
+        return OfflineError(reason)
+    return AttemptError(str(reason) or type(reason).__name__)
+
+
+def _chunks(response: Any, bar: tqdm) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(CHUNK_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _interruption(error) from error
+        if not chunk:
+            return
+        bar.update(len(chunk))
+        yield chunk
+
+
+def _placed(response: Any) -> tuple[int, int | None]:
+    """Return where a response begins in the file, and how long the file is."""
+    if response.status not in (http.client.PARTIAL_CONTENT, OUT_OF_RANGE):
+        return 0, response.length
+    match = CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+    start, total = match.groups() if match else (None, None)
+    return int(start or -1), int(total) if total else None
+
+
+def _strong_tag(response: Any) -> str:
+    """Return what identifies a version byte by byte, or nothing."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else ""
+
+
+def _require_http(url: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"url must begin with https:// or http://, got {url!r}.")
+
+
+def _progress(remote: RemoteFile, start: int, total: int | None, verbose: bool) -> tqdm:
+    return tqdm(
+        desc=remote.path.name,
+        initial=start,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        disable=not verbose,
+    )
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}.{ending}")

@@ -1,0 +1,77 @@
+"""Logs of newer versions of Inspect: zip archives that zipfile cannot decompress."""
+
+import builtins
+import json
+from functools import partial
+
+import pytest
+from reader_checks import assert_bad
+from zstandard_zip import EXTRA, write_zip
+
+from skl_locus.datasets import read_inspect
+
+pytest.importorskip("pyarrow")
+
+HEADER = {"eval": {"model": "org/small", "task": "quiz"}}
+
+
+def members(n=3, **more):
+    samples = {
+        f"samples/{i}_epoch_1.json": json.dumps(
+            {
+                "id": i,
+                "input": f"Question {i}?",
+                "scores": {"s": {"value": "CI"[i % 2]}},
+            }
+        )
+        for i in range(n)
+    }
+    return {"_journal/start.json": json.dumps(HEADER), **samples, **more}
+
+
+def test_it_is_read_like_any_other(tmp_path):
+    path = write_zip(tmp_path / "1.eval", members(3))
+    table = read_inspect(path)
+    assert table["query_id"].tolist() == ["quiz/0", "quiz/1", "quiz/2"]
+    assert table["score"].tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 12, b"\xff" * 12])
+def test_a_damaged_member_is_named(tmp_path, damage):
+    path = write_zip(tmp_path / "1.eval", members(3))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"samples/2_epoch_1.json") + 22 + len(EXTRA)
+    content[start + 2 : start + 14] = damage
+    path.write_bytes(content)
+    match = r"'samples/2_epoch_1\.json' is damaged"
+    assert len(assert_bad(partial(read_inspect, path), match, path)) == 2
+
+
+def test_a_member_that_is_larger_than_listed_is_not_decompressed(tmp_path):
+    path = write_zip(tmp_path / "1.eval", members(3), listed=9)
+    assert_bad(partial(read_inspect, path), "is damaged", path, skipped=None)
+
+
+def test_limits_hold(tmp_path):
+    long = json.dumps({"id": "z", "input": " " * 100_000})
+    path = write_zip(tmp_path / "1.eval", members(1, **{"samples/z.json": long}))
+    read = partial(read_inspect, path, max_bytes=1_000_000)
+    assert_bad(read, "more than a sixteenth of max_bytes", path, skipped=None)
+
+
+def test_an_encrypted_member_is_refused(tmp_path):
+    path = write_zip(tmp_path / "1.eval", members(1), flags=1)
+    assert_bad(partial(read_inspect, path), "encrypted", path, skipped=None)
+
+
+def test_without_pyarrow_it_is_named(tmp_path, monkeypatch):
+    def without_pyarrow(name, *args, **kwargs):
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    real = builtins.__import__
+    path = write_zip(tmp_path / "1.eval", members(1))
+    monkeypatch.setattr(builtins, "__import__", without_pyarrow)
+    read = partial(read_inspect, path)
+    assert_bad(read, "Zstandard, which needs pyarrow; install it", path, skipped=None)
