@@ -22,8 +22,13 @@ from skl_locus._packed_evidence import PackedEvidence
 from skl_locus._reach import Reach
 from skl_locus._regression import Lines
 
-PULL = 40.0
-"""Evaluations that the expected mean counts for in a model's mean within a cluster."""
+PULLS = (1.0, 40.0)
+"""Least and most evaluations that the expected mean may count for in a model's mean
+within a cluster. Where clusters tell models apart it is few, and the models' own scores
+speak; on real logs it is mostly the most."""
+
+TINY = 1e-9
+"""Keeps divisors positive."""
 
 POOL_PULL = 20.0
 """The same for the mean of all models within a cluster."""
@@ -39,6 +44,8 @@ class SharedEvidence:
         Clusters of queries, one clustering per scale.
     offsets : tuple of ndarray of shape (n_clusters,)
         How much easier the queries of a cluster are than others, as a logit.
+    pulls : tuple of float
+        Evaluations that what is expected counts for in a model's mean in a cluster.
     reach : Reach
         Trust in evidence about a query, by its distance in the middle clustering.
     regression : Regression
@@ -57,6 +64,7 @@ class SharedEvidence:
 
     clusterings: tuple[QueryClusters, ...]
     offsets: tuple[np.ndarray, ...]
+    pulls: tuple[float, ...]
     reach: Reach
     regression: Regression
     easiness: Easiness
@@ -144,9 +152,13 @@ class LocalEvidence:
         shared, order = self.shared, positions_of(models, evaluations)
         means = shared.easiness.adjusted_means(evaluations)
         tables = (
-            _cluster_logits(clusters, offsets, evaluations, means)
-            for clusters, offsets in zip(
-                shared.clusterings, shared.offsets, strict=True
+            logit_of(
+                shrunk_cluster_means(
+                    clusters, evaluations, _expected(means, offsets), pull
+                )
+            )
+            for clusters, offsets, pull in zip(
+                shared.clusterings, shared.offsets, shared.pulls, strict=True
             )
         )
         return replace(
@@ -219,9 +231,14 @@ def learn_shared(
     easiness = Easiness.learn(evaluations, regression.common)
     means = easiness.adjusted_means(evaluations)
     middle = clusterings[len(clusterings) // 2]
+    offsets = tuple(_offsets(c, evaluations, means) for c in clusterings)
     return SharedEvidence(
         clusterings=clusterings,
-        offsets=tuple(_offsets(c, evaluations, means) for c in clusterings),
+        offsets=offsets,
+        pulls=tuple(
+            _pull(clusters, _expected(means, of_clusters), evaluations)
+            for clusters, of_clusters in zip(clusterings, offsets, strict=True)
+        ),
         reach=Reach.learn(middle, evaluations.queries.vectors()),
         regression=regression,
         easiness=easiness,
@@ -244,11 +261,29 @@ def _offsets(
     return logit_of(pooled) - logit_of(expected)
 
 
-def _cluster_logits(
-    clusters: QueryClusters,
-    offsets: np.ndarray,
-    evaluations: EvaluationSet,
-    means: np.ndarray,
-) -> np.ndarray:
-    expected = expit(logit_of(means) + offsets[:, None])
-    return logit_of(shrunk_cluster_means(clusters, evaluations, expected, PULL))
+def _expected(means: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return what is expected of models in clusters: (n_clusters, n_models)."""
+    return expit(logit_of(means) + offsets[:, None])
+
+
+def _pull(
+    clusters: QueryClusters, expected: np.ndarray, evaluations: EvaluationSet
+) -> float:
+    """Tell how many evaluations what is expected is worth, by the method of moments.
+
+    A model's mean of n scores in a cluster misses what is expected by their variance v
+    over n, and by what the model does there that others do not. With the variance of
+    the latter v / k, the shrunk mean has the least error where k is the pull.
+    """
+    sums, counts = clusters.totals(evaluations)
+    squared = replace(evaluations, scores=np.square(evaluations.scores))
+    squares, _ = clusters.totals(squared)
+    seen = counts > 0
+    n, bernoulli = counts[seen], (expected * (1 - expected))[seen]
+    within = np.sum(squares[seen] - sums[seen] ** 2 / n)
+    # Graded scores vary less than right and wrong ones with the same mean.
+    variance = bernoulli * within / max(np.sum((n - 1) * bernoulli), TINY)
+    misses = np.square(sums[seen] / n - expected[seen])
+    beyond_chance = np.sum(n * misses / np.maximum(variance, TINY) - 1) / n.sum()
+    least, most = PULLS
+    return float(np.clip(1 / max(beyond_chance, TINY), least, most))

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit
 from small import SMALL
 
-from skl_locus import LinearRouter, LocusRouter
+from skl_locus import BestSingleRouter, LinearRouter, LocusRouter
+from skl_locus._clusters import QueryClusters
 from skl_locus._evidence_weights import (
     DECISION_EVALUATIONS,
     DECISION_WEIGHTS,
@@ -18,6 +19,7 @@ from skl_locus._evidence_weights import (
     fit_weights,
     reliability_of,
 )
+from skl_locus._local import PULLS, _pull
 from skl_locus._packed_evidence import LIMIT
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import soft_log_loss
@@ -92,6 +94,34 @@ def test_cluster_means_follow_the_clusters(router):
     for i, clusters in enumerate(local.shared.clusterings, start=1):
         assert len(np.unique(features[:, 0, i])) <= len(clusters)
     assert (np.abs(features[..., :4]) <= LIMIT + 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("specialization", "least", "most"), [(0.0, 25, 40), (6.0, 1, 10)]
+)
+def test_clusters_speak_where_models_differ_between_them(specialization, least, most):
+    pool = make_evaluations(
+        n_models=16, n_queries=400, specialization=specialization, random_state=0
+    )
+    log = pool.evaluations
+    router = LocusRouter(**SMALL).fit(log, log["score"])
+    pulls = router._fitted_pool().local.shared.pulls
+    assert all(least <= pull <= most for pull in pulls)
+    assert PULLS == (1, 40)
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_clusters_of_one_query_tell_nothing(graded):
+    pool = make_evaluations(n_models=4, n_queries=40, graded=graded, random_state=0)
+    evaluations = (
+        BestSingleRouter()
+        .fit(pool.evaluations, pool.evaluations["score"])
+        ._fitted_pool()
+        .evaluations
+    )
+    each = QueryClusters(pool.encodings.astype(np.float32))
+    expected = np.full((40, 4), 0.5)
+    assert PULLS[0] <= _pull(each, expected, evaluations) <= PULLS[1]
 
 
 def test_without_evaluations_weights_and_share_stay_where_they_start():
