@@ -2,8 +2,10 @@
 
 from importlib.metadata import version
 
+from skl_locus._costs import CostModel
 from skl_locus._embedder import LocusEmbedder
 from skl_locus._encoding import QueryEncoder
+from skl_locus._policy import RouterPolicy
 from skl_locus._router import LocusRouter
 from skl_locus.baselines import (
     BestSingleRouter,
@@ -21,6 +23,7 @@ __version__ = version("skl-locus")
 __all__ = [
     "BestSingleRouter",
     "BudgetPortfolio",
+    "CostModel",
     "EmbedLLMRouter",
     "IRTRouter",
     "KCenterPortfolio",
@@ -32,4 +35,5 @@ __all__ = [
     "LocusEmbedder",
     "LocusRouter",
     "QueryEncoder",
+    "RouterPolicy",
 ]

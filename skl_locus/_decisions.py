@@ -47,6 +47,79 @@ def best_or_substitute(
     return stand_in[scores.argmax(axis=1)]
 
 
+def choose_best(
+    scores: np.ndarray, available: np.ndarray, distances: np.ndarray | None
+) -> np.ndarray:
+    """Choose the best available model, or the substitute of the best one.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_queries, n_models)
+        What to maximise; ties go to the first model.
+    available : ndarray of shape (n_models,), bool
+        Models that may be chosen; at least one.
+    distances : ndarray of shape (n_models, n_models) or None
+        Distances between the models' embeddings, where a model that is down is to be
+        replaced by its nearest neighbour.
+
+    Returns
+    -------
+    ndarray of shape (n_queries,)
+        Chosen columns.
+    """
+    if distances is None:
+        return best_available(scores, available)
+    return best_or_substitute(scores, available, distances)
+
+
+def net_correctness(
+    probabilities: np.ndarray, costs: np.ndarray, weight: float
+) -> np.ndarray:
+    """Take off what costs are worth: ``P - weight * cost``, in float64.
+
+    Parameters
+    ----------
+    probabilities, costs : ndarray of shape (n_queries, n_models)
+        P(correct), and costs in any unit.
+    weight : float
+        P(correct) that a unit of cost is worth.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_models)
+        What to maximise.
+    """
+    return probabilities.astype(np.float64) - weight * costs
+
+
+def floor_preferences(
+    probabilities: np.ndarray, costs: np.ndarray, floor: float
+) -> np.ndarray:
+    """Prefer the cheapest of the models that reach a floor, else the most probable.
+
+    Models that reach the floor come before those that do not; among the former, low
+    costs come first and then high P(correct); among the latter, high P(correct).
+
+    Parameters
+    ----------
+    probabilities, costs : ndarray of shape (n_queries, n_models)
+        P(correct), and costs in any unit.
+    floor : float
+        What P must be at least.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_models)
+        What to maximise: 0 for the first choice, -1 for the second, and so on; ties
+        go to the first column.
+    """
+    within = np.where(probabilities >= floor, costs, np.inf)
+    order = np.lexsort((-probabilities, within), axis=1)
+    places = np.empty(order.shape)
+    np.put_along_axis(places, order, -np.arange(order.shape[1])[None], axis=1)
+    return places
+
+
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """Order the k best columns of each row, best first, ties by column.
 

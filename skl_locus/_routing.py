@@ -1,23 +1,20 @@
-"""The router interface that every router has: matrices and thin methods."""
+"""What every router learns and tells about rows, and how it takes in models."""
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._decisions import best_available, best_or_substitute, top_k, vote_shares
+from skl_locus._deciding import DecisionMixin
 from skl_locus._evaluations import EvaluationSet
 from skl_locus._pool import Pool, collection_of, without_models
-from skl_locus._reading import TableReader
 from skl_locus._state import VersionedState
 from skl_locus._targets import read_scores, read_targets, warn_if_constant
 
@@ -28,13 +25,11 @@ CORRECT_FROM = 0.5
 """Scores and probabilities from here on count as correct."""
 
 
-class RouterMixin(ClassifierMixin, VersionedState, TableReader):
+class RouterMixin(ClassifierMixin, VersionedState, DecisionMixin):
     """Predict, route and onboard, given a way to make a pool from evaluations.
 
     Subclasses implement `_make_pool` and `_update_pool`.
     """
-
-    _pool: Pool
 
     @abstractmethod
     def _make_pool(self, evaluations: EvaluationSet) -> Pool:
@@ -142,26 +137,6 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
             y = (read_scores(y, len(predicted)) >= CORRECT_FROM).astype(int)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
-    def correctness_matrix(self, queries: Any, models: Any = None) -> np.ndarray:
-        """Return P(correct) of every model on every query (eq. 4).
-
-        Parameters
-        ----------
-        queries : list of str, array of shape (n_queries, n_features), Series or \
-                dataframe
-            Bare queries.
-        models : sequence of labels, default=None
-            Models to score, all by default.
-
-        Returns
-        -------
-        ndarray of shape (n_queries, n_models)
-            Columns in the order of ``models``, or of ``models_``.
-        """
-        pool = self._fitted_pool()
-        columns = pool.select(models)
-        return self._matrix(pool.correctness, queries, columns)
-
     def routing_scores(self, X: Any) -> np.ndarray:
         """Return what decides between models for each row.
 
@@ -176,113 +151,6 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
             The higher, the better; P(correct) unless the router says otherwise.
         """
         return self._of_rows(X, lambda pool: pool.decision_scores)
-
-    def route(
-        self,
-        queries: Any,
-        models: Any = None,
-        unavailable: Collection = (),
-        *,
-        fallback: str = "rerank",
-    ) -> np.ndarray:
-        """Choose a model for each query.
-
-        Parameters
-        ----------
-        queries : list of str, array of shape (n_queries, n_features), Series or \
-                dataframe
-            Bare queries.
-        models : sequence of labels, default=None
-            Models to choose among, all by default.
-        unavailable : collection of labels, default=()
-            Models that are down.
-        fallback : {"rerank", "neighbor"}, default="rerank"
-            Where the best model is down: the next best one, or the model nearest to
-            it in embedding space.
-
-        Returns
-        -------
-        ndarray of shape (n_queries,), object
-            Labels.
-
-        Raises
-        ------
-        ValueError
-            If a label is unknown or no model is left.
-        """
-        pool = self._fitted_pool()
-        columns = pool.select(models)
-        down = pool.columns_of(collection_of(unavailable, "unavailable"))
-        available = ~np.isin(columns, down)
-        if not available.any():
-            raise ValueError(
-                "No model is left to route to: all of models= are in unavailable=."
-            )
-        distances = self._fallback_distances(pool, columns, fallback)
-        scores = self._matrix(pool.decision_scores, queries, columns)
-        if distances is None:
-            chosen = best_available(scores, available)
-        else:
-            chosen = best_or_substitute(scores, available, distances)
-        return pool.models[columns[chosen]]
-
-    def rank(
-        self, queries: Any, k: int | None = None, models: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Order the best models for each query.
-
-        Parameters
-        ----------
-        queries : list of str, array of shape (n_queries, n_features), Series or \
-                dataframe
-            Bare queries.
-        k : int, default=None
-            Number of models per query, all by default.
-        models : sequence of labels, default=None
-            Models to choose among, all by default.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_queries, k), object
-            Models, best first.
-        probabilities : ndarray of shape (n_queries, k)
-            Their P(correct).
-        """
-        pool = self._fitted_pool()
-        columns = pool.select(models)
-        k = len(columns) if k is None else k
-        if not isinstance(k, Integral) or not 1 <= k <= len(columns):
-            raise ValueError(
-                f"k must be an integer between 1 and {len(columns)}, got {k!r}."
-            )
-        codes, distinct = self._read_queries(queries)
-        if len(codes) == 0:
-            return np.empty((0, k), dtype=object), np.empty((0, k), dtype=np.float32)
-        scores, probabilities = pool.judge(distinct.vectors(), columns)
-        best = top_k(scores, k)
-        labels = pool.models[columns[best]]
-        return labels[codes], np.take_along_axis(probabilities, best, axis=1)[codes]
-
-    def vote_weights(self, queries: Any, models: Any = None) -> np.ndarray:
-        """Weigh the answers of several models by their P(correct).
-
-        For confidence-weighted voting (paper, section 2.2): add up the weights of
-        the models that give the same answer and take the heaviest answer.
-
-        Parameters
-        ----------
-        queries : list of str, array of shape (n_queries, n_features), Series or \
-                dataframe
-            Bare queries.
-        models : sequence of labels, default=None
-            The models that vote, all by default.
-
-        Returns
-        -------
-        ndarray of shape (n_queries, n_models)
-            Weights that sum to 1 for each query.
-        """
-        return vote_shares(self.correctness_matrix(queries, models))
 
     def add_models(self, X: Any, y: Any, replace: bool = False) -> Self:
         """Onboard new models, or refine known ones; nothing shared is trained.
@@ -364,10 +232,6 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
         warn_if_constant(scores)
         return self._evaluations_of(rows, scores)
 
-    def _fitted_pool(self) -> Pool:
-        check_is_fitted(self)
-        return self._pool
-
     def _require_named(self, method: str) -> None:
         if not self._named:
             raise ValueError(
@@ -398,23 +262,3 @@ class RouterMixin(ClassifierMixin, VersionedState, TableReader):
                 rows.query_codes[some] - start, rows.model_codes[some]
             ]
         return values
-
-    def _matrix(
-        self, method: Callable, queries: Any, columns: np.ndarray
-    ) -> np.ndarray:
-        codes, distinct = self._read_queries(queries)
-        if len(codes) == 0:
-            return np.empty((0, len(columns)), dtype=np.float32)
-        return method(distinct.vectors(), columns)[codes]
-
-    def _fallback_distances(
-        self, pool: Pool, columns: np.ndarray, fallback: str
-    ) -> np.ndarray | None:
-        if fallback == "rerank":
-            return None
-        if fallback == "neighbor":
-            raise ValueError(
-                f"fallback='neighbor' needs embeddings, which {type(self).__name__} "
-                "does not have; use fallback='rerank'."
-            )
-        raise ValueError(f"fallback must be 'rerank' or 'neighbor', got {fallback!r}.")

@@ -20,7 +20,15 @@ KEY_BYTES = 16
 TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
 """Types of columns that are read without an object for each row."""
 
-CARRIED_COLUMNS = ("score", "task", "cost", "tokens", "latency")
+CARRIED_COLUMNS = (
+    "score",
+    "task",
+    "cost",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "latency",
+)
 """Numeric columns of an evaluation log that describe a row, not its query."""
 
 

@@ -13,6 +13,10 @@ class SkippedRecordsWarning(UserWarning):
     """A reader left out evaluations that it could not use."""
 
 
+class UnreachedTargetWarning(UserWarning):
+    """Held-out queries do not show that a policy reaches what is asked of it."""
+
+
 class LogFormatError(ValueError):
     """A log of evaluations is not what its reader expects.
 

@@ -97,7 +97,7 @@ def cost_quality_curve(
     if (pairs.columns["costs"] < 0).any():
         raise ValueError("costs must not be negative.")
     if weights is None:
-        curve = _curve(pairs, _telling_weights(pairs))
+        curve = _curve(pairs, telling_weights(pairs))
         repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
         return curve[~repeats].reset_index(drop=True)
     return _curve(pairs, _checked_weights(weights))
@@ -112,7 +112,7 @@ def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["weight", "cost", "quality"])
 
 
-def _telling_weights(pairs: Pairs) -> np.ndarray:
+def telling_weights(pairs: Pairs) -> np.ndarray:
     """Return weights between those at which choices change, in ascending order."""
     changes = np.unique(np.concatenate([[0.0], *_changes(pairs)]))
     between = changes[:-1] + np.diff(changes) / 2

@@ -1,0 +1,97 @@
+"""The arguments of a decision: who may be chosen, and what it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from skl_locus._cost_tables import cost_matrix
+from skl_locus._decisions import floor_preferences, net_correctness
+from skl_locus._pool import Pool, collection_of
+
+MAX_WEIGHT = np.finfo(np.float64).max
+"""Largest weight of costs; infinity would not know what to do with free models."""
+
+
+@dataclass(frozen=True)
+class CostAim:
+    """What a decision that looks at costs is after: a good trade, or a floor.
+
+    Parameters
+    ----------
+    costs : mapping, Series, CostModel or array
+        What the models cost, as `route` takes it.
+    cost_weight, min_correctness : float or None
+        Exactly one of them.
+    """
+
+    costs: Any
+    cost_weight: float | None
+    min_correctness: float | None
+
+    def preferences(
+        self, probabilities: np.ndarray, queries: Any, labels: np.ndarray
+    ) -> np.ndarray:
+        """Return what to maximise: (n_queries, n_models)."""
+        costs = cost_matrix(self.costs, queries, len(probabilities), labels)
+        if self.min_correctness is None:
+            assert self.cost_weight is not None
+            return net_correctness(probabilities, costs, self.cost_weight)
+        return floor_preferences(probabilities, costs, self.min_correctness)
+
+
+def read_aim(costs: Any, cost_weight: Any, min_correctness: Any) -> CostAim | None:
+    """Check what is asked of costs; None where nothing is."""
+    check_trade(cost_weight, min_correctness)
+    given = [cost_weight, min_correctness].count(None) < 2
+    if costs is None and not given:
+        return None
+    if costs is None:
+        name = "min_correctness" if cost_weight is None else "cost_weight"
+        raise ValueError(f"{name} needs to know what models cost; pass costs=.")
+    if not given:
+        raise ValueError(
+            "costs are given, but not what they are for; pass cost_weight= or "
+            "min_correctness=."
+        )
+    # A float of Python's own is compared in the precision of P: 0.9 reaches 0.9.
+    floor = None if min_correctness is None else float(min_correctness)
+    return CostAim(costs, cost_weight, floor)
+
+
+def check_trade(cost_weight: Any, min_correctness: Any) -> None:
+    """Refuse a weight and a floor together, and either out of its range."""
+    if cost_weight is not None and min_correctness is not None:
+        raise ValueError(
+            "cost_weight and min_correctness are two ways to decide; pass one of them."
+        )
+    if cost_weight is not None and not is_real(cost_weight, 0, MAX_WEIGHT):
+        raise ValueError(
+            f"cost_weight must be a finite number of at least 0, got {cost_weight!r}."
+        )
+    if min_correctness is not None and not is_real(min_correctness, 0, 1):
+        raise ValueError(
+            f"min_correctness must be a number in [0, 1], got {min_correctness!r}."
+        )
+
+
+def is_real(value: Any, low: float, high: float) -> bool:
+    """Tell whether something is a number within bounds."""
+    return isinstance(value, Real) and low <= float(value) <= high
+
+
+def available_columns(
+    pool: Pool, columns: np.ndarray, unavailable: Collection
+) -> np.ndarray:
+    """Mark the columns that may be chosen, at least one: (n_columns,), bool."""
+    down = pool.columns_of(collection_of(unavailable, "unavailable"))
+    available = ~np.isin(columns, down)
+    if not available.any():
+        raise ValueError(
+            "No model is left to route to: all of models= are in unavailable=."
+        )
+    return available
