@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import pairwise_distances
 
 from skl_locus._checks import check_at_least
 from skl_locus._decisions import nearest_others
@@ -49,7 +48,7 @@ class EmbeddingRouterMixin(RouterMixin):
         pool = self._embedding_pool()
         check_at_least(k, "k")
         (column,) = pool.columns_of([model])
-        distances = pairwise_distances(
+        distances = _distances(
             pool.embeddings[[column]], pool.embeddings, metric=metric
         )[0]
         nearest = nearest_others(distances[None], np.array([column]), k)[0]
@@ -76,7 +75,7 @@ class EmbeddingRouterMixin(RouterMixin):
         pool = self._embedding_pool()
         check_at_least(k, "k")
         columns = np.arange(len(pool.models))
-        distances = pairwise_distances(pool.embeddings, metric=metric)
+        distances = _distances(pool.embeddings, metric=metric)
         nearest = nearest_others(distances, columns, k)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
@@ -113,4 +112,11 @@ class EmbeddingRouterMixin(RouterMixin):
         if fallback != "neighbor":
             return super()._fallback_distances(pool, columns, fallback)
         assert isinstance(pool, EmbeddingPool)
-        return pairwise_distances(pool.embeddings[columns])
+        return _distances(pool.embeddings[columns])
+
+
+def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray:
+    # Loading sklearn.metrics takes as long as all of this package.
+    from sklearn.metrics import pairwise_distances
+
+    return pairwise_distances(*embeddings, metric=metric)

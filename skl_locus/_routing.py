@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 
 from skl_locus._deciding import DecisionMixin
@@ -132,6 +131,9 @@ class RouterMixin(ClassifierMixin, VersionedState, DecisionMixin):
         float
             Share of rows predicted rightly.
         """
+        # Loading sklearn.metrics takes as long as all of this package.
+        from sklearn.metrics import accuracy_score
+
         predicted = self.predict(X)
         if self._named:
             y = (read_scores(y, len(predicted)) >= CORRECT_FROM).astype(int)

@@ -1,4 +1,4 @@
-"""Threads see whole pools, and simple things start without torch."""
+"""Threads see whole pools, and what is not used is not loaded."""
 
 import copy
 import itertools
@@ -13,6 +13,7 @@ import pytest
 from sklearn.base import clone
 from small import SMALL, SMALL_VECTORS
 
+import skl_locus
 from skl_locus import (
     BestSingleRouter,
     EmbedLLMRouter,
@@ -42,11 +43,19 @@ OLD = POOL.evaluations[POOL.evaluations.model != "model-5"]
 NEW = POOL.evaluations[POOL.evaluations.model == "model-5"]
 QUERIES = POOL.encodings
 
+IMPORTED = """
+import sys
+import sklearn.base, pandas, narwhals
+before = set(sys.modules)
+from skl_locus import LocusRouter
+print(*(set(sys.modules) - before))
+"""
+
+HEAVY = {"torch", "sentence_transformers", "transformers", "matplotlib"}
+
 SCRIPT = """
 import json, pickle, sys
-import skl_locus
-heavy = {"torch", "sentence_transformers", "transformers"}
-after_import = sorted(heavy & set(sys.modules))
+heavy = set(json.loads(sys.argv[2]))
 with open(sys.argv[1], "rb") as file:
     routers, log, asked = pickle.load(file)
 for router in routers:
@@ -55,19 +64,49 @@ for router in routers:
     new = log.assign(model="new")
     router.add_models(new, new.score).remove_models(["new"])
     router.fit(log, log.score)
-after_use = sorted(heavy & set(sys.modules))
-print(json.dumps([after_import, after_use]))
+print(*(heavy & set(sys.modules)))
 """
 
 
-def test_importing_and_the_simple_routers_need_no_torch(tmp_path):
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+
+
+def test_importing_a_router_loads_nothing_heavy():
+    loaded = run(IMPORTED)
+    assert "skl_locus._router" in loaded
+    assert not HEAVY.intersection(loaded)
+    # What scikit-learn's base has not loaded by itself can wait until it is used.
+    assert not {"sklearn.metrics", "sklearn.cluster"}.intersection(loaded)
+    assert not {"skl_locus.baselines", "skl_locus.metrics"}.intersection(loaded)
+
+
+def test_every_public_name_is_found_when_asked_for():
+    assert set(skl_locus.__all__) <= set(dir(skl_locus))
+    for name in skl_locus.__all__:
+        assert getattr(skl_locus, name).__name__ == name
+    with pytest.raises(AttributeError, match="'skl_locus' has no attribute 'Router'"):
+        skl_locus.Router  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "name", ["baselines", "datasets", "inspection", "metrics", "portfolio"]
+)
+def test_subpackages_are_found_without_an_import_of_their_own(name):
+    loaded = run(f"import skl_locus; print(skl_locus.{name}.__name__)")
+    assert loaded == [f"skl_locus.{name}"]
+
+
+def test_the_simple_routers_need_no_torch(tmp_path):
     routers = [clone(router).fit(OLD, OLD.score) for router in SIMPLE.values()]
     path = tmp_path / "routers.pkl"
     path.write_bytes(pickle.dumps((routers, OLD, QUERIES)))
-    output = subprocess.run(
-        [sys.executable, "-c", SCRIPT, path], capture_output=True, check=True, text=True
-    ).stdout
-    assert json.loads(output) == [[], []]
+    assert run(SCRIPT, path, json.dumps(sorted(HEAVY))) == []
 
 
 @pytest.mark.parametrize("name", ROUTERS)
