@@ -192,6 +192,8 @@ def nearest_others(distances: np.ndarray, own: np.ndarray, k: int) -> np.ndarray
     ndarray of shape (n_rows, k)
         Columns.
     """
-    order = np.argsort(distances, axis=1, kind="stable")
-    others = order[order != own[:, None]].reshape(len(order), -1)
-    return others[:, :k]
+    # One more than k, since the row's own column may be among the nearest.
+    order = top_k(-distances, min(k + 1, distances.shape[1]))
+    others = order != own[:, None]
+    others[others.all(axis=1), -1] = False
+    return order[others].reshape(len(order), order.shape[1] - 1)

@@ -14,6 +14,9 @@ from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._pool import EmbeddingPool, Pool
 from skl_locus._routing import RouterMixin
 
+CHUNK_MIB = 64
+"""Distances between models held at a time."""
+
 
 class EmbeddingRouterMixin(RouterMixin):
     """A router that embeds its models: neighbours, substitutes, onboarding.
@@ -74,9 +77,7 @@ class EmbeddingRouterMixin(RouterMixin):
         """
         pool = self._embedding_pool()
         check_at_least(k, "k")
-        columns = np.arange(len(pool.models))
-        distances = _distances(pool.embeddings, metric=metric)
-        nearest = nearest_others(distances, columns, k)
+        nearest = _nearest_models(pool.embeddings, k, metric)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
@@ -120,3 +121,16 @@ def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray
     from sklearn.metrics import pairwise_distances
 
     return pairwise_distances(*embeddings, metric=metric)
+
+
+def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
+    """Order the k nearest other models of each one, some models at a time."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    def nearest(distances: np.ndarray, start: int) -> np.ndarray:
+        return nearest_others(distances, start + np.arange(len(distances)), k)
+
+    chunks = pairwise_distances_chunked(
+        embeddings, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
+    )
+    return np.concatenate(list(chunks))

@@ -9,8 +9,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from small import SMALL
 
-from skl_locus import BestSingleRouter, KNNRouter, LocusRouter, _decisions
-from skl_locus._decisions import query_blocks, top_k
+from skl_locus import (
+    BestSingleRouter,
+    KNNRouter,
+    LocusRouter,
+    _decisions,
+    _embedding_routing,
+)
+from skl_locus._decisions import nearest_others, query_blocks, top_k
 from skl_locus.datasets import make_evaluations
 
 POOL = make_evaluations(n_models=7, n_queries=40, observed=0.7, random_state=0)
@@ -96,3 +102,20 @@ def test_no_queries_have_no_routes(fitted, name):
     assert fitted[name].route(QUERIES[:0]).shape == (0,)
     labels, probabilities = fitted[name].rank(QUERIES[:0], 2)
     assert labels.shape == probabilities.shape == (0, 2)
+
+
+@given(SCORES, st.integers(1, 9), st.integers(0, 8))
+def test_nearest_others_are_the_beginning_of_a_stable_sort(distances, k, own):
+    own = np.full(len(distances), own % distances.shape[1])
+    order = np.argsort(distances, axis=1, kind="stable")
+    others = order[order != own[:, None]].reshape(len(order), distances.shape[1] - 1)
+    assert_array_equal(nearest_others(distances, own, k), others[:, :k])
+
+
+def test_a_fallback_table_is_made_in_chunks(monkeypatch):
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(2_000, 8)).astype(np.float32)
+    whole = _embedding_routing._nearest_models(embeddings, 3, "euclidean")
+    monkeypatch.setattr(_embedding_routing, "CHUNK_MIB", 1)
+    chunked = _embedding_routing._nearest_models(embeddings, 3, "euclidean")
+    assert_array_equal(whole, chunked)
