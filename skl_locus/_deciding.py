@@ -84,7 +84,11 @@ class DecisionMixin(TableReader):
         codes, distinct = self._read_queries(queries)
         if len(codes) == 0:
             return np.empty((0, len(columns)), dtype=np.float32)
-        return pool.correctness(distinct.vectors(), columns)[codes]
+        blocks = [
+            pool.correctness(distinct.vectors(block), columns)
+            for block in query_blocks(len(distinct), len(columns))
+        ]
+        return np.concatenate(blocks)[codes]
 
     def route(
         self,
