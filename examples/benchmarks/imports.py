@@ -25,6 +25,7 @@ def main(arguments=None):
             if round_:  # the first one fills the caches of the disk
                 seconds[form].append(used)
     before, after = (np.array(times) for times in seconds.values())
+    known, more = (set(loaded(script)) for script in FORMS.values())
     report(
         options,
         "imports",
@@ -32,9 +33,8 @@ def main(arguments=None):
         seconds,
         target="at most 0.15 s more, no torch",
         added_seconds=float(np.median(after - before)),
-        modules_added=len(set(loaded(FORMS["and LocusRouter"])))
-        - len(set(loaded(FORMS["sklearn.base, pandas, narwhals"]))),
-        torch_loaded="torch" in loaded(FORMS["and LocusRouter"]),
+        modules_added=len(more - known),
+        torch_loaded="torch" in more,
     )
 
 
