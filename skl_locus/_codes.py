@@ -97,6 +97,9 @@ def first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:
 
 def _from_arrow(column: Any) -> pd.Series:
     encoded = column.dictionary_encode()
+    if any(chunk.dictionary.null_count for chunk in encoded.chunks):
+        # Dictionaries that have an entry for missing values cannot be joined.
+        encoded = encoded.cast(encoded.type.value_type).dictionary_encode()
     # A single chunk would be copied.
     array = encoded.chunk(0) if encoded.num_chunks == 1 else encoded.combine_chunks()
     indices = array.indices

@@ -45,6 +45,9 @@ MISSING = {
     "arrow": pa.chunked_array([["a", None, "b"]]),
     "dictionary": dictionary([0, None, 1], ["a", "b"]),
     "dictionary with null": dictionary([0, 1, 2], ["a", None, "b"]),
+    "dictionaries with nulls": pa.chunked_array(
+        [dictionary([0, 1], ["a", None]), dictionary([1], [None, "b"])]
+    ),
     "polars": pl.Series(["a", None, "b"]),
     "polars enum": pl.Series(["a", None, "b"], dtype=pl.Enum(["b", "a"])),
 }
