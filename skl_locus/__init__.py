@@ -1,22 +1,25 @@
 """Embed language models from their evaluations and choose among them."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from skl_locus._costs import CostModel
-from skl_locus._embedder import LocusEmbedder
-from skl_locus._encoding import QueryEncoder
-from skl_locus._policy import RouterPolicy
-from skl_locus._router import LocusRouter
-from skl_locus.baselines import (
-    BestSingleRouter,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
-    KNNRouter,
-    LinearRouter,
-    LLMDNAEmbedder,
-)
-from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
+if TYPE_CHECKING:
+    from skl_locus._costs import CostModel
+    from skl_locus._embedder import LocusEmbedder
+    from skl_locus._encoding import QueryEncoder
+    from skl_locus._policy import RouterPolicy
+    from skl_locus._router import LocusRouter
+    from skl_locus.baselines import (
+        BestSingleRouter,
+        EmbedLLMRouter,
+        IRTRouter,
+        KMeansRouter,
+        KNNRouter,
+        LinearRouter,
+        LLMDNAEmbedder,
+    )
+    from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
 
 __version__ = version("skl-locus")
 
@@ -37,3 +40,47 @@ __all__ = [
     "QueryEncoder",
     "RouterPolicy",
 ]
+
+_SUBPACKAGES = {
+    "baselines",
+    "datasets",
+    "inspection",
+    "metrics",
+    "model_selection",
+    "portfolio",
+}
+
+_HOMES = {
+    "BestSingleRouter": "baselines",
+    "BudgetPortfolio": "portfolio",
+    "CostModel": "_costs",
+    "EmbedLLMRouter": "baselines",
+    "IRTRouter": "baselines",
+    "KCenterPortfolio": "portfolio",
+    "KMeansRouter": "baselines",
+    "KMedoidsPortfolio": "portfolio",
+    "KNNRouter": "baselines",
+    "LLMDNAEmbedder": "baselines",
+    "LinearRouter": "baselines",
+    "LocusEmbedder": "_embedder",
+    "LocusRouter": "_router",
+    "QueryEncoder": "_encoding",
+    "RouterPolicy": "_policy",
+}
+"""Module of each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: one router should not wait for all that others need."""
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
 
@@ -37,6 +36,9 @@ class QueryClusters:
     @classmethod
     def fit(cls, encodings: np.ndarray, n_clusters: int, seed: int) -> QueryClusters:
         """Cluster encodings (n_queries, n_features) into at most ``n_clusters``."""
+        # Loading sklearn.cluster takes as long as all of this package.
+        from sklearn.cluster import KMeans
+
         distinct = np.unique(encodings, axis=0)
         k_means = KMeans(
             min(n_clusters, len(distinct)), n_init=N_STARTS, random_state=seed

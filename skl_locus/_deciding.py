@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from numbers import Integral
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._aims import CostAim, available_columns, read_aim
-from skl_locus._decisions import choose_best, top_k, vote_shares
+from skl_locus._decisions import choose_best, query_blocks, top_k, vote_shares
 from skl_locus._pool import Pool
 from skl_locus._reading import TableReader
 
@@ -84,7 +84,11 @@ class DecisionMixin(TableReader):
         codes, distinct = self._read_queries(queries)
         if len(codes) == 0:
             return np.empty((0, len(columns)), dtype=np.float32)
-        return pool.correctness(distinct.vectors(), columns)[codes]
+        blocks = [
+            pool.correctness(distinct.vectors(block), columns)
+            for block in query_blocks(len(distinct), len(columns))
+        ]
+        return np.concatenate(blocks)[codes]
 
     def route(
         self,
@@ -148,9 +152,14 @@ class DecisionMixin(TableReader):
         columns = pool.select(models)
         available = available_columns(pool, columns, unavailable)
         distances = self._fallback_distances(pool, columns, fallback)
-        preferences, _ = self._judge(pool, queries, columns, aim)
-        chosen = choose_best(preferences, available, distances)
-        return pool.models[columns[chosen]]
+        chosen, _ = self._choose(
+            pool,
+            queries,
+            columns,
+            aim,
+            lambda scores: choose_best(scores, available, distances)[:, None],
+        )
+        return pool.models[columns[chosen[:, 0]]]
 
     def rank(
         self,
@@ -199,10 +208,10 @@ class DecisionMixin(TableReader):
             raise ValueError(
                 f"k must be an integer between 1 and {len(columns)}, got {k!r}."
             )
-        preferences, probabilities = self._judge(pool, queries, columns, aim)
-        best = top_k(preferences, int(k))
+        best, ranked = self._choose(
+            pool, queries, columns, aim, lambda scores: top_k(scores, int(k))
+        )
         labels = pool.models[columns[best]]
-        ranked = np.take_along_axis(probabilities, best, axis=1)
         if aim is None or aim.min_correctness is None:
             return Ranking(labels, ranked)
         return Ranking(labels, ranked, ranked >= aim.min_correctness)
@@ -232,6 +241,29 @@ class DecisionMixin(TableReader):
         check_is_fitted(self)
         return self._pool
 
+    def _choose(
+        self,
+        pool: Pool,
+        queries: Any,
+        columns: np.ndarray,
+        aim: CostAim | None,
+        choose: Callable[[np.ndarray], np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Choose k columns of each query; return them and their P, (n_queries, k).
+
+        ``choose`` gets what is to be maximised, (n, n_columns). Without costs, only
+        a block of queries at a time has a score for every model.
+        """
+        codes, distinct = self._read_queries(queries)
+        if aim is not None or len(codes) == 0:
+            return _chosen(choose, *self._judge(pool, queries, columns, aim))
+        parts = [
+            _chosen(choose, *pool.judge(distinct.vectors(block), columns))
+            for block in query_blocks(len(distinct), len(columns))
+        ]
+        chosen, probabilities = map(np.concatenate, zip(*parts, strict=True))
+        return chosen[codes], probabilities[codes]
+
     def _judge(
         self, pool: Pool, queries: Any, columns: np.ndarray, aim: CostAim | None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -258,3 +290,12 @@ class DecisionMixin(TableReader):
                 "does not have; use fallback='rerank'."
             )
         raise ValueError(f"fallback must be 'rerank' or 'neighbor', got {fallback!r}.")
+
+
+def _chosen(
+    choose: Callable[[np.ndarray], np.ndarray],
+    preferences: np.ndarray,
+    probabilities: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    columns = choose(preferences)
+    return columns, np.take_along_axis(probabilities, columns, axis=1)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+
+CHUNK_SCORES = 4_000_000
+"""Entries of a (query, model) matrix that are computed at a time."""
+
+
+def query_blocks(n_queries: int, n_models: int) -> Iterator[slice]:
+    """Cut queries into blocks of at most `CHUNK_SCORES` scores, or of one query."""
+    step = max(1, CHUNK_SCORES // n_models)
+    for start in range(0, n_queries, step):
+        yield slice(start, min(start + step, n_queries))
 
 
 def best_available(scores: np.ndarray, available: np.ndarray) -> np.ndarray:
@@ -135,7 +147,25 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     ndarray of shape (n_queries, k)
         Columns.
     """
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    losses = -scores
+    if k < scores.shape[1]:
+        columns = _smallest(losses, k)
+        losses = np.take_along_axis(losses, columns, axis=1)
+        order = np.argsort(losses, axis=1, kind="stable")
+        return np.take_along_axis(columns, order, axis=1)
+    return np.argsort(losses, axis=1, kind="stable")
+
+
+def _smallest(losses: np.ndarray, k: int) -> np.ndarray:
+    """Find the k smallest of each row, ties by column: (n_rows, k), ascending."""
+    limit = np.partition(losses, k - 1, axis=1)[:, [k - 1]]
+    wanted = losses <= limit
+    crowded = np.flatnonzero(np.count_nonzero(wanted, axis=1) > k)
+    # Of several at the limit, the first ones fill what room is left.
+    tied = losses[crowded] == limit[crowded]
+    room = k - np.count_nonzero(wanted[crowded] & ~tied, axis=1)
+    wanted[crowded] &= ~tied | (np.cumsum(tied, axis=1) <= room[:, None])
+    return np.nonzero(wanted)[1].reshape(-1, k)
 
 
 def vote_shares(probabilities: np.ndarray) -> np.ndarray:
@@ -162,6 +192,8 @@ def nearest_others(distances: np.ndarray, own: np.ndarray, k: int) -> np.ndarray
     ndarray of shape (n_rows, k)
         Columns.
     """
-    order = np.argsort(distances, axis=1, kind="stable")
-    others = order[order != own[:, None]].reshape(len(order), -1)
-    return others[:, :k]
+    # One more than k, since the row's own column may be among the nearest.
+    order = top_k(-distances, min(k + 1, distances.shape[1]))
+    others = order != own[:, None]
+    others[others.all(axis=1), -1] = False
+    return order[others].reshape(len(order), order.shape[1] - 1)

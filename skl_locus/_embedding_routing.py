@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import pairwise_distances
 
 from skl_locus._checks import check_at_least
 from skl_locus._decisions import nearest_others
 from skl_locus._evaluations import EvaluationSet, positions_of
 from skl_locus._pool import EmbeddingPool, Pool
 from skl_locus._routing import RouterMixin
+
+CHUNK_MIB = 64
+"""Distances between models held at a time."""
 
 
 class EmbeddingRouterMixin(RouterMixin):
@@ -49,7 +51,7 @@ class EmbeddingRouterMixin(RouterMixin):
         pool = self._embedding_pool()
         check_at_least(k, "k")
         (column,) = pool.columns_of([model])
-        distances = pairwise_distances(
+        distances = _distances(
             pool.embeddings[[column]], pool.embeddings, metric=metric
         )[0]
         nearest = nearest_others(distances[None], np.array([column]), k)[0]
@@ -75,9 +77,7 @@ class EmbeddingRouterMixin(RouterMixin):
         """
         pool = self._embedding_pool()
         check_at_least(k, "k")
-        columns = np.arange(len(pool.models))
-        distances = pairwise_distances(pool.embeddings, metric=metric)
-        nearest = nearest_others(distances, columns, k)
+        nearest = _nearest_models(pool.embeddings, k, metric)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
@@ -113,4 +113,24 @@ class EmbeddingRouterMixin(RouterMixin):
         if fallback != "neighbor":
             return super()._fallback_distances(pool, columns, fallback)
         assert isinstance(pool, EmbeddingPool)
-        return pairwise_distances(pool.embeddings[columns])
+        return _distances(pool.embeddings[columns])
+
+
+def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray:
+    # Loading sklearn.metrics takes as long as all of this package.
+    from sklearn.metrics import pairwise_distances
+
+    return pairwise_distances(*embeddings, metric=metric)
+
+
+def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
+    """Order the k nearest other models of each one, some models at a time."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    def nearest(distances: np.ndarray, start: int) -> np.ndarray:
+        return nearest_others(distances, start + np.arange(len(distances)), k)
+
+    chunks = pairwise_distances_chunked(
+        embeddings, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
+    )
+    return np.concatenate(list(chunks))

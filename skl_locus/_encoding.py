@@ -16,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._evaluations import QuerySet
 from skl_locus._sentence_models import (
     MissingModel,
     is_folder,
@@ -142,18 +143,59 @@ class QueryEncoder(
         _, texts = self._distinct_texts(X)
         if not texts:
             raise ValueError("There is no text to fit on; pass at least one query.")
+        self.fit_distinct(texts)
+        return self
+
+    def fit_distinct(self, texts: Sequence[str]) -> np.ndarray:
+        """Fit on distinct texts and return the vectors that are kept, not a copy.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts, at least one; their order makes no difference.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text, not to be written to.
+        """
+        self._validate_params()
         fitted = None
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            fitted = clone(self.encoder).fit(texts)
+            fitted = clone(self.encoder).fit(sorted(texts))
         vectors = self._encode(texts, fitted)
         keys = _keys(texts)
         order = np.argsort(keys)
         self.encoder_ = fitted
-        self._known = keys[order], vectors[order]
+        self._known = QuerySet(keys[order], order.astype(np.int32), vectors)
         self.n_features_out_ = vectors.shape[1]
-        return self
+        return vectors
+
+    def transform_distinct(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of distinct texts: (n_texts, `n_features_out_`).
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts; their order makes no difference.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text.
+        """
+        known, keys = self._known, _keys(texts)
+        if len(known) == 0:
+            return self._encode(texts, self.encoder_)
+        at = np.minimum(np.searchsorted(known.keys, keys), len(known) - 1)
+        vectors = known.vectors(at)
+        unknown = np.flatnonzero(known.keys[at] != keys)
+        if len(unknown):
+            new = [texts[int(i)] for i in unknown]
+            vectors[unknown] = self._encode(new, self.encoder_)
+        return vectors
 
     def transform(self, X: Any) -> Any:
         """Replace texts by vectors.
@@ -172,7 +214,7 @@ class QueryEncoder(
         """
         check_is_fitted(self)
         codes, texts = self._distinct_texts(X)
-        vectors = self._vectors(texts)
+        vectors = self.transform_distinct(texts)
         frame = as_frame(X)
         if frame is None:
             return vectors[codes]
@@ -236,32 +278,25 @@ class QueryEncoder(
             raise ValueError(
                 f"QueryEncoder encodes text; the queries ({column!r}) are not text."
             )
-        # Sorted, since in what company a text is encoded may change its last bits.
         codes, texts = factorize_texts(values, column)
         rank, texts = factorize_labels(np.array(texts, dtype=object), column)
         return rank[codes], texts
 
-    def _vectors(self, texts: Sequence[str]) -> np.ndarray:
-        known_keys, known_vectors = self._known
-        if len(known_keys) == 0:
-            return self._encode(texts, self.encoder_)
-        keys = _keys(texts)
-        at = np.minimum(np.searchsorted(known_keys, keys), len(known_keys) - 1)
-        unknown = np.flatnonzero(known_keys[at] != keys)
-        vectors = known_vectors[at]
-        if len(unknown):
-            vectors[unknown] = self._encode(
-                [texts[int(i)] for i in unknown], self.encoder_
-            )
-        return vectors
-
     def _encode(self, texts: Sequence[str], fitted: Any) -> np.ndarray:
+        # Sorted, since in what company a text is encoded may change its last bits.
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        encoded = self._encode_in_order([texts[i] for i in order], fitted)
+        places = np.empty(len(order), dtype=np.intp)
+        places[order] = np.arange(len(order))
+        return encoded[places]
+
+    def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         if fitted is not None:
             encoded = fitted.transform(texts)
             vectors = encoded.toarray() if issparse(encoded) else encoded
         else:
             vectors = self._sentence_model().encode(
-                list(texts),
+                texts,
                 batch_size=self.batch_size,
                 show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
                 convert_to_numpy=True,
@@ -318,8 +353,7 @@ class QueryEncoder(
 
     def forget(self) -> None:
         """Drop the vectors of the texts of `fit`; `transform` encodes them again."""
-        keys, vectors = self._known
-        self._known = keys[:0], vectors[:0]
+        self._known = self._known.take(np.arange(0))
 
     def portable(self, encoder: Any) -> Any:
         """Return what a pickle may hold of the parameter that this encoder had.
@@ -360,4 +394,4 @@ def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:
     """Copy a frame of any library to pandas; the caller may add columns."""
     if frame.implementation.is_pandas_like():
         return frame.to_native().copy(deep=False)
-    return pd.DataFrame({name: read_column(frame, name) for name in frame.columns})
+    return frame.to_pandas()

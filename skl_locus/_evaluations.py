@@ -8,9 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from skl_locus._codes import compact
 from skl_locus._tables import factorize_labels
 
 DUPLICATES = ("mean", "max", "last", "first", "raise")
+
+KEY_BITS = 63
+"""Bits of a sort key that holds a pair and a row."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,11 @@ class QuerySet:
 
     def take(self, codes: np.ndarray) -> QuerySet:
         """Keep the given queries, which must be ascending, and their vectors."""
-        used, rows = np.unique(self.rows[codes], return_inverse=True)
+        used, rows = compact(self.rows[codes], len(self.encodings))
         encodings = self.encodings
         if len(used) < len(encodings):
             encodings = encodings[used]
-        return QuerySet(self.keys[codes], rows.astype(np.int32), encodings)
+        return QuerySet(self.keys[codes], rows, encodings)
 
     def union(self, other: QuerySet) -> tuple[QuerySet, np.ndarray, np.ndarray]:
         """Merge two sets; known queries keep the vector that is stored.
@@ -133,13 +137,13 @@ class EvaluationSet:
 
     def take(self, rows: np.ndarray) -> EvaluationSet:
         """Keep the given rows, which must be ascending, with what they use."""
-        models, model_codes = np.unique(self.model_codes[rows], return_inverse=True)
-        queries, query_codes = np.unique(self.query_codes[rows], return_inverse=True)
+        models, model_codes = compact(self.model_codes[rows], self.n_models)
+        queries, query_codes = compact(self.query_codes[rows], len(self.queries))
         return EvaluationSet(
             model_names=self.model_names[models],
             queries=self.queries.take(queries),
-            model_codes=model_codes.astype(np.int32),
-            query_codes=query_codes.astype(np.int32),
+            model_codes=model_codes,
+            query_codes=query_codes,
             scores=self.scores[rows],
             counts=self.counts[rows],
         )
@@ -211,43 +215,97 @@ def combine_rows(
     EvaluationSet
         Each pair once.
     """
-    pairs = model_codes.astype(np.int64) * len(queries) + query_codes
-    # Ties are ordered by score where the order of the table must not matter, and
-    # left as they come (the sort is stable) where it is what the caller asks for.
-    if duplicates in ("first", "last"):
-        order = np.argsort(pairs, kind="stable")
-    else:
-        order = np.lexsort((counts, scores, pairs))
-    sorted_pairs = pairs[order]
-    starts = np.flatnonzero(np.diff(sorted_pairs, prepend=-1))
-    if len(starts) < len(pairs) and duplicates == "raise":
-        raise ValueError(_repeated_message(labels, model_codes, order, starts))
-    ends = np.append(starts[1:], len(pairs)) - 1
-    sorted_scores, sorted_counts = scores[order], counts[order]
-    if duplicates == "mean" and len(starts) < len(pairs):
-        weighted = sorted_scores.astype(np.float64) * sorted_counts
-        totals = np.add.reduceat(sorted_counts, starts)
-        combined = np.add.reduceat(weighted, starts) / totals
-    else:
-        # Ascending scores (or table order) put the maximum (the last) at the end.
-        combined = sorted_scores[starts if duplicates == "first" else ends]
-    first = order[starts]
+    order, is_first = _sort_pairs(model_codes, query_codes, len(queries))
+    rows, combined, totals = order, scores[order], counts[order]
+    if not is_first.all():
+        if duplicates == "raise":
+            raise ValueError(_repeated_message(labels, model_codes, order, is_first))
+        rows, combined, totals = _combine_repeated(
+            order, is_first, scores, counts, duplicates
+        )
     return EvaluationSet(
         model_names=label_array(labels),
         queries=queries,
-        model_codes=model_codes[first].astype(np.int32),
-        query_codes=query_codes[first].astype(np.int32),
-        scores=combined.astype(np.float32),
-        counts=np.add.reduceat(sorted_counts, starts).astype(np.int32),
+        model_codes=model_codes[rows].astype(np.int32, copy=False),
+        query_codes=query_codes[rows].astype(np.int32, copy=False),
+        scores=combined.astype(np.float32, copy=False),
+        counts=totals.astype(np.int32, copy=False),
     )
 
 
+def _sort_pairs(
+    model_codes: np.ndarray, query_codes: np.ndarray, n_queries: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by model and query, those of one pair as they come.
+
+    Returns the order of the rows, and which of the sorted ones begin a pair.
+    """
+    pairs = model_codes.astype(np.int64)
+    pairs *= n_queries
+    pairs += query_codes
+    row_bits = len(pairs).bit_length()
+    if int(pairs.max(initial=0)).bit_length() + row_bits > KEY_BITS:
+        order = np.argsort(pairs, kind="stable")
+        return order, _changes(pairs[order])
+    # Numbers that hold pair and row are sorted in place, several times faster than
+    # rows are sorted by pair, and with less memory.
+    pairs <<= row_bits
+    pairs |= np.arange(len(pairs))
+    pairs.sort()
+    is_first = _changes(pairs >> row_bits)
+    pairs &= (1 << row_bits) - 1
+    return pairs, is_first
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Tell where a value differs from the one before: (n_values,), bool."""
+    changed = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=changed[1:])
+    return changed
+
+
+def _combine_repeated(
+    order: np.ndarray,
+    is_first: np.ndarray,
+    scores: np.ndarray,
+    counts: np.ndarray,
+    duplicates: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Combine the rows of each pair: (one row of it, score, count)."""
+    # Ties are ordered by score where the order of the table must not matter, and
+    # left as they come where it is what the caller asks for.
+    if duplicates not in ("first", "last"):
+        order = _sort_repeated(order, is_first, scores, counts)
+    starts = np.flatnonzero(is_first)
+    totals = np.add.reduceat(counts[order], starts)
+    if duplicates == "mean":
+        weighted = scores[order].astype(np.float64)
+        weighted *= counts[order]
+        return order[starts], np.add.reduceat(weighted, starts) / totals, totals
+    # Ascending scores (or table order) put the maximum (the last) at the end.
+    ends = np.append(starts[1:], len(order)) - 1
+    return (
+        order[starts],
+        scores[order[starts if duplicates == "first" else ends]],
+        totals,
+    )
+
+
+def _sort_repeated(
+    order: np.ndarray, is_first: np.ndarray, scores: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Sort the rows of each pair by score and count."""
+    repeated = ~(is_first & np.append(is_first[1:], True))
+    rows, pairs = order[repeated], np.cumsum(is_first)[repeated]
+    order[repeated] = rows[np.lexsort((counts[rows], scores[rows], pairs))]
+    return order
+
+
 def _repeated_message(
-    labels: Sequence, model_codes: np.ndarray, order: np.ndarray, starts: np.ndarray
+    labels: Sequence, model_codes: np.ndarray, order: np.ndarray, is_first: np.ndarray
 ) -> str:
-    sizes = np.diff(np.append(starts, len(order)))
-    start = starts[np.argmax(sizes > 1)]
-    first, second = sorted(int(row) for row in order[start : start + 2])
+    second_place = int(np.argmin(is_first))
+    first, second = (int(row) for row in order[second_place - 1 : second_place + 1])
     return (
         f"Model {labels[model_codes[first]]!r} has two rows for one query (rows "
         f"{first} and {second}) and duplicates='raise'; drop one or choose how to "

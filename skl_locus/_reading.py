@@ -164,19 +164,23 @@ class TableReader(BaseEstimator):
         return Rows(None, np.zeros(len(matrix), dtype=np.int32), codes, queries)
 
     def _query_rows(self, frame: nw.DataFrame, reset: bool) -> Rows:
-        values = read_column(frame, self.query_col)
-        ids = None
-        if self.query_id_col in frame.columns:
-            ids = read_column(frame, self.query_id_col)
-        codes, queries = self._distinct(self._distinct_of(values, ids), reset=reset)
+        codes, queries = self._distinct(self._identified(frame), reset=reset)
         return self._named_rows(frame, codes, queries)
+
+    def _identified(self, frame: nw.DataFrame) -> DistinctQueries:
+        values = read_column(frame, self.query_col)
+        return self._distinct_of(values, self._ids(frame))
+
+    def _ids(self, frame: nw.DataFrame) -> pd.Series | np.ndarray | None:
+        if self.query_id_col in frame.columns:
+            return read_column(frame, self.query_id_col)
+        return None
 
     def _encoded_rows(self, frame: nw.DataFrame, reset: bool) -> Rows:
         matrix = self._checked_matrix(frame, self._encoding_columns(frame), reset)
-        ids = None
-        if self.query_id_col in frame.columns:
-            ids = read_column(frame, self.query_id_col)
-        distinct = distinct_rows(matrix, ids, query_id_col=self.query_id_col)
+        distinct = distinct_rows(
+            matrix, self._ids(frame), query_id_col=self.query_id_col
+        )
         codes, queries = self._distinct(distinct, reset=None)
         return self._named_rows(frame, codes, queries)
 
@@ -223,13 +227,13 @@ class TableReader(BaseEstimator):
                     "a scikit-learn text transformer), or vectors."
                 )
             self.query_encoder_ = as_query_encoder(self.encoder)
-            return self.query_encoder_.fit_transform(distinct.texts)
+            return self.query_encoder_.fit_distinct(distinct.texts)
         if self.query_encoder_ is None:
             raise ValueError(
                 f"{type(self).__name__} was fitted on encoded queries and got text; "
                 "encode the text in the same way, or fit with encoder=."
             )
-        return self.query_encoder_.transform(distinct.texts)
+        return self.query_encoder_.transform_distinct(distinct.texts)
 
     def _no_queries(self) -> tuple[np.ndarray, QuerySet]:
         nothing = np.empty((0, self.n_features_in_), dtype=np.float32)

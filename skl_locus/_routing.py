@@ -9,17 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 
 from skl_locus._deciding import DecisionMixin
+from skl_locus._decisions import query_blocks
 from skl_locus._evaluations import EvaluationSet
 from skl_locus._pool import Pool, collection_of, without_models
 from skl_locus._state import VersionedState
 from skl_locus._targets import read_scores, read_targets, warn_if_constant
-
-CHUNK_SCORES = 8_000_000
-"""Entries of a (query, model) matrix computed at a time for single rows."""
 
 CORRECT_FROM = 0.5
 """Scores and probabilities from here on count as correct."""
@@ -132,6 +129,9 @@ class RouterMixin(ClassifierMixin, VersionedState, DecisionMixin):
         float
             Share of rows predicted rightly.
         """
+        # Loading sklearn.metrics takes as long as all of this package.
+        from sklearn.metrics import accuracy_score
+
         predicted = self.predict(X)
         if self._named:
             y = (read_scores(y, len(predicted)) >= CORRECT_FROM).astype(int)
@@ -252,13 +252,11 @@ class RouterMixin(ClassifierMixin, VersionedState, DecisionMixin):
         values = np.empty(len(rows), dtype=np.float32)
         order = np.argsort(rows.query_codes, kind="stable")
         sorted_queries = rows.query_codes[order]
-        step = max(1, CHUNK_SCORES // len(used))
-        for start in range(0, len(rows.queries), step):
-            stop = min(start + step, len(rows.queries))
-            matrix = method(pool)(rows.queries.vectors(slice(start, stop)), used)
-            first, last = np.searchsorted(sorted_queries, [start, stop])
+        for block in query_blocks(len(rows.queries), len(used)):
+            matrix = method(pool)(rows.queries.vectors(block), used)
+            first, last = np.searchsorted(sorted_queries, [block.start, block.stop])
             some = order[first:last]
             values[some] = matrix[
-                rows.query_codes[some] - start, rows.model_codes[some]
+                rows.query_codes[some] - block.start, rows.model_codes[some]
             ]
         return values

@@ -12,8 +12,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from skl_locus._codes import encode_text, factorize, first_rows
+
 KEY_BYTES = 16
 """Length of a query key; 16 bytes make an accidental collision unthinkable."""
+
+TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
+"""Types of columns that are read without an object for each row."""
 
 CARRIED_COLUMNS = (
     "score",
@@ -72,6 +77,8 @@ def read_column(frame: nw.DataFrame, name: str) -> pd.Series | np.ndarray:
     series = frame.get_column(name)
     if frame.implementation.is_pandas_like():
         return series.to_native()
+    if series.dtype in TEXT_TYPES:
+        return encode_text(series)
     if frame.implementation.is_pyarrow():
         return series.to_pandas()
     return series.to_numpy()
@@ -94,7 +101,7 @@ def factorize_labels(values: Any, column: str) -> tuple[np.ndarray, list]:
     labels : list
         Distinct labels as plain Python objects, sorted.
     """
-    codes, labels = _factorize(values, column)
+    codes, labels = factorize(values, column)
     order = _sorted_order(labels)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
@@ -104,15 +111,16 @@ def factorize_labels(values: Any, column: str) -> tuple[np.ndarray, list]:
 def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
     """Code a column of texts: (codes of the rows, distinct texts)."""
     try:
-        codes, texts = _factorize(values, column)
+        codes, texts = factorize(values, column)
     except TypeError:  # a cell that cannot be hashed is no text
         codes, texts = np.arange(len(values)), list(values)
-    for code, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"The column {column!r} mixes text with {type(text).__name__} "
-                f"(row {int(np.argmax(codes == code))}); use one kind of query."
-            )
+    strange = [code for code, text in enumerate(texts) if not isinstance(text, str)]
+    if strange:
+        row = int(np.argmax(np.isin(codes, strange)))
+        raise ValueError(
+            f"The column {column!r} mixes text with "
+            f"{type(texts[codes[row]]).__name__} (row {row}); use one kind of query."
+        )
     return codes, texts
 
 
@@ -181,7 +189,7 @@ def distinct_rows(
     """Find the distinct queries among the rows of a matrix of encodings."""
     keys = [vector_key(row) for row in np.ascontiguousarray(encodings)]
     codes, uniques = pd.factorize(np.array(keys, dtype=f"S{KEY_BYTES}"))
-    first = _first_rows(codes, len(uniques))
+    first = first_rows(codes, len(uniques))
     values = {"vectors": encodings[first]}
     if ids is None:
         return _in_key_order(codes, list(uniques), np.arange(len(uniques)), values)
@@ -268,7 +276,7 @@ def _grouping_queries(
         if is_text(values) or not has_id:
             return distinct_queries(values, None, **names)
     if has_id:
-        codes, labels = _factorize(read_column(frame, query_id_col), query_id_col)
+        codes, labels = factorize(read_column(frame, query_id_col), query_id_col)
         keys = [text_key(label) for label in labels]
         return _in_key_order(codes, keys, np.arange(len(keys)), {})
     columns = numeric_columns(frame, (model_col, *CARRIED_COLUMNS))
@@ -278,16 +286,6 @@ def _grouping_queries(
             f"{query_id_col!r} nor numeric columns."
         )
     return distinct_rows(check_array(matrix_of(frame, columns), input_name="X"))
-
-
-def _factorize(values: Any, column: str) -> tuple[np.ndarray, list]:
-    codes, uniques = pd.factorize(values)
-    if len(codes) and codes.min() < 0:
-        raise ValueError(
-            f"The column {column!r} has a missing value in row "
-            f"{int(np.argmin(codes))}; drop or fill such rows."
-        )
-    return codes.astype(np.int32), uniques.tolist()
 
 
 def _sorted_order(labels: list) -> list[int]:
@@ -300,14 +298,16 @@ def _sorted_order(labels: list) -> list[int]:
         )
 
 
-def _distinct_vectors(values: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
+def _distinct_vectors(
+    values: Any, column: str
+) -> tuple[np.ndarray, np.ndarray | list[np.ndarray]]:
     cells = list(values)
     if not cells:
         return np.empty(0, dtype=np.int32), np.empty((0, 0), dtype=np.float32)
     # Rows of one query usually share one array: look at each object once.
     identities = np.fromiter(map(id, cells), dtype=np.int64, count=len(cells))
     object_codes, objects = pd.factorize(identities)
-    first = _first_rows(object_codes, len(objects))
+    first = first_rows(object_codes, len(objects))
     length = None
     keys = []
     vectors: dict[bytes, np.ndarray] = {}
@@ -318,7 +318,7 @@ def _distinct_vectors(values: Any, column: str) -> tuple[np.ndarray, np.ndarray]
         keys.append(key)
         vectors.setdefault(key, vector)
     codes, _ = pd.factorize(np.array(keys, dtype=f"S{KEY_BYTES}"))
-    return codes[object_codes].astype(np.int32), np.stack(list(vectors.values()))
+    return codes.astype(np.int32)[object_codes], list(vectors.values())
 
 
 def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarray:
@@ -346,13 +346,13 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
 def _identified(
     value_codes: np.ndarray, values: dict, ids: Any, column: str
 ) -> DistinctQueries:
-    label_codes, labels = _factorize(ids, column)
+    label_codes, labels = factorize(ids, column)
     # 7 and "7" are one id: what is an int in one table is often text in another.
     same, keys = pd.factorize(np.array([text_key(i) for i in labels], f"S{KEY_BYTES}"))
-    codes = same[label_codes]
+    codes = same.astype(np.int32)[label_codes]
     if len(codes) != len(value_codes):
         raise ValueError(f"The column {column!r} has another length than the queries.")
-    first = _first_rows(codes, len(keys))
+    first = first_rows(codes, len(keys))
     value_rows = value_codes[first]
     clash = np.flatnonzero(value_rows[codes] != value_codes)
     if len(clash):
@@ -387,13 +387,9 @@ def _in_key_order(
 def _in_order(values: Any, order: np.ndarray) -> Any:
     if isinstance(values, np.ndarray):
         return values[order]
-    return [values[i] for i in order]
-
-
-def _first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:
-    first = np.empty(n_codes, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return first
+    chosen = [values[i] for i in order]
+    # Vectors are gathered once, here: each copy of them may be a hundred megabytes.
+    return np.stack(chosen) if isinstance(chosen[0], np.ndarray) else chosen
 
 
 def _digest(data: bytes) -> bytes:

@@ -50,7 +50,7 @@ def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
         )
     if values.dtype.kind not in "biuf":
         values = _as_numbers(values, name)
-    values = values.astype(np.float64)
+    values = values.astype(np.float64, copy=False)
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         row = int(np.argmax(wrong))

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from skl_locus._evaluations import EvaluationSet, positions_of
-from skl_locus.metrics import soft_log_loss
 
 N_FOLDS = 5
 """Folds of the queries, or as many as there are distinct encodings."""
@@ -89,6 +88,9 @@ def fold_rows(evaluations: EvaluationSet) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def _log_loss(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
+    # Loaded late, with sklearn.metrics, which takes as long as all of this package.
+    from skl_locus.metrics import soft_log_loss
+
     return len(held_out) * soft_log_loss(held_out.scores, probabilities)
 
 

@@ -166,7 +166,7 @@ def test_chunks_and_subsets_change_no_probability(router, seed, entries, n_asked
     log = make_log(seed)
     expected = router.predict_proba(log)[:, 1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(skl_locus._routing, "CHUNK_SCORES", entries)
+        patch.setattr(skl_locus._decisions, "CHUNK_SCORES", entries)
         assert_allclose(router.predict_proba(log)[:, 1], expected, atol=1e-5)
     some = shuffled(log, seed)[:n_asked]
     matrix = router.correctness_matrix(some)

@@ -1,4 +1,4 @@
-"""Threads see whole pools, and simple things start without torch."""
+"""Threads see whole pools, and what is not used is not loaded."""
 
 import copy
 import itertools
@@ -7,12 +7,15 @@ import pickle
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from small import SMALL, SMALL_VECTORS
+from threadpoolctl import threadpool_limits
 
+import skl_locus
 from skl_locus import (
     BestSingleRouter,
     EmbedLLMRouter,
@@ -42,11 +45,19 @@ OLD = POOL.evaluations[POOL.evaluations.model != "model-5"]
 NEW = POOL.evaluations[POOL.evaluations.model == "model-5"]
 QUERIES = POOL.encodings
 
+IMPORTED = """
+import sys
+import sklearn.base, pandas, narwhals
+before = set(sys.modules)
+from skl_locus import LocusRouter
+print(*(set(sys.modules) - before))
+"""
+
+HEAVY = {"torch", "sentence_transformers", "transformers", "matplotlib"}
+
 SCRIPT = """
 import json, pickle, sys
-import skl_locus
-heavy = {"torch", "sentence_transformers", "transformers"}
-after_import = sorted(heavy & set(sys.modules))
+heavy = set(json.loads(sys.argv[2]))
 with open(sys.argv[1], "rb") as file:
     routers, log, asked = pickle.load(file)
 for router in routers:
@@ -55,58 +66,138 @@ for router in routers:
     new = log.assign(model="new")
     router.add_models(new, new.score).remove_models(["new"])
     router.fit(log, log.score)
-after_use = sorted(heavy & set(sys.modules))
-print(json.dumps([after_import, after_use]))
+print(*(heavy & set(sys.modules)))
 """
 
 
-def test_importing_and_the_simple_routers_need_no_torch(tmp_path):
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+
+
+def test_importing_a_router_loads_nothing_heavy():
+    loaded = run(IMPORTED)
+    assert "skl_locus._router" in loaded
+    assert not HEAVY.intersection(loaded)
+    # What scikit-learn's base has not loaded by itself can wait until it is used.
+    assert not {"sklearn.metrics", "sklearn.cluster"}.intersection(loaded)
+    assert not {"skl_locus.baselines", "skl_locus.metrics"}.intersection(loaded)
+
+
+def test_every_public_name_is_found_when_asked_for():
+    assert set(skl_locus.__all__) <= set(dir(skl_locus))
+    for name in skl_locus.__all__:
+        assert getattr(skl_locus, name).__name__ == name
+    with pytest.raises(AttributeError, match="'skl_locus' has no attribute 'Router'"):
+        skl_locus.Router  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "name", ["baselines", "datasets", "inspection", "metrics", "portfolio"]
+)
+def test_subpackages_are_found_without_an_import_of_their_own(name):
+    loaded = run(f"import skl_locus; print(skl_locus.{name}.__name__)")
+    assert loaded == [f"skl_locus.{name}"]
+
+
+def test_the_simple_routers_need_no_torch(tmp_path):
     routers = [clone(router).fit(OLD, OLD.score) for router in SIMPLE.values()]
     path = tmp_path / "routers.pkl"
     path.write_bytes(pickle.dumps((routers, OLD, QUERIES)))
-    output = subprocess.run(
-        [sys.executable, "-c", SCRIPT, path], capture_output=True, check=True, text=True
-    ).stdout
-    assert json.loads(output) == [[], []]
+    assert run(SCRIPT, path, json.dumps(sorted(HEAVY))) == []
+
+
+ASKED = {
+    "correctness_matrix": lambda router: router.correctness_matrix(QUERIES),
+    "route": lambda router: router.route(QUERIES),
+    "rank, labels": lambda router: router.rank(QUERIES, 5).labels,
+    "rank, probabilities": lambda router: router.rank(QUERIES, 5).probabilities,
+    "predict_proba": lambda router: router.predict_proba(OLD),
+}
+
+
+def same(answer, expected):
+    if answer.shape != expected.shape or answer.dtype != expected.dtype:
+        return False
+    if answer.dtype == object:
+        return (answer == expected).all()
+    return np.allclose(answer, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {name: clone(router).fit(OLD, OLD.score) for name, router in ROUTERS.items()}
 
 
 @pytest.mark.parametrize("name", ROUTERS)
-def test_a_thread_that_routes_sees_the_old_pool_or_the_new(name):
-    router = clone(ROUTERS[name]).fit(OLD, OLD.score)
+def test_eight_threads_get_the_answers_of_one(fitted, name):
+    router = fitted[name]
+    expected = {question: ask(router) for question, ask in ASKED.items()}
+    questions = [*ASKED] * 16
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda q: ASKED[q](router), questions))
+    wrong = {
+        q for q, a in zip(questions, answers, strict=True) if not same(a, expected[q])
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_threads_that_ask_see_the_old_pool_or_the_new(fitted, name):
+    router = copy.deepcopy(fitted[name])
     grown = copy.deepcopy(router).add_models(NEW, NEW.score)
-    answers = {}
-    for known in (copy.deepcopy(router), grown):
-        matrix = known.correctness_matrix(QUERIES)
-        answers[len(known.models_)] = known.route(QUERIES), matrix
+    expected = {question: [ask(router), ask(grown)] for question, ask in ASKED.items()}
     done = threading.Event()
-    failures, seen = [], set()
+    halves, seen = set(), set()
 
-    def ask():
-        while not done.is_set():
-            matrix = router.correctness_matrix(QUERIES)
-            routes = router.route(QUERIES)
-            labels, _ = router.rank(QUERIES, 5)
-            seen.add(matrix.shape[1])
-            if not np.allclose(matrix, answers[matrix.shape[1]][1], atol=1e-5):
-                failures.append("half a pool in correctness_matrix")
-            if not any((routes == known).all() for known, _ in answers.values()):
-                failures.append("half a pool in route")
-            if len(set(labels[0])) != 5:
-                failures.append("half a pool in rank")
+    def ask_on():
+        for question, ask in itertools.cycle(ASKED.items()):
+            if done.is_set():
+                return
+            answer = ask(router)
+            if question == "correctness_matrix":
+                seen.add(answer.shape[1])
+            if not any(same(answer, whole) for whole in expected[question]):
+                halves.add(question)
 
-    def run():
+    with ThreadPoolExecutor(3) as threads:
+        asking = [threads.submit(ask_on) for _ in range(3)]
         try:
-            ask()
-        except Exception as error:
-            failures.append(error)
+            for i in range(2000):
+                router.add_models(NEW, NEW.score)
+                router.remove_models(["model-5"])
+                if i >= 40 and len(seen) == 2:
+                    break
+        finally:
+            done.set()
+        for one in asking:
+            one.result(timeout=60)
+    assert not halves
+    assert seen == {5, 6}
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    for _ in itertools.takewhile(lambda i: i < 40 or len(seen) < 2, range(2000)):
-        router.add_models(NEW, NEW.score)
-        router.remove_models(["model-5"])
-    done.set()
-    thread.join(timeout=60)
-    assert not thread.is_alive()
-    assert not failures
-    assert seen == set(answers)
+
+def test_limits_on_threads_are_kept(monkeypatch):
+    torch = pytest.importorskip("torch")
+    before, used = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+
+    def watched(network, *arguments):
+        used.append(torch.get_num_threads())
+        return forward(network, *arguments)
+
+    encoder = skl_locus._torch.network.SetEncoder
+    forward = encoder.forward
+    monkeypatch.setattr(encoder, "forward", watched)
+    try:
+        with threadpool_limits(1):
+            router = LocusRouter(**SMALL).fit(OLD, OLD.score)
+            router.add_models(NEW, NEW.score)
+        router.embedder_.transform(OLD)
+    finally:
+        torch.set_num_threads(before)
+    assert set(used[:-1]) == {1}
+    assert used[-1] == 2

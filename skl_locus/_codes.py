@@ -1,0 +1,124 @@
+"""Columns of any dataframe as integer codes of their distinct values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+
+def encode_text(series: nw.Series) -> pd.Series:
+    """Return an Arrow or polars column of text as a pandas categorical.
+
+    Parameters
+    ----------
+    series : narwhals Series of shape (n_rows,)
+        Of type string, categorical or enum. Its rows never become Python objects,
+        only the distinct values do.
+
+    Returns
+    -------
+    Series of shape (n_rows,), category
+        The same values.
+    """
+    if series.implementation.is_pyarrow():
+        return _from_arrow(series.to_native())
+    return _from_polars(series.cast(nw.Categorical))
+
+
+def factorize(values: Any, column: str) -> tuple[np.ndarray, list]:
+    """Code a column by its distinct values.
+
+    Parameters
+    ----------
+    values : Series, Index or ndarray of shape (n_rows,)
+        Only values that occur count, whatever the categories say.
+    column : str
+        Name for messages.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,), int32
+        Position of each row's value in ``uniques``.
+    uniques : list
+        Distinct values as plain Python objects.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing.
+    """
+    array = getattr(values, "array", values)
+    if isinstance(array, pd.Categorical):
+        codes, uniques = array.codes, array.categories
+    else:
+        codes, uniques = pd.factorize(values)
+    if len(codes) and codes.min() < 0:
+        raise ValueError(
+            f"The column {column!r} has a missing value in row "
+            f"{int(np.argmin(codes))}; drop or fill such rows."
+        )
+    used, codes = compact(codes, len(uniques))
+    return codes, uniques[used].tolist()
+
+
+def compact(codes: np.ndarray, n_codes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Renumber the codes that occur, in their order.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows,)
+        Codes from 0 on.
+    n_codes : int
+        Number of codes, whether they occur or not.
+
+    Returns
+    -------
+    used : ndarray of shape (n_used,)
+        Codes that occur, ascending.
+    new_codes : ndarray of shape (n_rows,), int32
+        Position in ``used`` of each row's code.
+    """
+    occurs = np.zeros(n_codes, dtype=bool)
+    occurs[codes] = True
+    if occurs.all():
+        return np.arange(n_codes), codes.astype(np.int32)
+    return np.flatnonzero(occurs), (np.cumsum(occurs, dtype=np.int32) - 1)[codes]
+
+
+def first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:
+    """Return the first row of each code: (n_codes,)."""
+    first = np.empty(n_codes, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first
+
+
+def _from_arrow(column: Any) -> pd.Series:
+    encoded = column.dictionary_encode()
+    if any(chunk.dictionary.null_count for chunk in encoded.chunks):
+        # Dictionaries that have an entry for missing values cannot be joined.
+        encoded = encoded.cast(encoded.type.value_type).dictionary_encode()
+    # A single chunk would be copied.
+    array = encoded.chunk(0) if encoded.num_chunks == 1 else encoded.combine_chunks()
+    indices = array.indices
+    if indices.null_count:
+        indices = indices.cast("int32").fill_null(-1)
+    return _categorical(indices.to_numpy(), array.dictionary.to_pandas())
+
+
+def _from_polars(series: nw.Series) -> pd.Series:
+    # The numbers of polars are those of a table that all its columns share.
+    codes, _ = pd.factorize(series.to_native().to_physical().to_numpy())
+    values = series.unique(maintain_order=True).drop_nulls().cast(nw.String)
+    return _categorical(codes, pd.Series(values.to_list(), dtype=object))
+
+
+def _categorical(codes: np.ndarray, values: pd.Series) -> pd.Series:
+    """Make a categorical of codes, -1 for missing; values may be so, or repeat."""
+    value_codes, uniques = pd.factorize(values)
+    if len(uniques) < len(values):
+        # The entry at the end is the one that code -1 takes.
+        codes = np.append(value_codes, -1).astype(np.int32)[codes]
+    return pd.Series(pd.Categorical.from_codes(codes, uniques), copy=False)
