@@ -153,7 +153,25 @@ class TransformerBlock(nn.Module):
         return self.norm_out(x + self.dropout(self.feed_forward(x)))
 
 
-class LatentBottleneckBlock(nn.Module):
+class TokenBlock(nn.Module):
+    """A layer from tokens to tokens, in a part for each token and one for the set."""
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
+        return self.mix(tokens, self.project(tokens), mask)
+
+    def project(self, tokens: Tensor) -> TokenProjections:
+        """Compute what depends on each token alone: (..., D) -> three (..., D)."""
+        raise NotImplementedError
+
+    def mix(
+        self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
+    ) -> Tensor:
+        """Let the tokens of a set, (B, N, D), know each other -> (B, N, D)."""
+        raise NotImplementedError
+
+
+class LatentBottleneckBlock(TokenBlock):
     """Learned latents compress the tokens, the tokens read them back (eq. 2)."""
 
     def __init__(
@@ -164,12 +182,8 @@ class LatentBottleneckBlock(nn.Module):
         self.compress = TransformerBlock(width, n_heads, hidden, dropout)
         self.broadcast = TransformerBlock(width, n_heads, hidden, dropout)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        return self.mix(tokens, self.project(tokens), mask)
-
     def project(self, tokens: Tensor) -> TokenProjections:
-        """Compute what depends on each token alone: (..., D) -> three (..., D)."""
+        """Project for compressing, and for reading back."""
         reading = self.compress.attention
         return (
             reading.key(tokens),
@@ -180,7 +194,7 @@ class LatentBottleneckBlock(nn.Module):
     def mix(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
-        """Compress and read back tokens (B, N, D) that are projected already."""
+        """Compress the tokens and let them read the result."""
         keys, values, queries = projected
         latents = self.latents.unsqueeze(0)
         reading, answering = self.compress.attention, self.broadcast.attention
@@ -193,26 +207,22 @@ class LatentBottleneckBlock(nn.Module):
         return self.broadcast.absorb(tokens, answers)
 
 
-class SelfAttentionBlock(nn.Module):
+class SelfAttentionBlock(TokenBlock):
     """Every token attends to every token: quadratic, for comparison."""
 
     def __init__(self, width: int, n_heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.block = TransformerBlock(width, n_heads, hidden, dropout)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        return self.mix(tokens, self.project(tokens), mask)
-
     def project(self, tokens: Tensor) -> TokenProjections:
-        """Compute what depends on each token alone: (..., D) -> three (..., D)."""
+        """Project for the one attention."""
         attention = self.block.attention
         return attention.key(tokens), attention.value(tokens), attention.query(tokens)
 
     def mix(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
-        """Let tokens (B, N, D) attend that are projected already."""
+        """Let every token attend to every token."""
         keys, values, queries = projected
         attended = self.block.attention.attend(queries, keys, values, mask)
         return self.block.absorb(tokens, attended)

@@ -13,6 +13,7 @@ from skl_locus._torch.attention import (
     Aggregation,
     LatentBottleneckBlock,
     SelfAttentionBlock,
+    TokenBlock,
     TokenProjections,
 )
 
@@ -88,16 +89,23 @@ class SetEncoder(nn.Module):
         tokens = self.tokenizer(self.tokenizer.project(encodings), index, scores)
         return self.embed_tokens(tokens, mask)
 
+    @property
+    def first_block(self) -> TokenBlock:
+        """The block that sees the tokens themselves."""
+        block = self.blocks[0]
+        assert isinstance(block, TokenBlock)
+        return block
+
     def embed_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, N) or None -> (B, D)."""
-        return self.embed_projected(tokens, self.blocks[0].project(tokens), mask)
+        return self.embed_projected(tokens, self.first_block.project(tokens), mask)
 
     def embed_projected(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
         """Embed tokens (B, N, D) that are projected for the first block already."""
         attention_mask = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
-        tokens = self.blocks[0].mix(tokens, projected, attention_mask)
+        tokens = self.first_block.mix(tokens, projected, attention_mask)
         for block in self.blocks[1:]:
             tokens = block(tokens, attention_mask)
         return self.aggregation(tokens, attention_mask)

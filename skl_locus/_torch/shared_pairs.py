@@ -87,7 +87,7 @@ class PairTables:
         parts = [encoder.tokenizer.project(part) for part in inputs]
         plain, interaction = (torch.cat(part) for part in zip(*parts, strict=True))
         tokens = encoder.tokenizer((plain, interaction), queries, scores)
-        return cls(tokens, encoder.blocks[0].project(tokens))
+        return cls(tokens, encoder.first_block.project(tokens))
 
     @torch.no_grad()
     def embed(self, encoder: SetEncoder, index: Tensor, mask: Tensor | None) -> Tensor:
