@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ def embed(
         Embeddings, in the order of ``evaluations.model_names``.
     """
     encoder = load_network(state, placement).encoder
+    # The tables are made once, in full precision; what follows is done per model.
+    rounded = copy.deepcopy(encoder).bfloat16() if placement.reduced else encoder
     embeddings = np.empty(
         (evaluations.n_models, state.config["n_components"]),
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
@@ -57,13 +60,15 @@ def embed(
     for group in _groups(evaluations, by_size):
         encodings = evaluations.queries.encodings
         tables = _tables(encoder, state.input_map, encodings, group.pairs, placement)
+        if placement.reduced:
+            tables = tables.to(torch.bfloat16)
         for some, index, mask in group.chunks(chunk_tokens(placement)):
             embedded = tables.embed(
-                encoder,
+                rounded,
                 to_tensor(index, placement),
                 None if mask.all() else to_tensor(mask, placement),
             )
-            embeddings[some] = embedded.cpu().numpy()
+            embeddings[some] = embedded.to(placement.dtype).cpu().numpy()
     return embeddings
 
 
