@@ -22,7 +22,7 @@ class Placement:
     mixed : bool
         Whether training multiplies in bfloat16 (CUDA only).
     reduced : bool, default=False
-        Whether models are embedded in bfloat16.
+        Whether embedding models multiplies in bfloat16.
     """
 
     device: torch.device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,25 +49,22 @@ def embed(
         Embeddings, in the order of ``evaluations.model_names``.
     """
     encoder = load_network(state, placement).encoder
-    # The tables are made once, in full precision; what follows is done per model.
-    rounded = copy.deepcopy(encoder).bfloat16() if placement.reduced else encoder
     embeddings = np.empty(
         (evaluations.n_models, state.config["n_components"]),
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
     )
     by_size = np.argsort(-evaluations.sizes, kind="stable")
-    for group in _groups(evaluations, by_size):
-        encodings = evaluations.queries.encodings
-        tables = _tables(encoder, state.input_map, encodings, group.pairs, placement)
-        if placement.reduced:
-            tables = tables.to(torch.bfloat16)
-        for some, index, mask in group.chunks(chunk_tokens(placement)):
-            embedded = tables.embed(
-                rounded,
-                to_tensor(index, placement),
-                None if mask.all() else to_tensor(mask, placement),
+    device = placement.device.type
+    # Products alone are rounded: tokens are summed and normalised in float32.
+    with torch.autocast(device, torch.bfloat16, enabled=placement.reduced):
+        for group in _groups(evaluations, by_size):
+            encodings = evaluations.queries.encodings
+            tables = _tables(
+                encoder, state.input_map, encodings, group.pairs, placement
             )
-            embeddings[some] = embedded.to(placement.dtype).cpu().numpy()
+            for models, index, mask in group.chunks(chunk_tokens(placement)):
+                some = _embed_chunk(encoder, tables, index, mask, placement)
+                embeddings[models] = some
     return embeddings
 
 
@@ -82,6 +78,21 @@ def chunk_tokens(placement: Placement) -> int:
     """Return how many padded evaluations to embed at a time."""
     on_cpu = placement.device.type == "cpu"
     return CHUNK_TOKENS if on_cpu else ACCELERATOR_CHUNK_TOKENS
+
+
+def _embed_chunk(
+    encoder: SetEncoder,
+    tables: PairTables,
+    index: np.ndarray,
+    mask: np.ndarray,
+    placement: Placement,
+) -> np.ndarray:
+    embedded = tables.embed(
+        encoder,
+        to_tensor(index, placement),
+        None if mask.all() else to_tensor(mask, placement),
+    )
+    return embedded.to(placement.dtype).cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -89,11 +89,6 @@ class PairTables:
         tokens = encoder.tokenizer((plain, interaction), queries, scores)
         return cls(tokens, encoder.first_block.project(tokens))
 
-    def to(self, dtype: torch.dtype) -> PairTables:
-        """Convert the tables."""
-        keys, values, queries = (table.to(dtype) for table in self.projected)
-        return PairTables(self.tokens.to(dtype), (keys, values, queries))
-
     @torch.no_grad()
     def embed(self, encoder: SetEncoder, index: Tensor, mask: Tensor | None) -> Tensor:
         """``index`` (B, N) of pairs, ``mask`` (B, N) or None -> (B, D)."""
