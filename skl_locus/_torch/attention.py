@@ -102,7 +102,7 @@ class SeededDropout(nn.Module):
         if not self.training or self.rate == 0:
             return x
         kept = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
-        return x * kept / (1 - self.rate)
+        return x * kept.div_(1 - self.rate)
 
     def __deepcopy__(self, memo: dict) -> SeededDropout:
         """Copy without the generator, which belongs to one training run."""
