@@ -44,6 +44,7 @@ class LocusParameters(TrainedByGradients, VersionedState, TableReader):
         "warm_start": ["boolean"],
         "score_col": [str],
         **TRAINING_CONSTRAINTS,
+        "precision": [StrOptions({"auto", "float32", "float64", "mixed", "bfloat16"})],
         **COLUMN_CONSTRAINTS,
     }
 

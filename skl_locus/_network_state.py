@@ -12,8 +12,11 @@ from scipy.linalg import eigh
 RELATIVE_RANK_TOLERANCE = 1e-6
 """Components with less variance than this share of the largest are left out."""
 
-CHUNK_ELEMENTS = 4_000_000
-"""Hidden units computed at a time in prediction; 16 MB in float32."""
+TILE_COLUMNS = 512
+"""Rows of a stacked matrix at a time, at least those of one model or query."""
+
+TILE_ELEMENTS = 131_072
+"""Hidden units computed at a time; 512 KB in float32, which a cache holds."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,10 @@ class NetworkState:
             query_map=query_map,
             query_offset=w["query.bias"] - self.input_map.mean @ query_map,
             embeddings=embeddings,
+            hidden_embedding=w["hidden_embedding.weight"],
             hidden_query=w["hidden_query.weight"],
             hidden_product=w["hidden_product.weight"],
-            hidden_offset=embeddings @ w["hidden_embedding.weight"].T
-            + w["hidden_embedding.bias"],
+            hidden_offset=w["hidden_embedding.bias"],
             out=w["out.weight"][0],
             out_offset=w["out.bias"][0],
             bilinear_scale=(
@@ -105,15 +108,33 @@ class NetworkState:
 
 @dataclass(frozen=True)
 class PackedPredictor:
-    """The correctness predictor with everything but the query worked in.
+    """The correctness predictor, with the maps in front of it made one.
 
-    Since W_x (z * u) = (W_x diag(z)) u, the hidden layer of all models is one
-    matrix product with the models' matrices stacked.
+    The hidden layer of (z, u) is W_z z + W_u u + W_x (z * u) + b. For one model that
+    is (W_x diag(z) + W_u) u plus a constant, for one query (W_x diag(u) + W_z) z plus
+    another. The matrices of whichever are fewer are stacked, so that all hidden units
+    of all pairs come from one matrix product and nothing is kept per model but its
+    embedding: a single query costs one small matrix.
+
+    Parameters
+    ----------
+    query_map : ndarray of shape (n_features, n_components)
+        From encodings to u, with ``query_offset`` of shape (n_components,).
+    embeddings : ndarray of shape (n_models, n_components)
+        z of every model.
+    hidden_embedding, hidden_query, hidden_product : ndarray of shape \
+            (n_hidden, n_components)
+        W_z, W_u and W_x, with ``hidden_offset``, b, of shape (n_hidden,).
+    out : ndarray of shape (n_hidden,)
+        From hidden units to the logit, with the number ``out_offset``.
+    bilinear_scale : float
+        Factor of z.u in the logit.
     """
 
     query_map: np.ndarray
     query_offset: np.ndarray
     embeddings: np.ndarray
+    hidden_embedding: np.ndarray
     hidden_query: np.ndarray
     hidden_product: np.ndarray
     hidden_offset: np.ndarray
@@ -123,36 +144,40 @@ class PackedPredictor:
 
     def take(self, columns: np.ndarray) -> PackedPredictor:
         """Keep some models only."""
-        if np.array_equal(columns, np.arange(len(self.embeddings))):
-            return self
-        return replace(
-            self,
-            embeddings=self.embeddings[columns],
-            hidden_offset=self.hidden_offset[columns],
-        )
+        return replace(self, embeddings=self.embeddings[columns])
 
     def logits(self, encodings: np.ndarray) -> np.ndarray:
         """Score encodings (n_queries, n_features) -> (n_queries, n_models)."""
-        u = encodings @ self.query_map + self.query_offset
-        n_models, hidden = self.hidden_offset.shape
-        result = np.empty((len(u), n_models), dtype=u.dtype)
-        models_per_chunk = max(1, CHUNK_ELEMENTS // (hidden * u.shape[1]))
-        for start in range(0, n_models, models_per_chunk):
-            models = slice(start, start + models_per_chunk)
-            self._score_models(u, models, result[:, models])
-        return result
+        u, z = encodings @ self.query_map + self.query_offset, self.embeddings
+        logits = u @ (self.bilinear_scale * z).T
+        logits += self.out_offset
+        if len(u) < len(z):
+            self._add_hidden(logits.T, z, u, self.hidden_embedding, self.hidden_query)
+        else:
+            self._add_hidden(logits, u, z, self.hidden_query, self.hidden_embedding)
+        return logits
 
-    def _score_models(self, u: np.ndarray, models: slice, out: np.ndarray) -> None:
-        embeddings, offsets = self.embeddings[models], self.hidden_offset[models]
-        stacked = self.hidden_product * embeddings[:, None, :] + self.hidden_query
-        stacked = stacked.reshape(-1, u.shape[1])
-        queries_per_chunk = max(1, CHUNK_ELEMENTS // len(stacked))
-        for start in range(0, len(u), queries_per_chunk):
-            some = u[start : start + queries_per_chunk]
-            hidden = some @ stacked.T
-            hidden += offsets.ravel()
-            np.maximum(hidden, 0, out=hidden)
-            logits = hidden.reshape(len(some), *offsets.shape) @ self.out
-            logits += self.out_offset
-            logits += self.bilinear_scale * (some @ embeddings.T)
-            out[start : start + queries_per_chunk] = logits
+    def _add_hidden(
+        self,
+        logits: np.ndarray,
+        many: np.ndarray,
+        few: np.ndarray,
+        weights_of_many: np.ndarray,
+        weights_of_few: np.ndarray,
+    ) -> None:
+        """Add what comes from the hidden layer to logits (n_many, n_few)."""
+        few_per_tile = max(1, TILE_COLUMNS // len(self.out))
+        for start in range(0, len(few), few_per_tile):
+            columns = slice(start, start + few_per_tile)
+            some = few[columns]
+            stacked = self.hidden_product * some[:, None, :] + weights_of_many
+            stacked = stacked.reshape(-1, some.shape[1]).T
+            offsets = (some @ weights_of_few.T + self.hidden_offset).ravel()
+            rows_per_tile = max(1, TILE_ELEMENTS // len(offsets))
+            for first in range(0, len(many), rows_per_tile):
+                rows = slice(first, first + rows_per_tile)
+                hidden = many[rows] @ stacked
+                hidden += offsets
+                np.maximum(hidden, 0, out=hidden)
+                part = hidden.reshape(-1, len(self.out)) @ self.out
+                logits[rows, columns] += part.reshape(-1, len(some))

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-RUNNING = """random_state : int, RandomState or None, default=None
+SEED_AND_DEVICE = """random_state : int, RandomState or None, default=None
         Seed of all randomness; the global generators are left alone.
     device : str, default="auto"
         "auto" (CUDA, else MPS, else CPU) or a torch device.
-    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
+    """
+
+PRECISION = """precision : {"auto", "float32", "float64", "mixed"}, default="auto"
         Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
-    verbose : int, default=0
+    """
+
+LOCUS_PRECISION = """\
+precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
+        Arithmetic; "auto" trains in mixed precision on CUDA, else in float32.
+        "bfloat16" trains like "auto" and rounds the products in embedding models:
+        faster on processors that multiply such numbers, and probabilities differ by
+        about 0.001.
+    """
+
+VERBOSE = """verbose : int, default=0
         1 shows progress.
     """
 
@@ -151,7 +163,8 @@ def documented(score_note: str) -> Callable[[type], type]:
     """
     score_col = TRAINED_SCORE_COL.format(score_note=score_note)
     table = TABLE.format(score_col=score_col)
-    parameters = NETWORK_AND_TRAINING + RUNNING + WARM_START + table
+    running = SEED_AND_DEVICE + LOCUS_PRECISION + VERBOSE
+    parameters = NETWORK_AND_TRAINING + running + WARM_START + table
     return _filled(parameters, TRAINING_ATTRIBUTES)
 
 
@@ -170,7 +183,8 @@ def documented_vectors(alpha: str) -> Callable[[type], type]:
     """
     decay = VECTOR_ALPHA.format(default=alpha)
     training = VECTOR_TRAINING.format(alpha=decay)
-    parameters = training + RUNNING + TABLE.format(score_col="")
+    running = SEED_AND_DEVICE + PRECISION + VERBOSE
+    parameters = training + running + TABLE.format(score_col="")
     return _filled(parameters, VECTOR_ATTRIBUTES + TRAINING_ATTRIBUTES)
 
 

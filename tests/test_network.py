@@ -129,16 +129,34 @@ def test_packed_predictor_equals_the_trained_one():
     )
 
 
-def test_packed_predictor_in_small_chunks_is_the_same(monkeypatch):
+@pytest.mark.parametrize(("columns", "elements"), [(1, 1), (13, 40), (18, 10_000)])
+def test_packed_predictor_in_small_tiles_is_the_same(monkeypatch, columns, elements):
     state, _ = make_state()
     rng = np.random.default_rng(2)
     packed = state.pack(rng.normal(size=(6, 12)))
     encodings = rng.normal(size=(11, N_FEATURES))
     whole = packed.logits(encodings)
-    monkeypatch.setattr("skl_locus._network_state.CHUNK_ELEMENTS", 6 * 12 * 2)
+    monkeypatch.setattr("skl_locus._network_state.TILE_COLUMNS", columns)
+    monkeypatch.setattr("skl_locus._network_state.TILE_ELEMENTS", elements)
     np.testing.assert_allclose(packed.logits(encodings), whole, atol=1e-12)
     some = packed.take(np.array([4, 1])).logits(encodings)
     np.testing.assert_allclose(some, whole[:, [4, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_packed_predictor_scores_one_query_as_many(dtype):
+    # Fewer queries than models take another order of the products.
+    state, _ = make_state(dtype=dtype)
+    rng = np.random.default_rng(3)
+    packed = state.pack(rng.normal(size=(6, 12)).astype(dtype))
+    encodings = rng.normal(size=(9, N_FEATURES)).astype(dtype)
+    whole = packed.logits(encodings)
+    assert whole.dtype == dtype
+    for n in (1, 5):
+        some = packed.logits(encodings[:n])
+        assert some.dtype == dtype
+        np.testing.assert_allclose(some, whole[:n], atol=TOLERANCE[dtype])
+    assert packed.logits(encodings[:0]).shape == (0, 6)
 
 
 def step_inputs(device):

@@ -49,10 +49,14 @@ def parse_options(arguments):
     return parser.parse_args(arguments)
 
 
-def untrained(n_features, placement):
+def untrained(n_features, placement, *, bilinear=True):
     generator = torch.Generator(placement.device).manual_seed(0)
-    network = new_network(NetworkConfig(n_features), generator, placement)
-    identity = InputMap(np.zeros(n_features), np.eye(n_features))
+    network = new_network(
+        NetworkConfig(n_features, bilinear=bilinear), generator, placement
+    )
+    identity = InputMap(
+        np.zeros(n_features, np.float32), np.eye(n_features, dtype=np.float32)
+    )
     return NetworkState(vars(network.config), identity, network_weights(network))
 
 

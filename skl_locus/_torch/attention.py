@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+TokenProjections = tuple[Tensor, Tensor, Tensor]
+"""Keys, values and queries of tokens."""
+
 
 class MultiHeadAttention(nn.Module):
     """Multi-head attention whose queries, keys and values have one width.
@@ -33,13 +36,47 @@ class MultiHeadAttention(nn.Module):
         ``queries`` (B, Q, D), or (1, Q, D) for the same ones in every set, ``tokens``
         (B, N, D), ``mask`` (B, 1, 1, N), True where a token counts, -> (B, Q, D).
         """
+        return self.attend(
+            self.query(queries), self.key(tokens), self.value(tokens), mask
+        )
+
+    def attend(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """Attend with queries, keys and values that are projected already.
+
+        ``queries`` (B, Q, D) or (1, Q, D), ``keys`` and ``values`` (B, N, D),
+        ``mask`` (B, 1, 1, N) or None -> (B, Q, D).
+        """
         attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)).expand(len(tokens), -1, -1, -1),
-            self._split(self.key(tokens)),
-            self._split(self.value(tokens)),
+            self._split(queries).expand(len(keys), -1, -1, -1),
+            self._split(keys),
+            self._split(values),
             attn_mask=mask,
         )
         return self.out(attended.transpose(1, 2).flatten(2))
+
+    def pool(self, query: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend from one query that all sets share, without projecting the tokens.
+
+        The query meets the key weights once, and the value weights meet the average
+        of the tokens: a product with each token is left, for each head.
+
+        ``query`` (1, D), ``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None
+        -> (B, 1, D).
+        """
+        heads = self.query(query).view(self.n_heads, 1, -1)
+        directions = heads @ self.key.weight.unflatten(0, (self.n_heads, -1))
+        averages = F.scaled_dot_product_attention(
+            directions.view(1, 1, self.n_heads, -1).expand(len(tokens), -1, -1, -1),
+            tokens.unsqueeze(1),
+            tokens.unsqueeze(1),
+            attn_mask=mask,
+            scale=heads.shape[-1] ** -0.5,
+        )
+        weights = self.value.weight.unflatten(0, (self.n_heads, -1))
+        values = averages.view(len(tokens), self.n_heads, 1, -1) @ weights.mT
+        return self.out(values.view(len(tokens), 1, -1) + self.value.bias)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, H, N, D / H)."""
@@ -65,7 +102,7 @@ class SeededDropout(nn.Module):
         if not self.training or self.rate == 0:
             return x
         kept = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
-        return x * kept / (1 - self.rate)
+        return x * kept.div_(1 - self.rate)
 
     def __deepcopy__(self, memo: dict) -> SeededDropout:
         """Copy without the generator, which belongs to one training run."""
@@ -92,7 +129,9 @@ class TransformerBlock(nn.Module):
         self.attention = MultiHeadAttention(width, n_heads)
         self.norm_attention = nn.LayerNorm(width)
         self.feed_forward = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width)
+            nn.Linear(width, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, width),
         )
         self.norm_out = nn.LayerNorm(width)
         self.dropout = SeededDropout(dropout)
@@ -103,38 +142,90 @@ class TransformerBlock(nn.Module):
         ``queries`` (B, Q, D) or (1, Q, D), ``tokens`` (B, N, D), ``mask``
         (B, 1, 1, N) or None -> (B, Q, D).
         """
-        attended = self.attention(queries, tokens, mask)
+        return self.absorb(queries, self.attention(queries, tokens, mask))
+
+    def absorb(self, queries: Tensor, attended: Tensor) -> Tensor:
+        """Add what was attended to, normalise and transform.
+
+        ``queries`` (B, Q, D) or (1, Q, D), ``attended`` (B, Q, D) -> (B, Q, D).
+        """
         x = self.norm_attention(queries + self.dropout(attended))
         return self.norm_out(x + self.dropout(self.feed_forward(x)))
 
 
-class LatentBottleneckBlock(nn.Module):
+class TokenBlock(nn.Module):
+    """A layer from tokens to tokens, in a part for each token and one for the set."""
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
+        return self.mix(tokens, self.project(tokens), mask)
+
+    def project(self, tokens: Tensor) -> TokenProjections:
+        """Compute what depends on each token alone: (..., D) -> three (..., D)."""
+        raise NotImplementedError
+
+    def mix(
+        self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
+    ) -> Tensor:
+        """Let the tokens of a set, (B, N, D), know each other -> (B, N, D)."""
+        raise NotImplementedError
+
+
+class LatentBottleneckBlock(TokenBlock):
     """Learned latents compress the tokens, the tokens read them back (eq. 2)."""
 
     def __init__(
         self, width: int, n_heads: int, hidden: int, dropout: float, n_latents: int
     ) -> None:
         super().__init__()
-        self.latents = nn.Parameter(torch.randn(n_latents, width))
+        self.latents = nn.Parameter(torch.empty(n_latents, width))
         self.compress = TransformerBlock(width, n_heads, hidden, dropout)
         self.broadcast = TransformerBlock(width, n_heads, hidden, dropout)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        compressed = self.compress(self.latents.unsqueeze(0), tokens, mask)
-        return self.broadcast(tokens, compressed, None)
+    def project(self, tokens: Tensor) -> TokenProjections:
+        """Project for compressing, and for reading back."""
+        reading = self.compress.attention
+        return (
+            reading.key(tokens),
+            reading.value(tokens),
+            self.broadcast.attention.query(tokens),
+        )
+
+    def mix(
+        self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
+    ) -> Tensor:
+        """Compress the tokens and let them read the result."""
+        keys, values, queries = projected
+        latents = self.latents.unsqueeze(0)
+        reading, answering = self.compress.attention, self.broadcast.attention
+        compressed = self.compress.absorb(
+            latents, reading.attend(reading.query(latents), keys, values, mask)
+        )
+        answers = answering.attend(
+            queries, answering.key(compressed), answering.value(compressed), None
+        )
+        return self.broadcast.absorb(tokens, answers)
 
 
-class SelfAttentionBlock(nn.Module):
+class SelfAttentionBlock(TokenBlock):
     """Every token attends to every token: quadratic, for comparison."""
 
     def __init__(self, width: int, n_heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.block = TransformerBlock(width, n_heads, hidden, dropout)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        return self.block(tokens, tokens, mask)
+    def project(self, tokens: Tensor) -> TokenProjections:
+        """Project for the one attention."""
+        attention = self.block.attention
+        return attention.key(tokens), attention.value(tokens), attention.query(tokens)
+
+    def mix(
+        self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
+    ) -> Tensor:
+        """Let every token attend to every token."""
+        keys, values, queries = projected
+        attended = self.block.attention.attend(queries, keys, values, mask)
+        return self.block.absorb(tokens, attended)
 
 
 class Aggregation(nn.Module):
@@ -142,10 +233,11 @@ class Aggregation(nn.Module):
 
     def __init__(self, width: int, n_heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.query = nn.Parameter(torch.randn(1, width))
+        self.query = nn.Parameter(torch.empty(1, width))
         self.block = TransformerBlock(width, n_heads, hidden, dropout)
         self.out = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, D)."""
-        return self.out(self.block(self.query.unsqueeze(0), tokens, mask).squeeze(1))
+        attended = self.block.attention.pool(self.query, tokens, mask)
+        return self.out(self.block.absorb(self.query.unsqueeze(0), attended).squeeze(1))

@@ -62,15 +62,29 @@ def pad_rows(evaluations: EvaluationSet, rows: list[np.ndarray]) -> RaggedRows:
     RaggedRows
         Of shape (len(rows), longest).
     """
-    lengths = np.array([len(r) for r in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    index = np.repeat(np.array([r[0] for r in rows])[:, None], mask.shape[1], axis=1)
-    index[mask] = np.concatenate(rows)
+    index, mask = pad(rows)
     return RaggedRows(
         evaluations.query_codes[index].astype(np.int64),
         evaluations.scores[index],
         mask,
     )
+
+
+def pad(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Stack arrays of integers, at least one long, to the length of the longest.
+
+    Returns
+    -------
+    stacked : ndarray of shape (len(rows), longest)
+        Padded with the first element of each array.
+    mask : ndarray of shape (len(rows), longest), bool
+        False on padding.
+    """
+    lengths = np.array([len(r) for r in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    stacked = np.repeat(np.array([r[0] for r in rows])[:, None], mask.shape[1], axis=1)
+    stacked[mask] = np.concatenate(rows)
+    return stacked, mask
 
 
 def draw_batches(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-PRECISIONS = ("auto", "float32", "float64", "mixed")
+PRECISIONS = ("auto", "float32", "float64", "mixed", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,14 @@ class Placement:
         Type of weights and results.
     mixed : bool
         Whether training multiplies in bfloat16 (CUDA only).
+    reduced : bool, default=False
+        Whether embedding models multiplies in bfloat16.
     """
 
     device: torch.device
     dtype: torch.dtype
     mixed: bool
+    reduced: bool = False
 
 
 def resolve_placement(device: str, precision: str) -> Placement:
@@ -35,8 +38,8 @@ def resolve_placement(device: str, precision: str) -> Placement:
     ----------
     device : str
         "auto" (CUDA, else MPS, else CPU) or a name that torch knows.
-    precision : {"auto", "float32", "float64", "mixed"}
-        "auto" is mixed on CUDA and float32 elsewhere.
+    precision : {"auto", "float32", "float64", "mixed", "bfloat16"}
+        "auto" is mixed on CUDA and float32 elsewhere; "bfloat16" trains as "auto".
 
     Returns
     -------
@@ -51,7 +54,7 @@ def resolve_placement(device: str, precision: str) -> Placement:
             f"precision='mixed' needs a CUDA device, got device={str(where)!r}; use "
             "precision='auto'."
         )
-    mixed = where.type == "cuda" and precision in ("auto", "mixed")
+    mixed = where.type == "cuda" and precision in ("auto", "mixed", "bfloat16")
     dtype = torch.float64 if precision == "float64" else torch.float32
     if dtype == torch.float64 and where.type == "mps":
         raise ValueError("precision='float64' does not exist on device 'mps'.")
@@ -65,7 +68,7 @@ def inference_placement(device: str, precision: str) -> Placement:
     ----------
     device : str
         Device of the fit.
-    precision : {"auto", "float32", "float64", "mixed"}
+    precision : {"auto", "float32", "float64", "mixed", "bfloat16"}
         Parameter of the estimator; mixed precision is for training only.
 
     Returns
@@ -74,10 +77,11 @@ def inference_placement(device: str, precision: str) -> Placement:
         The resolved choice.
     """
     dtype = torch.float64 if precision == "float64" else torch.float32
+    reduced = precision == "bfloat16"
     try:
-        return Placement(_resolve_device(device), dtype, mixed=False)
+        return Placement(_resolve_device(device), dtype, mixed=False, reduced=reduced)
     except ValueError:
-        return Placement(torch.device("cpu"), dtype, mixed=False)
+        return Placement(torch.device("cpu"), dtype, mixed=False, reduced=reduced)
 
 
 def _resolve_device(device: str) -> torch.device:

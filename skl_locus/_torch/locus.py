@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ from skl_locus._torch.attention import (
 )
 from skl_locus._torch.batches import draw_batches, largest_contexts, pad_rows
 from skl_locus._torch.device import Placement
-from skl_locus._torch.inference import CHUNK_TOKENS, load_network
+from skl_locus._torch.inference import chunk_tokens, load_network
 from skl_locus._torch.network import EvaluationTokenizer, LocusNetwork, NetworkConfig
+from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
 from skl_locus._torch.training import (
     TrainingHistory,
     TrainingOptions,
@@ -180,38 +181,53 @@ def _validation(
 ) -> Callable[[nn.Module], float]:
     """Return a function: network -> log loss on the held-out evaluations."""
     contexts = largest_contexts(training, max_context, rng)
+    pairs = DistinctPairs.of(contexts.queries.ravel(), contexts.scores.ravel())
+    used = inputs[to_tensor(pairs.used, placement)]
+    pair_queries = to_tensor(pairs.queries, placement)
+    pair_scores = to_tensor(pairs.scores, placement)
     own = positions_of(held_out.model_names, training)
-    models_per_chunk = max(1, CHUNK_TOKENS // contexts.mask.shape[1])
-    targets = [
-        pad_rows(held_out, [np.arange(*held_out.offsets[i : i + 2])])
-        for i in range(held_out.n_models)
-    ]
+    index = pairs.index.reshape(contexts.mask.shape)[own]
+    mask = contexts.mask[own]
+    chunks = list(_validation_chunks(held_out, index, mask, placement))
 
     @torch.no_grad()
     def validate(network: nn.Module) -> float:
         assert isinstance(network, LocusNetwork)
+        tables = PairTables.of(network.encoder, [used], pair_queries, pair_scores)
         total = 0.0
-        for start in range(0, len(own), models_per_chunk):
-            models = own[start : start + models_per_chunk]
-            embeddings = network.encoder(
-                inputs,
-                to_tensor(contexts.queries[models], placement),
-                to_tensor(contexts.scores[models], placement),
-                to_tensor(contexts.mask[models], placement),
+        for context, context_mask, queries, scores, counted in chunks:
+            embeddings = tables.embed(network.encoder, context, context_mask)
+            logits = network.predictor(embeddings, held_inputs, queries)
+            total += float(
+                nn.functional.binary_cross_entropy_with_logits(
+                    logits, scores, weight=counted, reduction="sum"
+                )
             )
-            for i, embedding in enumerate(embeddings, start):
-                logits = network.predictor(
-                    embedding[None],
-                    held_inputs,
-                    to_tensor(targets[i].queries, placement),
-                )
-                total += float(
-                    nn.functional.binary_cross_entropy_with_logits(
-                        logits,
-                        to_tensor(targets[i].scores, placement),
-                        reduction="sum",
-                    )
-                )
         return total / len(held_out)
 
     return validate
+
+
+def _validation_chunks(
+    held_out: EvaluationSet, index: np.ndarray, mask: np.ndarray, placement: Placement
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield, for some models at a time, contexts with masks and targets with scores.
+
+    The contexts ``index`` and ``mask`` (n_models, length) are pairs; the targets are
+    all held-out evaluations of a model, with a weight of 0 for padding.
+    """
+    length = mask.shape[1] + int(held_out.sizes.max())
+    step = max(1, chunk_tokens(placement) // length)
+    for start in range(0, held_out.n_models, step):
+        some = slice(start, start + step)
+        models = range(held_out.n_models)[some]
+        rows = [np.arange(*held_out.offsets[m : m + 2]) for m in models]
+        targets = pad_rows(held_out, rows)
+        arrays = (
+            index[some],
+            mask[some],
+            targets.queries,
+            targets.scores,
+            targets.mask.astype(np.float32),
+        )
+        yield tuple(to_tensor(array, placement) for array in arrays)

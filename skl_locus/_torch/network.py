@@ -13,6 +13,8 @@ from skl_locus._torch.attention import (
     Aggregation,
     LatentBottleneckBlock,
     SelfAttentionBlock,
+    TokenBlock,
+    TokenProjections,
 )
 
 
@@ -43,7 +45,7 @@ class EvaluationTokenizer(nn.Module):
         super().__init__()
         self.encoding = nn.Linear(n_features, width)
         self.interaction = nn.Linear(n_features, width, bias=False)
-        self.score = nn.Parameter(torch.randn(width) / math.sqrt(n_features))
+        self.score = nn.Parameter(torch.empty(width))
 
     def project(self, encodings: Tensor) -> tuple[Tensor, Tensor]:
         """Project ``encodings`` (Q, F) to two times (Q, D)."""
@@ -52,7 +54,7 @@ class EvaluationTokenizer(nn.Module):
     def forward(
         self, projections: tuple[Tensor, Tensor], index: Tensor, scores: Tensor
     ) -> Tensor:
-        """``projections`` 2 x (Q, D), ``index`` and ``scores`` (B, N) -> (B, N, D)."""
+        """``projections`` 2 x (Q, D), ``index`` and ``scores`` (...) -> (..., D)."""
         plain, interaction = projections
         y = scores.unsqueeze(-1)
         gathered = F.embedding(index, plain), F.embedding(index, interaction)
@@ -87,10 +89,24 @@ class SetEncoder(nn.Module):
         tokens = self.tokenizer(self.tokenizer.project(encodings), index, scores)
         return self.embed_tokens(tokens, mask)
 
+    @property
+    def first_block(self) -> TokenBlock:
+        """The block that sees the tokens themselves."""
+        block = self.blocks[0]
+        assert isinstance(block, TokenBlock)
+        return block
+
     def embed_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, N) or None -> (B, D)."""
+        return self.embed_projected(tokens, self.first_block.project(tokens), mask)
+
+    def embed_projected(
+        self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
+    ) -> Tensor:
+        """Embed tokens (B, N, D) that are projected for the first block already."""
         attention_mask = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
-        for block in self.blocks:
+        tokens = self.first_block.mix(tokens, projected, attention_mask)
+        for block in self.blocks[1:]:
             tokens = block(tokens, attention_mask)
         return self.aggregation(tokens, attention_mask)
 

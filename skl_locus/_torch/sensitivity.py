@@ -50,7 +50,7 @@ def exchange_effects(
     embeddings : ndarray of shape (2, n_components), float64
         Embeddings of both sides as they are.
     """
-    encoder = load_network(state, placement).requires_grad_(False).encoder
+    encoder = load_network(state, placement).encoder
     used, index = np.unique(queries.rows[codes], return_inverse=True)
     inputs = to_tensor(state.input_map(queries.encodings[used]), placement)
     projections = encoder.tokenizer.project(inputs)

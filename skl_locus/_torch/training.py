@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 WARM_UP_SHARE = 0.05
@@ -104,8 +104,8 @@ def train(
     schedule = LambdaLR(optimizer, lambda step: _rate(step, options))
     average, averaged = None, network
     if options.ema_decay:
-        average = AveragedModel(network, multi_avg_fn=_averaging(options.ema_decay))
-        averaged = average.module
+        average = _MovingAverage(network, options.ema_decay)
+        averaged = average.network
     best = _BestWeights(options)
     history = TrainingHistory()
     network.train()
@@ -116,7 +116,7 @@ def train(
             history.loss_curve.append(_step(network, draw_loss, optimizer, options))
             schedule.step()
             if average is not None:
-                average.update_parameters(network)
+                average.update()
             progress.update()
             if validate is not None and _check_due(step, options):
                 loss = validate(averaged.eval())
@@ -166,6 +166,29 @@ class _BestWeights:
         return self.stale_checks >= self.options.n_iter_no_change
 
 
+class _MovingAverage:
+    """Averages the weights of a network in training exponentially.
+
+    The parameters are listed once: finding them anew takes longer than a step's
+    averaging.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.decay = decay
+        self.n_averaged = 0
+        self.averaged = [p.detach() for p in self.network.parameters()]
+        self.current = [p.detach() for p in network.parameters()]
+
+    def update(self) -> None:
+        """Take in the weights of the network as they are."""
+        # Early on the average follows closely, so that it forgets the random start.
+        n = self.n_averaged
+        weight = 1 - min(self.decay, (1 + n) / (10 + n)) if n else 1.0
+        torch._foreach_lerp_(self.averaged, self.current, weight)
+        self.n_averaged += 1
+
+
 def _step(
     network: nn.Module,
     draw_loss: Callable[[], Tensor],
@@ -195,16 +218,3 @@ def _rate(step: int, options: TrainingOptions) -> float:
         return (step + 1) / (warm_up + 1)
     done = (step - warm_up) / max(1.0, max_iter - warm_up)
     return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _averaging(decay: float) -> Callable:
-    @torch.no_grad()
-    def average(
-        averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor
-    ) -> None:
-        # Early on the average follows closely, so that it forgets the random start.
-        n = float(n_averaged)
-        weight = 1 - min(decay, (1 + n) / (10 + n))
-        torch._foreach_lerp_(averaged, current, weight)
-
-    return average

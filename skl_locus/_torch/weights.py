@@ -65,7 +65,7 @@ def load_module(
         {name: to_tensor(value, placement) for name, value in weights.items()},
         assign=True,
     )
-    return module.eval()
+    return module.eval().requires_grad_(False)
 
 
 def network_weights(network: nn.Module) -> dict[str, np.ndarray]:

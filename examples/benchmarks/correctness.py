@@ -1,0 +1,87 @@
+"""P(correct) of queries for all models: the packed predictor against the plain form.
+
+The network alone, as it serves: numpy from encodings to logits. The plain form
+concatenates the input of every pair. Also timed: one query at a time.
+"""
+
+import numpy as np
+import torch
+from made import (
+    N_FEATURES,
+    N_MODELS,
+    encodings,
+    largest_difference,
+    networks,
+    no_grad,
+)
+from measuring import alternate, parse_options, peak_memory, report, sized
+
+FORMS = ("plain", "package")
+N_SINGLE = 200
+"""Single queries in a measurement."""
+
+
+def main(arguments=None):
+    options = parse_options(__doc__, arguments)
+    works, single = prepare(options), prepare_single(options)
+    n_queries, n_models = size(options)
+    report(
+        options,
+        "correctness",
+        f"correctness of {n_queries} queries x {n_models} models",
+        alternate(works, options.repeats),
+        flops=flops(n_queries, n_models),
+        peaks={form: peak_memory(prepare, form, options) for form in FORMS},
+        target="8 times faster",
+        difference=largest_difference(works["plain"](), works["package"]()),
+    )
+    report(
+        options,
+        "correctness_single",
+        f"correctness of {N_SINGLE} single queries x {n_models} models",
+        alternate(single, options.repeats),
+    )
+
+
+def size(options):
+    return sized(options, (4096, N_MODELS), (1024, N_MODELS), (64, 4))
+
+
+def prepare(options):
+    n_queries, _ = size(options)
+    plain, package = forms(options)
+    vectors = encodings(n_queries, N_FEATURES)
+    return {"plain": lambda: plain(vectors), "package": lambda: package(vectors)}
+
+
+def prepare_single(options):
+    plain, package = forms(options)
+    queries = np.split(encodings(N_SINGLE, N_FEATURES), N_SINGLE)
+    return {
+        "plain": lambda: [plain(query) for query in queries],
+        "package": lambda: [package(query) for query in queries],
+    }
+
+
+def forms(options):
+    """Return both forms as functions from encodings to logits."""
+    _, n_models = size(options)
+    state, twin, _ = networks(N_FEATURES)
+    embeddings = encodings(n_models, state.config["n_components"], seed=2)
+    z = torch.tensor(embeddings)
+    plain = no_grad(lambda vectors: twin.score(z, torch.tensor(vectors)))
+    return plain, state.pack(embeddings).logits
+
+
+def flops(n_queries, n_models, width=128, hidden=64):
+    """Count the products of both forms."""
+    pairs = n_queries * n_models
+    projection = n_queries * N_FEATURES * width
+    return {
+        "plain": 2 * (projection + pairs * (3 * width * hidden + hidden)),
+        "package": 2 * (projection + pairs * (width * hidden + width + hidden)),
+    }
+
+
+if __name__ == "__main__":
+    main()
