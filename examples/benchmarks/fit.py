@@ -58,9 +58,24 @@ def compare_recipes(options):
         log_loss_on_unseen_queries={
             form: _log_loss(asked, result["logits"]) for form, result in first.items()
         },
+        seconds_to_the_plain_loss=seconds_to(
+            first["plain"]["validation_loss"], first["plain"], first[NETWORK]
+        ),
         steps={form: result["steps"] for form, result in first.items()},
         log=str(options.data or "made up"),
     )
+
+
+def seconds_to(loss, plain, network):
+    """Estimate when both validation losses first were as low, from their steps."""
+    reached = np.flatnonzero(network["validation_losses"] <= loss)
+    checks = len(network["validation_losses"])
+    return {
+        "plain": plain["seconds"] * plain["steps"]["best"] / plain["steps"]["done"],
+        NETWORK: (
+            network["seconds"] * (reached[0] + 1) / checks if len(reached) else None
+        ),
+    }
 
 
 def _log_loss(scores, logits):
@@ -76,6 +91,7 @@ def fit_package(options, vectors, scores, asked, *, alone):
         "router": router,
         "seconds": seconds,
         "validation_loss": -max(router.validation_scores_),
+        "validation_losses": -np.array(router.validation_scores_),
         "logits": np.log(probabilities) - np.log1p(-probabilities),
         "steps": router.n_iter_,
     }
