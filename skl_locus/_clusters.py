@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics.pairwise import euclidean_distances
 
 from skl_locus._evaluations import EvaluationSet
 
@@ -78,7 +77,10 @@ class QueryClusters:
 
         A query's own centre is taken without it; infinite where there is no other.
         """
-        squares = euclidean_distances(encodings, self.centers, squared=True)
+        squares = (encodings**2).sum(axis=1, keepdims=True) + (
+            (self.centers**2).sum(axis=1) - 2 * encodings @ self.centers.T
+        )
+        squares = squares.clip(min=0)
         rows, own = np.arange(len(squares)), squares.argmin(axis=1)
         sizes = np.bincount(own, minlength=len(self))[own].astype(float)
         # Without its own part 1/n, the centre is farther by n / (n - 1).

@@ -196,10 +196,11 @@ class LocalEvidence:
             np.concatenate(pair, axis=-1, dtype=np.float32)
             for pair in zip(choosing, predicting, strict=True)
         )
+        centers = np.concatenate([each.centers for each in shared.clusterings])
         return PackedEvidence(
-            clusterings=shared.clusterings,
             tables=tuple(tables),
-            slopes=slopes,
+            directions=np.hstack([slopes, centers.T]),
+            half_norms=(centers**2).sum(axis=1) / 2,
             at_zero=at_zero,
             means=self.mean_logits.astype(np.float32),
             mean_weight=of_mean,

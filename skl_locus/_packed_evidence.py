@@ -8,7 +8,6 @@ import numpy as np
 from scipy.special import logit
 
 from skl_locus._ability import CERTAIN
-from skl_locus._clusters import QueryClusters
 from skl_locus._reach import Reach
 
 LIMIT = float(logit(1 - CERTAIN))
@@ -24,12 +23,13 @@ class PackedEvidence:
 
     Parameters
     ----------
-    clusterings : tuple of QueryClusters
-        One per table.
     tables : tuple of ndarray of shape (n_clusters, 2 * n_models)
-        Weighted logits of cluster means.
-    slopes : ndarray of shape (n_features, 2 * n_models)
-        Weighted coefficients of the regressions.
+        Weighted logits of cluster means, one table per clustering.
+    directions : ndarray of shape (n_features, 2 * n_models + n_centers)
+        Weighted coefficients of the regressions, then the centres of all clusters: one
+        matrix product serves both.
+    half_norms : ndarray of shape (n_centers,)
+        Half of the centres' squared lengths.
     at_zero : ndarray of shape (2 * n_models,)
         All that does not depend on the query.
     means : ndarray of shape (n_models,)
@@ -46,9 +46,9 @@ class PackedEvidence:
         Share of the network's logit, in [0, 1].
     """
 
-    clusterings: tuple[QueryClusters, ...]
     tables: tuple[np.ndarray, ...]
-    slopes: np.ndarray
+    directions: np.ndarray
+    half_norms: np.ndarray
     at_zero: np.ndarray
     means: np.ndarray
     mean_weight: float
@@ -64,10 +64,11 @@ class PackedEvidence:
         if np.array_equal(columns, np.arange(n_models)):
             return self
         both = np.concatenate([columns, n_models + columns])
+        centers = np.arange(2 * n_models, self.directions.shape[1])
         return replace(
             self,
             tables=tuple(table[:, both] for table in self.tables),
-            slopes=self.slopes[:, both],
+            directions=self.directions[:, np.append(both, centers)],
             at_zero=self.at_zero[both],
             means=self.means[columns],
             reliability=self.reliability[columns],
@@ -93,13 +94,18 @@ class PackedEvidence:
 
     def _weigh(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return evidence (n_queries, 2 * n_models) and trust (n_queries, 1)."""
-        evidence = encodings @ self.slopes
+        products = encodings @ self.directions
+        evidence, closeness = np.split(products, [len(self.at_zero)], axis=1)
         evidence += self.at_zero
-        for i, (clusters, table) in enumerate(
-            zip(self.clusterings, self.tables, strict=True)
-        ):
-            codes, squares = clusters.nearest(encodings)
-            evidence += table[codes]
+        closeness -= self.half_norms
+        start = 0
+        for i, table in enumerate(self.tables):
+            stop = start + len(table)
+            to_centers = closeness[:, start:stop]
+            evidence += table[to_centers.argmax(axis=1)]
             if i == self.middle:
-                trust = self.reach.trust(np.sqrt(squares))
+                nearest = to_centers.max(axis=1)
+            start = stop
+        squares = np.einsum("ij,ij->i", encodings, encodings) - 2 * nearest
+        trust = self.reach.trust(np.sqrt(squares.clip(min=0)))
         return evidence, trust.astype(evidence.dtype)[:, None]

@@ -115,14 +115,16 @@ class TableReader(BaseEstimator):
 
     def _read_queries(self, queries: Any) -> tuple[np.ndarray, QuerySet]:
         """Read bare queries: (codes of shape (n_queries,), distinct queries)."""
+        # Arrays first: what serves one query at a time looks for no dataframe.
+        if type(queries) is np.ndarray and queries.ndim > 1:
+            return self._query_matrix(queries)
         frame = as_frame(queries)
         if frame is not None:
             return self._framed_queries(frame)
         if issparse(queries):
             raise TypeError("queries are sparse; pass a dense array (.toarray()).")
         if getattr(queries, "ndim", 1) > 1:
-            matrix = validate_query_matrix(queries)
-            return self._distinct(distinct_rows(matrix), reset=False)
+            return self._query_matrix(queries)
         if not is_sequence(queries):
             raise ValueError(
                 f"queries must be a list of queries, got {queries!r:.60}; wrap a "
@@ -137,6 +139,10 @@ class TableReader(BaseEstimator):
                 "[vector], shape (1, n_features)."
             )
         return self._distinct(self._distinct_of(cells, None), reset=False)
+
+    def _query_matrix(self, queries: Any) -> tuple[np.ndarray, QuerySet]:
+        matrix = validate_query_matrix(queries)
+        return self._distinct(distinct_rows(matrix), reset=False)
 
     def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
         """Read rows of named models with their scores in [0, 1]."""

@@ -187,6 +187,8 @@ def distinct_rows(
     encodings: np.ndarray, ids: Any | None = None, *, query_id_col: str = "query_id"
 ) -> DistinctQueries:
     """Find the distinct queries among the rows of a matrix of encodings."""
+    if len(encodings) == 1 and ids is None:
+        return _only_query(encodings)
     keys = [vector_key(row) for row in np.ascontiguousarray(encodings)]
     codes, uniques = pd.factorize(np.array(keys, dtype=f"S{KEY_BYTES}"))
     first = first_rows(codes, len(uniques))
@@ -194,6 +196,11 @@ def distinct_rows(
     if ids is None:
         return _in_key_order(codes, list(uniques), np.arange(len(uniques)), values)
     return _identified(codes, values, ids, query_id_col)
+
+
+def _only_query(encodings: np.ndarray) -> DistinctQueries:
+    zero, key = np.zeros(1, dtype=np.int32), vector_key(encodings[0])
+    return DistinctQueries(zero, np.array([key]), zero, vectors=encodings)
 
 
 def text_key(text: Any) -> bytes:

@@ -12,8 +12,9 @@ from numpy.testing import assert_array_equal
 
 # Scripts import their neighbours by name, as they do when they are run.
 sys.path.append(str(Path(__file__).parent.parent / "examples" / "benchmarks"))
-door, imports, onboarding, rank, threads = map(
-    importlib.import_module, ("door", "imports", "onboarding", "rank", "threads")
+door, imports, onboarding, rank, route, threads = map(
+    importlib.import_module,
+    ("door", "imports", "onboarding", "rank", "route", "threads"),
 )
 
 
@@ -71,3 +72,11 @@ def test_threads_are_compared_on_the_same_requests(options, monkeypatch):
     threads.main()
     row = json.loads((options.output / "threads_kmeans.json").read_text())
     assert set(row["forms"]) == {"1 threads", "2 threads", "8 threads"}
+
+
+def test_single_queries_are_routed_one_by_one(options, monkeypatch):
+    monkeypatch.setattr(route, "parse_options", lambda *_: options)
+    route.main()
+    for name in ("route", "route_many"):
+        row = json.loads((options.output / f"{name}.json").read_text())
+        assert 0 < row["forms"]["one thread"]["median"] < 1

@@ -84,6 +84,7 @@ def enlarged(router, n_models):
     local = replace(
         pool.local,
         models=labels,
+        sizes=pool.local.sizes[origin],
         mean_logits=pool.local.mean_logits[origin],
         cluster_logits=tuple(table[:, origin] for table in pool.local.cluster_logits),
         lines=pool.local.lines.take(origin),

@@ -17,6 +17,16 @@ from measuring import machine, parse_options
 SCRIPTS = {
     "embed": ("embed",),
     "correctness": ("correctness", "correctness_single"),
+    "route": ("route", "route_many"),
+    "rank": ("rank_models", "rank_queries"),
+    "threads": ("threads_locus", "threads_kmeans", "threads_knn"),
+    "door": ("door",),
+    "onboarding": (
+        "onboarding_transform",
+        "onboarding_add_models",
+        "onboarding_add_models_same_queries",
+    ),
+    "imports": ("imports",),
     "fit": ("fit", "fit_end_to_end"),
 }
 """Scripts beside this one and the rows that each writes, in the order of the table."""
