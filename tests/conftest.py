@@ -8,6 +8,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing that a test loads may come from the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+collect_ignore_glob = ["write_*_logs.py"]
+"""Scripts that tests run, with packages that need not be installed."""
+
 
 def pytest_configure(config):
     """Keep what tests and doctests cache out of the user's data home."""
