@@ -1,6 +1,7 @@
 """Threads see whole pools, and what is not used is not loaded."""
 
 import copy
+import importlib
 import itertools
 import json
 import pickle
@@ -182,6 +183,7 @@ def test_threads_that_ask_see_the_old_pool_or_the_new(fitted, name):
 
 def test_limits_on_threads_are_kept(monkeypatch):
     torch = pytest.importorskip("torch")
+    attention = importlib.import_module("skl_locus._torch.attention")
     before, used = torch.get_num_threads(), []
     torch.set_num_threads(2)
 
@@ -189,9 +191,10 @@ def test_limits_on_threads_are_kept(monkeypatch):
         used.append(torch.get_num_threads())
         return forward(network, *arguments)
 
-    encoder = skl_locus._torch.network.SetEncoder
-    forward = encoder.forward
-    monkeypatch.setattr(encoder, "forward", watched)
+    # Training and inference both end in it.
+    aggregation = attention.Aggregation
+    forward = aggregation.forward
+    monkeypatch.setattr(aggregation, "forward", watched)
     try:
         with threadpool_limits(1):
             router = LocusRouter(**SMALL).fit(OLD, OLD.score)

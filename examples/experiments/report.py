@@ -13,11 +13,16 @@ from sections import SECTIONS
 import skl_locus
 
 FILE_NAME = "report.md"
+NOTES_NAME = "notes.md"
+"""What a reader has to know of a run, written by hand, is put into its report."""
 
 
 def write_report(options):
     """Write the report; return its path."""
     blocks = ["# The experiments of the LOCUS paper, redone", *about(options)]
+    notes = options.output / NOTES_NAME
+    if notes.exists():
+        blocks.append(notes.read_text().strip())
     for files in sources(options):
         blocks += [f"## {files.name}", *about_log(files, options)]
         folder = options.output / files.name
