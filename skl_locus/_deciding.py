@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._aims import CostAim, available_columns, read_aim
 from skl_locus._decisions import choose_best, query_blocks, top_k, vote_shares
+from skl_locus._evaluations import QuerySet
 from skl_locus._pool import Pool
 from skl_locus._reading import TableReader
 
@@ -256,7 +257,11 @@ class DecisionMixin(TableReader):
         """
         codes, distinct = self._read_queries(queries)
         if aim is not None or len(codes) == 0:
-            return _chosen(choose, *self._judge(pool, queries, columns, aim))
+            preferences, probabilities = _judged(pool, codes, distinct, columns)
+            if aim is not None and len(codes):
+                labels = pool.models[columns]
+                preferences = aim.preferences(probabilities, queries, labels)
+            return _chosen(choose, preferences, probabilities)
         parts = [
             _chosen(choose, *pool.judge(distinct.vectors(block), columns))
             for block in query_blocks(len(distinct), len(columns))
@@ -265,19 +270,10 @@ class DecisionMixin(TableReader):
         return chosen[codes], probabilities[codes]
 
     def _judge(
-        self, pool: Pool, queries: Any, columns: np.ndarray, aim: CostAim | None
+        self, pool: Pool, queries: Any, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what to maximise and P(correct): twice (n_queries, n_columns)."""
-        codes, distinct = self._read_queries(queries)
-        if len(codes) == 0:
-            nothing = np.empty((0, len(columns)), dtype=np.float32)
-            return nothing, nothing
-        decisions, probabilities = pool.judge(distinct.vectors(), columns)
-        decisions, probabilities = decisions[codes], probabilities[codes]
-        if aim is not None:
-            labels = pool.models[columns]
-            decisions = aim.preferences(probabilities, queries, labels)
-        return decisions, probabilities
+        """Return decision scores and P(correct): twice (n_queries, n_columns)."""
+        return _judged(pool, *self._read_queries(queries), columns)
 
     def _fallback_distances(
         self, pool: Pool, columns: np.ndarray, fallback: str
@@ -290,6 +286,16 @@ class DecisionMixin(TableReader):
                 "does not have; use fallback='rerank'."
             )
         raise ValueError(f"fallback must be 'rerank' or 'neighbor', got {fallback!r}.")
+
+
+def _judged(
+    pool: Pool, codes: np.ndarray, distinct: QuerySet, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    if len(codes) == 0:
+        nothing = np.empty((0, len(columns)), dtype=np.float32)
+        return nothing, nothing
+    decisions, probabilities = pool.judge(distinct.vectors(), columns)
+    return decisions[codes], probabilities[codes]
 
 
 def _chosen(

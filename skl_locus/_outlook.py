@@ -142,7 +142,7 @@ def look_at(
     labels = pool.models[columns]
     available = available_columns(pool, columns, unavailable)
     distances = router._fallback_distances(pool, columns, fallback)
-    decisions, probabilities = router._judge(pool, queries, columns, None)
+    decisions, probabilities = router._judge(pool, queries, columns)
     costs = None
     if cost_model is not None:
         costs = cost_matrix(cost_model, queries, len(probabilities), labels)
