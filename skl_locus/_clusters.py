@@ -57,30 +57,26 @@ class QueryClusters:
 
     def assign(self, encodings: np.ndarray) -> np.ndarray:
         """Find the nearest centre of each encoding: (n_queries,)."""
-        return self.nearest(encodings)[0]
-
-    def nearest(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the nearest centre of each encoding, and its squared distance."""
         half_norms = (self.centers**2).sum(axis=1) / 2
-        codes = np.empty(len(encodings), dtype=np.intp)
-        squares = np.empty(len(encodings), dtype=np.float32)
+        nearest = np.empty(len(encodings), dtype=np.intp)
         for start in range(0, len(encodings), CHUNK_QUERIES):
             some = slice(start, start + CHUNK_QUERIES)
-            x = encodings[some]
-            closeness = x @ self.centers.T - half_norms
-            codes[some] = closeness.argmax(axis=1)
-            squares[some] = np.einsum("ij,ij->i", x, x) - 2 * closeness.max(axis=1)
-        return codes, squares.clip(min=0)
+            closeness = encodings[some] @ self.centers.T - half_norms
+            nearest[some] = closeness.argmax(axis=1)
+        return nearest
+
+    def squared_distances(self, encodings: np.ndarray) -> np.ndarray:
+        """Return the squared distance of each encoding to each centre."""
+        norms = (encodings**2).sum(axis=1, keepdims=True)
+        squares = (self.centers**2).sum(axis=1) - 2 * encodings @ self.centers.T
+        return (norms + squares).clip(min=0)
 
     def distances_left_out(self, encodings: np.ndarray) -> np.ndarray:
         """Measure how far each clustered query is from the others' nearest centre.
 
         A query's own centre is taken without it; infinite where there is no other.
         """
-        squares = (encodings**2).sum(axis=1, keepdims=True) + (
-            (self.centers**2).sum(axis=1) - 2 * encodings @ self.centers.T
-        )
-        squares = squares.clip(min=0)
+        squares = self.squared_distances(encodings)
         rows, own = np.arange(len(squares)), squares.argmin(axis=1)
         sizes = np.bincount(own, minlength=len(self))[own].astype(float)
         # Without its own part 1/n, the centre is farther by n / (n - 1).

@@ -232,14 +232,11 @@ def learn_shared(
     easiness = Easiness.learn(evaluations, regression.common)
     means = easiness.adjusted_means(evaluations)
     middle = clusterings[len(clusterings) // 2]
-    offsets = tuple(_offsets(c, evaluations, means) for c in clusterings)
+    told = [_offsets_and_pull(each, evaluations, means) for each in clusterings]
     return SharedEvidence(
         clusterings=clusterings,
-        offsets=offsets,
-        pulls=tuple(
-            _pull(clusters, _expected(means, of_clusters), evaluations)
-            for clusters, of_clusters in zip(clusterings, offsets, strict=True)
-        ),
+        offsets=tuple(offsets for offsets, _ in told),
+        pulls=tuple(pull for _, pull in told),
         reach=Reach.learn(middle, evaluations.queries.vectors()),
         regression=regression,
         easiness=easiness,
@@ -250,13 +247,20 @@ def learn_shared(
     )
 
 
-def _offsets(
+def _offsets_and_pull(
     clusters: QueryClusters, evaluations: EvaluationSet, means: np.ndarray
-) -> np.ndarray:
-    """Compare all models' scores in each cluster with their means: (n_clusters,)."""
+) -> tuple[np.ndarray, float]:
     sums, counts = clusters.totals(evaluations)
+    squared = replace(evaluations, scores=np.square(evaluations.scores))
+    squares, _ = clusters.totals(squared)
+    offsets = _offsets(sums, counts, means)
+    return offsets, _pull(sums, squares, counts, _expected(means, offsets))
+
+
+def _offsets(sums: np.ndarray, counts: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Compare all models' scores in each cluster with their means: (n_clusters,)."""
     n_evaluations = counts.sum(axis=1)
-    expected = np.full(len(clusters), means.mean())
+    expected = np.full(len(sums), means.mean())
     np.divide(counts @ means, n_evaluations, out=expected, where=n_evaluations > 0)
     pooled = (sums.sum(axis=1) + POOL_PULL * expected) / (n_evaluations + POOL_PULL)
     return logit_of(pooled) - logit_of(expected)
@@ -268,7 +272,7 @@ def _expected(means: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _pull(
-    clusters: QueryClusters, expected: np.ndarray, evaluations: EvaluationSet
+    sums: np.ndarray, squares: np.ndarray, counts: np.ndarray, expected: np.ndarray
 ) -> float:
     """Tell how many evaluations what is expected is worth, by the method of moments.
 
@@ -276,9 +280,6 @@ def _pull(
     over n, and by what the model does there that others do not. With the variance of
     the latter v / k, the shrunk mean has the least error where k is the pull.
     """
-    sums, counts = clusters.totals(evaluations)
-    squared = replace(evaluations, scores=np.square(evaluations.scores))
-    squares, _ = clusters.totals(squared)
     seen = counts > 0
     n, bernoulli = counts[seen], (expected * (1 - expected))[seen]
     within = np.sum(squares[seen] - sums[seen] ** 2 / n)

@@ -42,7 +42,8 @@ def parts(router):
 
 def trust_of(local, encodings):
     shared = local.shared
-    squares = shared.clusterings[shared.middle].nearest(encodings)[1]
+    middle = shared.clusterings[shared.middle]
+    squares = middle.squared_distances(encodings).min(axis=1)
     return shared.reach.trust(np.sqrt(squares))[:, None]
 
 
@@ -121,7 +122,8 @@ def test_clusters_of_one_query_tell_nothing(graded):
     )
     each = QueryClusters(pool.encodings.astype(np.float32))
     expected = np.full((40, 4), 0.5)
-    assert PULLS[0] <= _pull(each, expected, evaluations) <= PULLS[1]
+    sums, counts = each.totals(evaluations)
+    assert PULLS[0] <= _pull(sums, sums**2, counts, expected) <= PULLS[1]
 
 
 def test_without_evaluations_weights_and_share_stay_where_they_start():
