@@ -15,10 +15,8 @@ from skl_locus._sigmoid import Sigmoid
 from skl_locus._statistics import group_means
 from skl_locus._tables import as_frame, factorize_labels, read_column
 from skl_locus._targets import read_scores
+from skl_locus.metrics._references import MIN_COVERAGE
 from skl_locus.metrics._views import kept_evaluations, query_keys
-
-FULL_COVERAGE = 0.8
-"""Share of the queries that a single model must have been evaluated on."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +156,10 @@ def best_single(training: EvaluationSet, held_out: HeldOutRoutes) -> int:
     Only models that were evaluated on most of the held-out queries can be chosen.
     """
     means = dict(zip(training.model_names, training.model_means(), strict=True))
-    covered = np.isfinite(held_out.scores).mean(axis=0) >= FULL_COVERAGE
+    covered = np.isfinite(held_out.scores).mean(axis=0) >= MIN_COVERAGE
     if not covered.any():
         raise ValueError(
-            f"No model was evaluated on {FULL_COVERAGE:.0%} of the queries in X, so "
+            f"No model was evaluated on {MIN_COVERAGE:.0%} of the queries in X, so "
             "that none can be the best single one; give target_quality as a number."
         )
     own = np.array([means[label] for label in held_out.outlook.labels])

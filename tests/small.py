@@ -1,4 +1,14 @@
-"""A network small enough to train in a second, for tests of everything but quality."""
+"""Networks small enough to train in a second, for tests of everything but quality."""
+
+from skl_locus import (
+    BestSingleRouter,
+    EmbedLLMRouter,
+    IRTRouter,
+    KMeansRouter,
+    KNNRouter,
+    LinearRouter,
+    LocusRouter,
+)
 
 SMALL = {
     "n_components": 8,
@@ -38,3 +48,16 @@ TELLING = {
     "max_context": 64,
     "random_state": 0,
 }
+
+
+def small_routers():
+    """Return a router of every kind, unfitted, by a short name."""
+    return {
+        "best": BestSingleRouter(),
+        "knn": KNNRouter(3),
+        "kmeans": KMeansRouter(4, random_state=0),
+        "linear": LinearRouter(alpha=1.0),
+        "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
+        "irt": IRTRouter(**SMALL_VECTORS),
+        "locus": LocusRouter(**SMALL),
+    }

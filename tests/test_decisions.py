@@ -12,30 +12,15 @@ from hypothesis import strategies as st
 from logs import EXAMPLES, SEEDS
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
-from small import SMALL, SMALL_VECTORS
+from small import small_routers
 
 from skl_locus import (
-    BestSingleRouter,
     CostModel,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
-    KNNRouter,
-    LinearRouter,
-    LocusRouter,
 )
 from skl_locus._decisions import floor_preferences, net_correctness, top_k
 from skl_locus.datasets import make_evaluations
 
-ROUTERS = {
-    "best": BestSingleRouter(),
-    "knn": KNNRouter(3),
-    "kmeans": KMeansRouter(4, random_state=0),
-    "linear": LinearRouter(alpha=1.0),
-    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
-    "irt": IRTRouter(**SMALL_VECTORS),
-    "locus": LocusRouter(**SMALL),
-}
+ROUTERS = small_routers()
 POOL = make_evaluations(n_models=6, n_queries=60, observed=0.7, random_state=0)
 LOG = POOL.evaluations
 NAMES = [f"model-{i}" for i in range(6)]

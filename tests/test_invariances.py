@@ -14,17 +14,13 @@ from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, small_routers
 
 import skl_locus._routing
 import skl_locus._torch.inference
 from skl_locus import (
     BestSingleRouter,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
     KNNRouter,
-    LinearRouter,
     LocusEmbedder,
     LocusRouter,
 )
@@ -35,15 +31,7 @@ FITS = settings(EXAMPLES, max_examples=10)
 SIZES = st.lists(st.integers(1, 30), min_size=2, max_size=6)
 ORDER_FREE = ("mean", "max", "raise")
 
-ROUTERS = {
-    "best": BestSingleRouter(),
-    "knn": KNNRouter(3),
-    "kmeans": KMeansRouter(4, random_state=0),
-    "linear": LinearRouter(alpha=1.0),
-    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
-    "irt": IRTRouter(**SMALL_VECTORS),
-    "locus": LocusRouter(**SMALL),
-}
+ROUTERS = small_routers()
 
 
 @pytest.fixture(scope="module")

@@ -15,30 +15,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, small_routers
 
 from skl_locus import (
-    BestSingleRouter,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
-    KNNRouter,
-    LinearRouter,
     LocusEmbedder,
     LocusRouter,
     QueryEncoder,
 )
 from skl_locus.datasets import make_evaluations
 
-ROUTERS = {
-    "best": BestSingleRouter(),
-    "knn": KNNRouter(3),
-    "kmeans": KMeansRouter(4, random_state=0),
-    "linear": LinearRouter(alpha=1.0),
-    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
-    "irt": IRTRouter(**SMALL_VECTORS),
-    "locus": LocusRouter(**SMALL),
-}
+ROUTERS = small_routers()
 EMBEDDER = LocusEmbedder(**SMALL)
 ESTIMATORS = {**ROUTERS, "embedder": EMBEDDER, "encoder": QueryEncoder("a-name")}
 

@@ -8,28 +8,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, small_routers
 
 from skl_locus import (
-    BestSingleRouter,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
     KNNRouter,
-    LinearRouter,
-    LocusRouter,
 )
 from skl_locus.datasets import make_evaluations
 
-ROUTERS = {
-    "best": BestSingleRouter(),
-    "knn": KNNRouter(3),
-    "kmeans": KMeansRouter(4, random_state=0),
-    "linear": LinearRouter(alpha=1.0),
-    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
-    "irt": IRTRouter(**SMALL_VECTORS),
-    "locus": LocusRouter(**SMALL),
-}
+ROUTERS = small_routers()
 
 POOL = make_evaluations(n_models=6, n_queries=60, observed=0.7, random_state=0)
 LOG = POOL.evaluations

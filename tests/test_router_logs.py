@@ -12,28 +12,11 @@ from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from small import SMALL, SMALL_VECTORS
+from small import small_routers
 
-from skl_locus import (
-    BestSingleRouter,
-    EmbedLLMRouter,
-    IRTRouter,
-    KMeansRouter,
-    KNNRouter,
-    LinearRouter,
-    LocusRouter,
-)
 from skl_locus.datasets import make_evaluations
 
-ROUTERS = {
-    "best": BestSingleRouter(),
-    "knn": KNNRouter(3),
-    "kmeans": KMeansRouter(4, random_state=0),
-    "linear": LinearRouter(alpha=1.0),
-    "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
-    "irt": IRTRouter(**SMALL_VECTORS),
-    "locus": LocusRouter(**SMALL),
-}
+ROUTERS = small_routers()
 every_router = pytest.mark.parametrize("name", ROUTERS)
 
 POOL = make_evaluations(n_models=6, n_queries=60, observed=0.7, random_state=0)
