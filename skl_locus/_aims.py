@@ -33,11 +33,12 @@ class CostAim:
     cost_weight: float | None
     min_correctness: float | None
 
-    def preferences(
-        self, probabilities: np.ndarray, queries: Any, labels: np.ndarray
-    ) -> np.ndarray:
+    def matrix(self, queries: Any, n_queries: int, labels: np.ndarray) -> np.ndarray:
+        """Return what each model costs each query: (n_queries, n_models)."""
+        return cost_matrix(self.costs, queries, n_queries, labels)
+
+    def preferences(self, probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """Return what to maximise: (n_queries, n_models)."""
-        costs = cost_matrix(self.costs, queries, len(probabilities), labels)
         if self.min_correctness is None:
             assert self.cost_weight is not None
             return net_correctness(probabilities, costs, self.cost_weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from numbers import Integral
 from typing import Any
 
@@ -152,13 +152,13 @@ class DecisionMixin(TableReader):
         aim = read_aim(costs, cost_weight, min_correctness)
         columns = pool.select(models)
         available = available_columns(pool, columns, unavailable)
-        distances = self._fallback_distances(pool, columns, fallback)
+        stand_ins = self._stand_ins(pool, columns, available, fallback)
         chosen, _ = self._choose(
             pool,
             queries,
             columns,
             aim,
-            lambda scores: choose_best(scores, available, distances)[:, None],
+            lambda scores: choose_best(scores, available, stand_ins)[:, None],
         )
         return pool.models[columns[chosen[:, 0]]]
 
@@ -252,22 +252,30 @@ class DecisionMixin(TableReader):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose k columns of each query; return them and their P, (n_queries, k).
 
-        ``choose`` gets what is to be maximised, (n, n_columns). Without costs, only
-        a block of queries at a time has a score for every model.
+        ``choose`` gets what is to be maximised, (n, n_columns). Only a block of
+        queries at a time has a score for every model.
         """
         codes, distinct = self._read_queries(queries)
-        if aim is not None or len(codes) == 0:
-            preferences, probabilities = _judged(pool, codes, distinct, columns)
-            if aim is not None and len(codes):
-                labels = pool.models[columns]
-                preferences = aim.preferences(probabilities, queries, labels)
-            return _chosen(choose, preferences, probabilities)
-        parts = [
-            _chosen(choose, *pool.judge(distinct.vectors(block), columns))
-            for block in query_blocks(len(distinct), len(columns))
-        ]
-        chosen, probabilities = map(np.concatenate, zip(*parts, strict=True))
-        return chosen[codes], probabilities[codes]
+        if aim is not None:
+            costs = aim.matrix(queries, len(codes), pool.models[columns])
+        if len(codes) == 0:
+            nothing = np.empty((0, len(columns)), dtype=np.float32)
+            return _chosen(choose, nothing, nothing)
+        if aim is None:
+            chosen, probabilities = _in_blocks(
+                lambda block: _chosen(
+                    choose, *pool.judge(distinct.vectors(block), columns)
+                ),
+                query_blocks(len(distinct), len(columns)),
+            )
+            return chosen[codes], probabilities[codes]
+
+        def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            # Equal queries may differ in cost.
+            _, P = _judged(pool, codes[rows], distinct, columns)
+            return _chosen(choose, aim.preferences(P, costs[rows]), P)
+
+        return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
     def _judge(
         self, pool: Pool, queries: Any, columns: np.ndarray
@@ -275,9 +283,10 @@ class DecisionMixin(TableReader):
         """Return decision scores and P(correct): twice (n_queries, n_columns)."""
         return _judged(pool, *self._read_queries(queries), columns)
 
-    def _fallback_distances(
-        self, pool: Pool, columns: np.ndarray, fallback: str
+    def _stand_ins(
+        self, pool: Pool, columns: np.ndarray, available: np.ndarray, fallback: str
     ) -> np.ndarray | None:
+        """Find who answers for whom, None where the next best model does."""
         if fallback == "rerank":
             return None
         if fallback == "neighbor":
@@ -291,11 +300,21 @@ class DecisionMixin(TableReader):
 def _judged(
     pool: Pool, codes: np.ndarray, distinct: QuerySet, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Judge some queries, equal ones once: decision scores and P(correct)."""
     if len(codes) == 0:
         nothing = np.empty((0, len(columns)), dtype=np.float32)
         return nothing, nothing
-    decisions, probabilities = pool.judge(distinct.vectors(), columns)
-    return decisions[codes], probabilities[codes]
+    used, own = np.unique(codes, return_inverse=True)
+    decisions, probabilities = pool.judge(distinct.vectors(used), columns)
+    return decisions[own], probabilities[own]
+
+
+def _in_blocks(
+    choose: Callable[[slice], tuple[np.ndarray, np.ndarray]], blocks: Iterator[slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    parts = list(map(choose, blocks))
+    chosen, probabilities = map(np.concatenate, zip(*parts, strict=True))
+    return chosen, probabilities
 
 
 def _chosen(

@@ -35,34 +35,10 @@ def best_available(scores: np.ndarray, available: np.ndarray) -> np.ndarray:
     return np.where(available, scores, -np.inf).argmax(axis=1)
 
 
-def best_or_substitute(
-    scores: np.ndarray, available: np.ndarray, distances: np.ndarray
-) -> np.ndarray:
-    """Choose the best model, or its nearest available neighbour if it is down.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_queries, n_models)
-        What to maximise; ties go to the first model.
-    available : ndarray of shape (n_models,), bool
-        Models that may be chosen; at least one.
-    distances : ndarray of shape (n_models, n_models)
-        Distances between the models' embeddings.
-
-    Returns
-    -------
-    ndarray of shape (n_queries,)
-        Chosen columns.
-    """
-    substitute = np.where(available, distances, np.inf).argmin(axis=1)
-    stand_in = np.where(available, np.arange(len(available)), substitute)
-    return stand_in[scores.argmax(axis=1)]
-
-
 def choose_best(
-    scores: np.ndarray, available: np.ndarray, distances: np.ndarray | None
+    scores: np.ndarray, available: np.ndarray, stand_ins: np.ndarray | None
 ) -> np.ndarray:
-    """Choose the best available model, or the substitute of the best one.
+    """Choose the best available model, or the one that answers for the best.
 
     Parameters
     ----------
@@ -70,18 +46,17 @@ def choose_best(
         What to maximise; ties go to the first model.
     available : ndarray of shape (n_models,), bool
         Models that may be chosen; at least one.
-    distances : ndarray of shape (n_models, n_models) or None
-        Distances between the models' embeddings, where a model that is down is to be
-        replaced by its nearest neighbour.
+    stand_ins : ndarray of shape (n_models,) or None
+        Column that answers for each: itself, or another where it is down.
 
     Returns
     -------
     ndarray of shape (n_queries,)
         Chosen columns.
     """
-    if distances is None:
+    if stand_ins is None:
         return best_available(scores, available)
-    return best_or_substitute(scores, available, distances)
+    return stand_ins[scores.argmax(axis=1)]
 
 
 def net_correctness(

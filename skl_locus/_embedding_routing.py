@@ -107,13 +107,13 @@ class EmbeddingRouterMixin(RouterMixin):
             embeddings[~kept] = embed(some)[order]
         return embeddings
 
-    def _fallback_distances(
-        self, pool: Pool, columns: np.ndarray, fallback: str
+    def _stand_ins(
+        self, pool: Pool, columns: np.ndarray, available: np.ndarray, fallback: str
     ) -> np.ndarray | None:
         if fallback != "neighbor":
-            return super()._fallback_distances(pool, columns, fallback)
+            return super()._stand_ins(pool, columns, available, fallback)
         assert isinstance(pool, EmbeddingPool)
-        return _distances(pool.embeddings[columns])
+        return _nearest_available(pool.embeddings[columns], available)
 
 
 def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray:
@@ -134,3 +134,20 @@ def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
         embeddings, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
     )
     return np.concatenate(list(chunks))
+
+
+def _nearest_available(embeddings: np.ndarray, available: np.ndarray) -> np.ndarray:
+    """Return each model's own column, or the nearest one where it is not available."""
+    stand_ins = np.arange(len(embeddings))
+    if available.all():
+        return stand_ins
+    from sklearn.metrics import pairwise_distances_chunked
+
+    chunks = pairwise_distances_chunked(
+        embeddings[~available],
+        embeddings[available],
+        reduce_func=lambda distances, start: distances.argmin(axis=1),
+        working_memory=CHUNK_MIB,
+    )
+    stand_ins[~available] = stand_ins[available][np.concatenate(list(chunks))]
+    return stand_ins

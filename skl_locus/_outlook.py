@@ -29,8 +29,8 @@ class Outlook:
         Models, in the order of the columns.
     available : ndarray of shape (n_models,), bool
         Models that are not down.
-    distances : ndarray of shape (n_models, n_models) or None
-        Distances by which a substitute is found.
+    stand_ins : ndarray of shape (n_models,) or None
+        Column that answers for each, where models that are down have substitutes.
     decisions, probabilities : ndarray of shape (n_queries, n_models)
         What the router decides by, and corrected P(correct).
     costs : ndarray of shape (n_queries, n_models) or None
@@ -40,7 +40,7 @@ class Outlook:
     index: pd.Index | None
     labels: np.ndarray
     available: np.ndarray
-    distances: np.ndarray | None
+    stand_ins: np.ndarray | None
     decisions: np.ndarray
     probabilities: np.ndarray
     costs: np.ndarray | None
@@ -60,7 +60,7 @@ class Outlook:
     def columns(self, cost_weight: float | None, threshold: float | None) -> np.ndarray:
         """Choose query by query: (n_queries,)."""
         preferences = self.preferences(cost_weight, threshold)
-        return choose_best(preferences, self.available, self.distances)
+        return choose_best(preferences, self.available, self.stand_ins)
 
     def assign(self, budget: float) -> Assignment:
         """Choose for all queries together, among the models that are not down."""
@@ -141,7 +141,7 @@ def look_at(
     columns = pool.select(models)
     labels = pool.models[columns]
     available = available_columns(pool, columns, unavailable)
-    distances = router._fallback_distances(pool, columns, fallback)
+    stand_ins = router._stand_ins(pool, columns, available, fallback)
     decisions, probabilities = router._judge(pool, queries, columns)
     costs = None
     if cost_model is not None:
@@ -151,7 +151,7 @@ def look_at(
         index,
         labels,
         available,
-        distances,
+        stand_ins,
         decisions,
         correct(probabilities),
         costs,

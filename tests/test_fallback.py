@@ -1,13 +1,22 @@
 """Substitutes for models that are down."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import pairwise_distances
 from small import SMALL, SMALL_VECTORS
 
-from skl_locus import EmbedLLMRouter, IRTRouter, KNNRouter, LocusRouter
-from skl_locus._decisions import best_or_substitute, nearest_others
+from skl_locus import (
+    EmbedLLMRouter,
+    IRTRouter,
+    KNNRouter,
+    LocusRouter,
+    _embedding_routing,
+)
+from skl_locus._decisions import choose_best, nearest_others
+from skl_locus._embedding_routing import _nearest_available
 from skl_locus.datasets import make_evaluations
 
 POOL = make_evaluations(n_models=6, n_queries=60, random_state=0)
@@ -28,10 +37,26 @@ def router(request):
 
 def test_by_hand_the_nearest_available_model_answers():
     scores = np.array([[0.9, 0.5, 0.8], [0.1, 0.7, 0.2]])
-    distances = np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
     available = np.array([False, True, True])
-    chosen = best_or_substitute(scores, available, distances)
-    assert chosen.tolist() == [1, 1]
+    stand_ins = _nearest_available(np.array([[0.0], [1.0], [2.0]]), available)
+    assert stand_ins.tolist() == [1, 1, 2]
+    assert choose_best(scores, available, stand_ins).tolist() == [1, 1]
+
+
+def test_substitutes_are_sought_among_few_distances_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(500, 3))
+    available = rng.random(500) < 0.5
+    expected = _nearest_available(embeddings, available)
+    distances = np.where(available, pairwise_distances(embeddings), np.inf)
+    np.testing.assert_array_equal(expected[~available], distances.argmin(1)[~available])
+    monkeypatch.setattr(_embedding_routing, "CHUNK_MIB", 0.01)
+    tracemalloc.start()
+    found = _nearest_available(embeddings, available)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, expected)
+    assert peak < distances.nbytes / 4
 
 
 def test_by_hand_others_are_ordered_with_ties_by_column():

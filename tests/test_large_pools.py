@@ -22,6 +22,7 @@ from skl_locus.datasets import make_evaluations
 POOL = make_evaluations(n_models=7, n_queries=40, observed=0.7, random_state=0)
 LOG = POOL.evaluations
 QUERIES = POOL.encodings[[3, 1, 3, *range(20)]]
+COSTS = np.random.default_rng(1).random((len(QUERIES), 7))
 ROUTERS = {
     "best": BestSingleRouter(),
     "knn": KNNRouter(3),
@@ -95,6 +96,24 @@ def test_no_matrix_is_larger_than_a_block(fitted, name, monkeypatch):
     fitted[name].route(QUERIES)
     n_distinct = len(np.unique(QUERIES, axis=0))
     assert shapes == [(2, 7)] * n_distinct  # twice half as many blocks as queries
+    shapes.clear()
+    fitted[name].route(QUERIES, costs=COSTS, cost_weight=0.1)
+    assert max(n_queries for n_queries, _ in shapes) <= 2
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+@pytest.mark.parametrize("trade", [{"cost_weight": 0.3}, {"min_correctness": 0.5}])
+@pytest.mark.parametrize("entries", [1, 14, 50])
+def test_blocks_change_no_answer_with_costs(fitted, name, trade, entries, monkeypatch):
+    router = fitted[name]
+    routes = router.route(QUERIES, costs=COSTS, **trade)
+    ranking = router.rank(QUERIES, 3, costs=COSTS, **trade)
+    assert len(set(routes)) > 1
+    monkeypatch.setattr(_decisions, "CHUNK_SCORES", entries)
+    assert_array_equal(router.route(QUERIES, costs=COSTS, **trade), routes)
+    in_blocks = router.rank(QUERIES, 3, costs=COSTS, **trade)
+    assert_array_equal(in_blocks.labels, ranking.labels)
+    assert_allclose(in_blocks.probabilities, ranking.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ROUTERS)

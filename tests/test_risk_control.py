@@ -89,7 +89,7 @@ def draw_routes(rng, n_queries, *, graded=False):
         index=None,
         labels=np.array([f"m{i}" for i in range(N_MODELS)], dtype=object),
         available=np.ones(N_MODELS, dtype=bool),
-        distances=None,
+        stand_ins=None,
         decisions=P,
         probabilities=P,
         costs=np.tile(COSTS, (n_queries, 1)),

@@ -1,6 +1,7 @@
 """What the network computes once it does not compute again, and memory is bounded."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ import skl_locus._torch.inference as inference
 from skl_locus import LocusRouter
 from skl_locus._evaluations import QuerySet, combine_rows
 from skl_locus._network_state import InputMap, NetworkState
-from skl_locus._torch.attention import TokenBlock
+from skl_locus._torch.attention import Aggregation, TokenBlock
 from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import embed
 from skl_locus._torch.locus import new_network
 from skl_locus._torch.network import EvaluationTokenizer, NetworkConfig
 from skl_locus._torch.shared_pairs import DistinctPairs
+from skl_locus._torch.threads import side_by_side
 from skl_locus._torch.weights import network_weights
 
 N_FEATURES = 5
@@ -126,6 +128,47 @@ def test_bounds_on_memory_change_no_embedding(sizes, levels, bounds):
         ):
             patch.setattr(inference, name, bound)
         assert_allclose(embed(state, evaluations, PLACEMENT), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("reduced", [False, True])
+def test_chunks_are_embedded_side_by_side_by_one_thread_each(
+    monkeypatch, n_threads, reduced
+):
+    state = make_state(Placement(torch.device("cpu"), torch.float32, mixed=False))
+    placement = replace(PLACEMENT, dtype=torch.float32, reduced=reduced)
+    evaluations = make_evaluations([9, 30, 4, 30, 17, 1, 22], 3)
+    monkeypatch.setattr(inference, "CHUNK_TOKENS", 30)
+    expected, seen = embed(state, evaluations, placement), set()
+    attend = Aggregation.forward
+
+    def watched(self, *arguments):
+        seen.add((torch.get_num_threads(), torch.is_autocast_enabled("cpu")))
+        return attend(self, *arguments)
+
+    monkeypatch.setattr(Aggregation, "forward", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        found = embed(state, evaluations, placement)
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {(1, reduced)}
+    assert_allclose(found, expected, atol=1e-6)
+
+
+def test_an_error_in_a_thread_is_raised():
+    def fail(task):
+        raise MemoryError(f"task {task}")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(MemoryError, match="task 0"):
+            side_by_side(fail, range(4), torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("shape", [(400, 200), (3, 20_000)])

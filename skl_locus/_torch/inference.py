@@ -14,6 +14,7 @@ from skl_locus._torch.batches import pad
 from skl_locus._torch.device import Placement
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
+from skl_locus._torch.threads import side_by_side
 from skl_locus._torch.weights import load_module, to_tensor
 
 CHUNK_TOKENS = 4_096
@@ -54,17 +55,10 @@ def embed(
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
     )
     by_size = np.argsort(-evaluations.sizes, kind="stable")
-    device = placement.device.type
-    # Products alone are rounded: tokens are summed and normalised in float32.
-    with torch.autocast(device, torch.bfloat16, enabled=placement.reduced):
-        for group in _groups(evaluations, by_size):
-            encodings = evaluations.queries.encodings
-            tables = _tables(
-                encoder, state.input_map, encodings, group.pairs, placement
-            )
-            for models, index, mask in group.chunks(chunk_tokens(placement)):
-                some = _embed_chunk(encoder, tables, index, mask, placement)
-                embeddings[models] = some
+    for group in _groups(evaluations, by_size):
+        embeddings[group.models] = _embed_group(
+            encoder, state.input_map, evaluations.queries.encodings, group, placement
+        )
     return embeddings
 
 
@@ -80,19 +74,38 @@ def chunk_tokens(placement: Placement) -> int:
     return CHUNK_TOKENS if on_cpu else ACCELERATOR_CHUNK_TOKENS
 
 
-def _embed_chunk(
+def _embed_group(
     encoder: SetEncoder,
-    tables: PairTables,
-    index: np.ndarray,
-    mask: np.ndarray,
+    input_map: InputMap,
+    encodings: np.ndarray,
+    group: _Group,
     placement: Placement,
 ) -> np.ndarray:
-    embedded = tables.embed(
-        encoder,
-        to_tensor(index, placement),
-        None if mask.all() else to_tensor(mask, placement),
-    )
-    return embedded.to(placement.dtype).cpu().numpy()
+    """Embed the models of a group, in the group's order."""
+    with _products_of(placement):
+        tables = _tables(encoder, input_map, encodings, group.pairs, placement)
+
+    def embed_some(some: slice) -> np.ndarray:
+        index, mask = group.padded(some)
+        with _products_of(placement):
+            embedded = tables.embed(
+                encoder,
+                to_tensor(index, placement),
+                None if mask.all() else to_tensor(mask, placement),
+            )
+        return embedded.to(placement.dtype).cpu().numpy()
+
+    chunks = group.chunks(chunk_tokens(placement))
+    return np.concatenate(side_by_side(embed_some, chunks, placement.device))
+
+
+def _products_of(placement: Placement) -> torch.autocast:
+    """Round products where that is asked for; it holds for the calling thread.
+
+    Products alone are rounded: tokens are summed and normalised in float32.
+    """
+    device = placement.device.type
+    return torch.autocast(device, torch.bfloat16, enabled=placement.reduced)
 
 
 @dataclass(frozen=True)
@@ -103,14 +116,14 @@ class _Group:
     ----------
     models : ndarray of shape (n_models,)
         Numbers of the models, those with most evaluations first.
-    lengths : ndarray of shape (n_models,)
-        Number of evaluations of each.
+    offsets : ndarray of shape (n_models + 1,)
+        Where each model's evaluations begin in the index of the pairs; their end.
     pairs : DistinctPairs
         Pairs of the evaluations, model by model; queries are rows of the encodings.
     """
 
     models: np.ndarray
-    lengths: np.ndarray
+    offsets: np.ndarray
     pairs: DistinctPairs
 
     @classmethod
@@ -121,17 +134,24 @@ class _Group:
         )
         vectors = evaluations.queries.rows[evaluations.query_codes[rows]]
         pairs = DistinctPairs.of(vectors, evaluations.scores[rows])
-        return cls(models, evaluations.sizes[models], pairs)
+        offsets = np.cumsum([0, *evaluations.sizes[models]])
+        return cls(models, offsets, pairs)
 
-    def chunks(self, n_tokens: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield models of similar size with their pairs, padded, and the mask."""
-        own_pairs = np.split(self.pairs.index, np.cumsum(self.lengths)[:-1])
-        start = 0
+    def chunks(self, n_tokens: int) -> list[slice]:
+        """Divide the models into parts of similar size and about ``n_tokens``."""
+        parts, start = [], 0
+        lengths = np.diff(self.offsets)
         while start < len(self.models):
-            fitting = max(1, n_tokens // self.lengths[start])
-            some = slice(start, start + fitting)
-            yield self.models[some], *pad(own_pairs[some])
-            start += fitting
+            end = min(start + max(1, n_tokens // lengths[start]), len(self.models))
+            parts.append(slice(start, end))
+            start = end
+        return parts
+
+    def padded(self, some: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pairs of some models, padded, and the mask."""
+        offsets = self.offsets[some.start : some.stop + 1]
+        own = self.pairs.index[offsets[0] : offsets[-1]]
+        return pad(np.split(own, offsets[1:-1] - offsets[0]))
 
 
 def _groups(evaluations: EvaluationSet, models: np.ndarray) -> Iterator[_Group]:

@@ -1,0 +1,49 @@
+"""Work that is divided among threads, each of which computes with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def side_by_side(
+    work: Callable[[Task], Result], tasks: Sequence[Task], device: torch.device
+) -> list[Result]:
+    """Do independent tasks; on a CPU in as many threads as torch may use.
+
+    Threads that each do a task of their own never wait for one another, other than
+    operators that divide their work among threads.
+
+    Parameters
+    ----------
+    work : callable
+        Maps a task to its result.
+    tasks : sequence
+        Tasks of about the same size.
+    device : torch.device
+        Where the work is done.
+
+    Returns
+    -------
+    list
+        Results in the order of the tasks.
+    """
+    n_threads = torch.get_num_threads()
+    if device.type != "cpu" or n_threads == 1 or len(tasks) < n_threads:
+        return [work(task) for task in tasks]
+    controller = ThreadpoolController()
+
+    def begin() -> None:
+        # torch sets the limit of a new thread when first asked: ours comes after.
+        torch.get_num_threads()
+        controller.limit(limits=1, user_api="openmp")
+
+    with ThreadPoolExecutor(n_threads, initializer=begin) as threads:
+        return list(threads.map(work, tasks))
