@@ -12,11 +12,12 @@ from scipy.linalg import eigh
 RELATIVE_RANK_TOLERANCE = 1e-6
 """Components with less variance than this share of the largest are left out."""
 
-TILE_COLUMNS = 512
+TILE_COLUMNS = 256
 """Rows of a stacked matrix at a time, at least those of one model or query."""
 
-TILE_ELEMENTS = 131_072
-"""Hidden units computed at a time; 512 KB in float32, which a cache holds."""
+TILE_ELEMENTS = 524_288
+"""Hidden units computed at a time; 2 MB in float32. With less, the threads of one
+product wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +91,26 @@ class NetworkState:
             if name.startswith("predictor.")
         }
         query_map = self.input_map.components @ w["query.weight"].T
+        query_offset = w["query.bias"] - self.input_map.mean @ query_map
+        scale = 1 / math.sqrt(embeddings.shape[1]) if self.config["bilinear"] else 0.0
         return PackedPredictor(
-            query_map=query_map,
-            query_offset=w["query.bias"] - self.input_map.mean @ query_map,
-            embeddings=embeddings,
-            hidden_embedding=w["hidden_embedding.weight"],
-            hidden_query=w["hidden_query.weight"],
-            hidden_product=w["hidden_product.weight"],
-            hidden_offset=w["hidden_embedding.bias"],
-            out=w["out.weight"][0],
-            out_offset=w["out.bias"][0],
-            bilinear_scale=(
-                1 / math.sqrt(embeddings.shape[1]) if self.config["bilinear"] else 0.0
+            query_map=_with_column(query_map, 0),
+            query_offset=np.append(query_offset, np.ones_like(query_offset[:1])),
+            embeddings=_with_column(embeddings, 1),
+            hidden_embedding=_with_column(
+                w["hidden_embedding.weight"], w["hidden_embedding.bias"]
             ),
+            hidden_query=_with_column(w["hidden_query.weight"], 0),
+            hidden_product=_with_column(w["hidden_product.weight"], 0),
+            out=w["out.weight"][0],
+            out_offset=w["out.bias"][0] - scale,
+            bilinear_scale=scale,
         )
+
+
+def _with_column(matrix: np.ndarray, last: np.ndarray | float) -> np.ndarray:
+    column = np.broadcast_to(np.asarray(last, matrix.dtype), len(matrix))
+    return np.column_stack([matrix, column])
 
 
 @dataclass(frozen=True)
@@ -114,19 +121,21 @@ class PackedPredictor:
     is (W_x diag(z) + W_u) u plus a constant, for one query (W_x diag(u) + W_z) z plus
     another. The matrices of whichever are fewer are stacked, so that all hidden units
     of all pairs come from one matrix product and nothing is kept per model but its
-    embedding: a single query costs one small matrix.
+    embedding: a single query costs one small matrix. Constants take part in the
+    products, since z and u end in a 1.
 
     Parameters
     ----------
-    query_map : ndarray of shape (n_features, n_components)
-        From encodings to u, with ``query_offset`` of shape (n_components,).
-    embeddings : ndarray of shape (n_models, n_components)
+    query_map : ndarray of shape (n_features, n_components + 1)
+        From encodings to u, with ``query_offset`` of shape (n_components + 1,).
+    embeddings : ndarray of shape (n_models, n_components + 1)
         z of every model.
     hidden_embedding, hidden_query, hidden_product : ndarray of shape \
-            (n_hidden, n_components)
-        W_z, W_u and W_x, with ``hidden_offset``, b, of shape (n_hidden,).
+            (n_hidden, n_components + 1)
+        W_z with b in its last column, W_u and W_x with zeros there.
     out : ndarray of shape (n_hidden,)
-        From hidden units to the logit, with the number ``out_offset``.
+        From hidden units to the logit, with the number ``out_offset``, which makes up
+        for the ones of z.u.
     bilinear_scale : float
         Factor of z.u in the logit.
     """
@@ -137,7 +146,6 @@ class PackedPredictor:
     hidden_embedding: np.ndarray
     hidden_query: np.ndarray
     hidden_product: np.ndarray
-    hidden_offset: np.ndarray
     out: np.ndarray
     out_offset: float
     bilinear_scale: float
@@ -167,17 +175,18 @@ class PackedPredictor:
     ) -> None:
         """Add what comes from the hidden layer to logits (n_many, n_few)."""
         few_per_tile = max(1, TILE_COLUMNS // len(self.out))
+        rows_per_tile = max(1, TILE_ELEMENTS // (few_per_tile * len(self.out)))
         for start in range(0, len(few), few_per_tile):
             columns = slice(start, start + few_per_tile)
             some = few[columns]
             stacked = self.hidden_product * some[:, None, :] + weights_of_many
+            stacked[:, :, -1] += some @ weights_of_few.T
             stacked = stacked.reshape(-1, some.shape[1]).T
-            offsets = (some @ weights_of_few.T + self.hidden_offset).ravel()
-            rows_per_tile = max(1, TILE_ELEMENTS // len(offsets))
             for first in range(0, len(many), rows_per_tile):
                 rows = slice(first, first + rows_per_tile)
-                hidden = many[rows] @ stacked
-                hidden += offsets
-                np.maximum(hidden, 0, out=hidden)
-                part = hidden.reshape(-1, len(self.out)) @ self.out
-                logits[rows, columns] += part.reshape(-1, len(some))
+                logits[rows, columns] += self._from_hidden(many[rows] @ stacked)
+
+    def _from_hidden(self, hidden: np.ndarray) -> np.ndarray:
+        """(n_many, n_few * n_hidden) before the ReLU -> (n_many, n_few)."""
+        np.maximum(hidden, 0, out=hidden)
+        return (hidden.reshape(-1, len(self.out)) @ self.out).reshape(len(hidden), -1)

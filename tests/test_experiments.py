@@ -276,6 +276,14 @@ def test_calibration_error_is_the_gap_of_each_bin():
     assert again == pytest.approx(found)
 
 
+def test_luck_alone_has_a_calibration_error_that_falls_with_the_queries():
+    p = np.random.default_rng(0).uniform(0.2, 0.8, size=60_000)
+    few, many = evaluate.error_by_chance(p[:600]), evaluate.error_by_chance(p)
+    # A bin of 40 answers is off by about 0.8 * 0.46 / sqrt(40).
+    assert few == pytest.approx(0.058, abs=0.01)
+    assert many == pytest.approx(few / 10, rel=0.2)
+
+
 @pytest.mark.parametrize("noise", ["flip", "grade"])
 def test_noise_changes_its_share_of_the_scores(noise):
     seen = np.tile([0.0, 1.0], (500, 1))
@@ -297,6 +305,24 @@ def test_differences_are_paired_by_query_and_draw():
     assert same["p_value"] == 1
     limits = [other["difference"], other["low"], other["high"]]
     assert limits == pytest.approx([0.1] * 3)
+
+
+def test_sizes_of_a_cell_are_compared_together():
+    results = []
+    for n, lead in ((8, 0.0), (16, 0.3)):
+        for name, added in ((methods.LOCUS, lead), ("other", 0.0)):
+            about = {"pool": "all", "cell": "complete", "n": n, "method": name}
+            chosen = np.linspace(0, 0.5, 30) + added
+            totals = dict.fromkeys(comparison.LOSSES.values(), chosen)
+            totals["count"] = np.ones(30)
+            results += [{"about": about, "totals": totals}] * 2
+    apart = e1.differences(results).query("metric == 'routing_accuracy'")
+    assert apart["difference"].tolist() == pytest.approx([0.0, 0.3])
+    together = e1.differences(results, pooled=True)
+    (row,) = together.query("metric == 'routing_accuracy'").to_dict("records")
+    assert row["difference"] == pytest.approx(0.15)
+    assert row["n_draws"] == 4
+    assert 0 <= row["low"] < row["difference"] < row["high"] <= 0.3
 
 
 def test_queries_without_a_choice_have_no_part():

@@ -3,9 +3,9 @@
 The plain recipe is one full-batch step of Adam per epoch (`plain.fit_plain`), stopped
 by the log loss on the queries that the package holds out too. Compared are that loss
 and, with the whole default router as well, the one on queries that none has seen.
-``--data`` names a folder with a log: evaluations.parquet (model, query_id, score),
+``--data`` names folders with a log each: evaluations.parquet (model, query_id, score),
 queries.parquet (query_id, query) and encodings_mpnet.npy; without it the log is made
-up. The second row is the default `LocusRouter` on a large pool.
+up. The last row is the default `LocusRouter` on a large pool.
 """
 
 import time
@@ -29,13 +29,14 @@ N_PLANTED = 8
 
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
-    compare_recipes(options)
+    for folder in options.data or [None]:
+        compare_recipes(options, folder)
     fit_end_to_end(options)
 
 
-def compare_recipes(options):
+def compare_recipes(options, folder):
     n_models, n_queries = sized(options, (13, 512), (13, 128), (4, 40))
-    vectors, scores = log_of(options, n_models, 2 * n_queries)
+    vectors, scores = log_of(folder, n_models, 2 * n_queries)
     seen, unseen = vectors[:n_queries], vectors[n_queries:]
     known, asked = scores[:, :n_queries], scores[:, n_queries:]
     runs = {"plain": [], NETWORK: [], "package": []}
@@ -46,10 +47,11 @@ def compare_recipes(options):
     for form, alone in ((NETWORK, True), ("package", False)):
         runs[form].append(fit_package(options, seen, known, unseen, alone=alone))
     first = {form: results[0] for form, results in runs.items()}
+    log = folder.name if folder else "made up"
     report(
         options,
-        "fit",
-        f"fit {n_models} models x {n_queries} queries",
+        f"fit_{folder.name}" if folder else "fit",
+        f"fit {n_models} models x {n_queries} queries, {log}",
         {form: [result["seconds"] for result in runs[form]] for form in runs},
         target="20 times less time, the same or a better log loss",
         validation_log_loss={
@@ -62,7 +64,6 @@ def compare_recipes(options):
             first["plain"]["validation_loss"], first["plain"], first[NETWORK]
         ),
         steps={form: result["steps"] for form, result in first.items()},
-        log=str(options.data or "made up"),
     )
 
 
@@ -152,11 +153,11 @@ def held_out(router, vectors):
     return np.array([vector.tobytes() in held_vectors for vector in vectors])
 
 
-def log_of(options, n_models, n_queries):
+def log_of(folder, n_models, n_queries):
     """Return encodings (n_queries, n_features) and scores (n_models, n_queries)."""
-    if options.data is None:
+    if folder is None:
         return planted(n_models, n_queries)
-    return read_log(options.data, n_models, n_queries)
+    return read_log(folder.resolve(), n_models, n_queries)
 
 
 def planted(n_models, n_queries):

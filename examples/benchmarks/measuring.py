@@ -26,7 +26,11 @@ def parse_options(description, arguments=None):
     parser.add_argument("--quick", action="store_true", help="a minute: smaller sizes")
     parser.add_argument("--smoke", action="store_true", help="seconds: tiny sizes")
     parser.add_argument(
-        "--data", type=Path, help="folder with a log as in README.md, for the fits"
+        "--data",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders with logs, for the fits (fit.py)",
     )
     options = parser.parse_args(arguments)
     if options.smoke:
@@ -59,8 +63,12 @@ def peak_memory(prepare, name, options):
     Returns MiB of its largest resident set above that before the work began: VmHWM of
     /proc, which is set back before the work. None where there is no such file.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as process:
+    process = multiprocessing.get_context("spawn").Pool(1)
+    try:
         return process.apply(_peak_of, (prepare, name, options))
+    finally:
+        process.close()
+        process.join()
 
 
 def _peak_of(prepare, name, options):

@@ -19,7 +19,11 @@ SCRIPTS = {
     "correctness": ("correctness", "correctness_single"),
     "route": ("route", "route_many"),
     "rank": ("rank_models", "rank_queries"),
-    "threads": ("threads_locus", "threads_kmeans", "threads_knn"),
+    "threads": tuple(
+        f"threads_{name}_{n}"
+        for name in ("locus", "kmeans", "knn")
+        for n in (1, 16, 256)
+    ),
     "door": ("door",),
     "onboarding": (
         "onboarding_transform",
@@ -27,7 +31,7 @@ SCRIPTS = {
         "onboarding_add_models_same_queries",
     ),
     "imports": ("imports",),
-    "fit": ("fit", "fit_end_to_end"),
+    "fit": ("fit", "fit_mmlu_pro", "fit_zeroeval", "fit_end_to_end"),
 }
 """Scripts beside this one and the rows that each writes, in the order of the table."""
 

@@ -1,9 +1,12 @@
-"""Route small batches from one thread and from eight, on one fitted router.
+"""Route requests from one thread and from eight, on one fitted router.
 
 Each thread's linear algebra is held to one thread (threadpoolctl), as in a server that
-answers several requests at a time.
+answers several requests at a time. The last form is eight threads of which a semaphore
+lets no more compute at a time than there are cores.
 """
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,10 +16,21 @@ from threadpoolctl import threadpool_limits
 from skl_locus import KMeansRouter, KNNRouter, LocusRouter
 from skl_locus.datasets import make_evaluations
 
-BATCH = 16
+BATCHES = (1, 16, 256)
 """Queries of a request."""
 
-THREADS = (1, 2, 8)
+N_QUERIES = 6_400
+"""Queries of all requests of a run, which are 800 at most."""
+
+CORES = len(os.sched_getaffinity(0))
+FORMS = {
+    "1 thread": (1, 1),
+    "2 threads": (2, 2),
+    "8 threads": (8, 8),
+    "8 threads, a semaphore": (8, CORES),
+}
+"""Threads, and how many of them may compute at a time."""
+
 ROUTERS = {
     "locus": LocusRouter(max_iter=4, random_state=0),
     "kmeans": KMeansRouter(random_state=0),
@@ -30,36 +44,50 @@ def main(arguments=None):
     log = make_evaluations(
         n_models=n_models, n_queries=n_queries, n_features=768, random_state=0
     )
-    n_requests = sized(options, 400, 100, 4)
     queries = np.random.default_rng(0).permutation(log.encodings)
-    requests = [
-        np.take(queries, range(i * BATCH, (i + 1) * BATCH), axis=0, mode="wrap")
-        for i in range(n_requests)
-    ]
     for name, router in ROUTERS.items():
         router.fit(log.evaluations, log.evaluations["score"])
-        report_threads(options, name, router, requests)
+        for batch in BATCHES:
+            report_threads(options, name, router, requests_of(options, queries, batch))
+
+
+def requests_of(options, queries, batch):
+    n_requests = min(800, sized(options, N_QUERIES, N_QUERIES // 4, 512) // batch)
+    return [
+        np.take(queries, range(i * batch, (i + 1) * batch), axis=0, mode="wrap")
+        for i in range(n_requests)
+    ]
 
 
 def report_threads(options, name, router, requests):
     expected = [router.route(request) for request in requests]
+    batch = len(requests[0])
 
-    def run(n_threads):
+    def run(n_threads, n_at_a_time):
+        gate = threading.Semaphore(n_at_a_time)
+
+        def route(request):
+            with gate:
+                return router.route(request)
+
         with ThreadPoolExecutor(n_threads) as threads:
-            routes = list(threads.map(router.route, requests))
+            routes = list(threads.map(route, requests))
         assert all(map(np.array_equal, routes, expected))
 
     with threadpool_limits(1):
-        seconds = alternate({n: lambda n=n: run(n) for n in THREADS}, options.repeats)
+        seconds = alternate(
+            {form: lambda how=how: run(*how) for form, how in FORMS.items()},
+            options.repeats,
+        )
     report(
         options,
-        f"threads_{name}",
-        f"route {len(requests)} requests of {BATCH} queries, {name}",
-        {f"{n} threads": times for n, times in seconds.items()},
+        f"threads_{name}_{batch}",
+        f"route {len(requests)} requests of {batch} queries, {name}",
+        seconds,
         target="the same answers, more of them from eight threads than from one",
         queries_per_second={
-            f"{n} threads": float(len(requests) * BATCH / np.median(times))
-            for n, times in seconds.items()
+            form: float(len(requests) * batch / np.median(times))
+            for form, times in seconds.items()
         },
     )
 

@@ -60,6 +60,8 @@ def run(options):
         folder = folder_of(log, options)
         rows.to_csv(folder / f"{NAME}.csv", index=False)
         differences(results).to_csv(folder / f"{NAME}_differences.csv", index=False)
+        pooled = differences(results, pooled=True)
+        pooled.to_csv(folder / f"{NAME}_pooled.csv", index=False)
         overall = rows[(rows["task"] == "all") & (rows["pool"] == log.pool)]
         complete = overall[overall["cell"] == COMPLETE]
         ratios(complete).to_csv(folder / f"{NAME}_ratios.csv", index=False)
@@ -90,12 +92,17 @@ def measure(log, chosen, options):
     return run_jobs(evaluate_job, log, jobs, options, f"{NAME} ({log.pool})")
 
 
-def differences(results):
-    """Compare LOCUS with each comparator in each cell; Holm over cells per metric."""
+def differences(results, *, pooled=False):
+    """Compare LOCUS with each comparator in each cell; Holm over cells per metric.
+
+    Pooled, a cell is all sizes of a pool together: they share their test queries, and
+    draws of any size are draws.
+    """
+    keys = KEYS[:2] if pooled else KEYS
     groups = {}
     for result in results:
         about = result["about"]
-        cell = tuple(about[key] for key in KEYS)
+        cell = tuple(about[key] for key in keys)
         by_method = groups.setdefault(cell, {}).setdefault(about["method"], [])
         by_method.append(result["totals"])
     rows = []
@@ -103,7 +110,7 @@ def differences(results):
         ours = by_method.pop(LOCUS, None)
         if ours is None or not by_method:
             continue
-        about = dict(zip(KEYS, cell, strict=True))
+        about = dict(zip(keys, cell, strict=True))
         for metric in LOSSES:
             found = paired_differences(ours, by_method, metric)
             rows += [about | {"metric": metric} | row for row in found]

@@ -11,7 +11,14 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from evaluate import fit_on_draw, predict, query_totals, summarise
+from evaluate import (
+    calibration_error,
+    error_by_chance,
+    fit_on_draw,
+    predict,
+    query_totals,
+    summarise,
+)
 from figures import label, legend_outside, lines, panels, save
 from jobs import run_jobs
 from methods import LOCUS, TRAINED, VARIANTS, make
@@ -22,6 +29,9 @@ NAME = "e2_onboarding"
 ROTATIONS_SEED = 100
 N_ROTATIONS = 4
 NEW, IN_POOL, ALL_SEEN = "new", "in pool", "in pool with all evaluations"
+ERRORS = ("ece", "ece_together", "ece_by_chance")
+"""Calibration of single models, of a rotation's models together, and of luck alone."""
+
 OTHERS = 0
 """Number of training models that stands for all models that are not held out."""
 
@@ -154,6 +164,8 @@ def measure_held_out(router, log, drawn, held):
     """Return one row per held-out model."""
     scores = np.where(held, log.scores[drawn.test], np.nan)
     P, decisions = predict(router, log, drawn.test, scores)
+    observed = np.isfinite(P)
+    together = calibration_error(scores[observed], P[observed])
     rows = []
     for model in np.flatnonzero(held):
         own = [matrix[:, [model]] for matrix in (P, decisions, scores)]
@@ -162,6 +174,8 @@ def measure_held_out(router, log, drawn, held):
         found = summarise(query_totals(*own), own[0], own[2], drawn.seen[:, [model]])
         for name in ("routing_accuracy", "best_single", "oracle"):
             del found[name]
+        known = P[observed[:, model], model]
+        found |= {"ece_together": together, "ece_by_chance": error_by_chance(known)}
         rows.append({"model": log.models[model], **found})
     return rows
 
@@ -176,7 +190,7 @@ def summarise_models(table):
         train_models=table["train_models"].where(~near, spread.transform("max"))
     )
     by_model = table.groupby([*keys, "model"], sort=False).mean(numeric_only=True)
-    metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc", "ece"]
+    metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc", *ERRORS]
     groups = by_model[metrics].groupby(keys, sort=False)
     errors = groups.sem().add_suffix("_error")
     counts = groups.size().rename("n_models")

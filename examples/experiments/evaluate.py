@@ -15,6 +15,7 @@ from skl_locus.metrics import expected_calibration_error, soft_roc_auc_score
 CORRECT_FROM = 0.5
 CALIBRATION_BINS = 15
 NOISE_SEED = 7
+CHANCE_SEED, CHANCE_DRAWS = 13, 20
 SMALLEST_PROBABILITY = 1e-7
 MIN_COVERAGE = 0.8
 """A single model that missed more test queries is no yardstick."""
@@ -156,6 +157,13 @@ def calibration_error(scores, p):
     if not len(p):
         return np.nan
     return expected_calibration_error(scores, p, n_bins=CALIBRATION_BINS)
+
+
+def error_by_chance(p):
+    """Return the mean calibration error of scores that are right that often."""
+    rng = np.random.default_rng(CHANCE_SEED)
+    drawn = rng.random((CHANCE_DRAWS, len(p))) < p
+    return _mean(np.array([calibration_error(scores, p) for scores in drawn]))
 
 
 def _mean(values):

@@ -45,7 +45,12 @@ def sample_efficiency(read, folder):
             f"**Per task**, {metric.replace('_', ' ')}, complete cell:",
             table(per_task(rows, metric)),
         ]
-    return [*blocks, *differences(read(f"{name}_differences")), *ratios(read, name)]
+    return [
+        *blocks,
+        *differences(read(f"{name}_differences")),
+        *pooled(read(f"{name}_pooled")),
+        *ratios(read, name),
+    ]
 
 
 def all_cells(overall):
@@ -73,6 +78,19 @@ def differences(found):
         "of a metric and comparator. For log loss and Brier, negative is better. "
         "The interval of a single draw is over queries alone.",
         table(found[DIFFERENCE_COLUMNS]),
+    ]
+
+
+def pooled(found):
+    """Show routing with the sizes of a cell together."""
+    if found.empty:
+        return []
+    routing = found[found["metric"] == "routing_accuracy"]
+    columns = [name for name in DIFFERENCE_COLUMNS if name != "n"]
+    return [
+        f"**Routing, {LOCUS} minus comparator, all sizes of a cell together** (their "
+        "draws share the test queries).",
+        table(routing[columns]),
     ]
 
 
@@ -119,13 +137,17 @@ def onboarding(read, folder):
     name = "e2_onboarding"
     summary = read(f"{name}_summary")
     columns = ["method", "kind", "train_models", "evaluations", "n_models"]
-    metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc", "ece"]
+    metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc"]
+    metrics += ["ece", "ece_together", "ece_by_chance"]
     errors = ["correctness_accuracy_error", "log_loss_error"]
     return [
         "Held-out models alone; means over models, errors are standard errors over "
         "models. `new`: out of the fit; `in pool`: in the fit with as many "
         "evaluations; `in pool with all evaluations`: seen in full by the fit (the "
         f"paper's top row), then embedded from few. Paper: {paper.ONBOARDING}.",
+        "`ece` is of each model alone; `ece_together` pools the evaluations of all "
+        "held-out models of a rotation; `ece_by_chance` is what `ece` would be if "
+        "every P were right, with as many test queries.",
         table(summary[columns + metrics + errors]),
         f"**{LOCUS} minus comparator on the same new models:**",
         table(read(f"{name}_differences")),
