@@ -90,10 +90,17 @@ def _status(field):
 def count_flops(work):
     """Count the floating-point operations of the matrix products that torch does."""
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with FlopCounterMode(
+    counter = FlopCounterMode(
         display=False, custom_mapping={attention: _attention_flops}
-    ) as counter:
-        work()
+    )
+    # It sees the thread that asks alone: no other one may take work.
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with counter:
+            work()
+    finally:
+        torch.set_num_threads(n_threads)
     return counter.get_total_flops()
 
 

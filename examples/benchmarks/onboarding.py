@@ -17,13 +17,16 @@ N_FEATURES = 768
 PARTS = (1, 2, 4, 8)
 """Sizes, as parts of the largest."""
 
+MAX_REPEATS = 2
+"""A round of the full sizes takes more than a minute."""
+
 
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
     router = fitted_router(options)
     for row, work in WORKS.items():
         works = {n: work(router, log_of(row, n, options)) for n in sizes(options)}
-        seconds = alternate(works, options.repeats)
+        seconds = alternate(works, min(options.repeats, MAX_REPEATS))
         medians = [np.median(times) for times in seconds.values()]
         names = {n: f"{n} models" for n in works}
         report(

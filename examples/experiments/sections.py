@@ -19,6 +19,9 @@ MAIN_METRICS = (
     "ece",
 )
 
+CALIBRATION = ("ece", "ece_together", "ece_by_chance")
+"""Of single new models, of all together, and by luck alone; older tables have one."""
+
 DIFFERENCE_COLUMNS = [
     *("pool", "cell", "n", "comparator", "metric"),
     *("difference", "low", "high", "p_holm", "n_draws"),
@@ -138,7 +141,7 @@ def onboarding(read, folder):
     summary = read(f"{name}_summary")
     columns = ["method", "kind", "train_models", "evaluations", "n_models"]
     metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc"]
-    metrics += ["ece", "ece_together", "ece_by_chance"]
+    metrics += [name for name in CALIBRATION if name in summary]
     errors = ["correctness_accuracy_error", "log_loss_error"]
     return [
         "Held-out models alone; means over models, errors are standard errors over "
