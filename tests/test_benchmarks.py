@@ -28,7 +28,7 @@ def run_all_module():
 
 @pytest.fixture
 def options(tmp_path):
-    return Namespace(output=tmp_path, repeats=1, quick=False, smoke=True, data=None)
+    return Namespace(output=tmp_path, repeats=1, quick=False, smoke=True, data=[])
 
 
 @pytest.mark.parametrize("script", [embed, correctness])
@@ -40,7 +40,7 @@ def test_the_package_computes_what_the_plain_form_computes(script, options):
 
 
 def test_the_plain_recipe_is_judged_on_the_queries_that_the_package_holds_out(options):
-    vectors, scores = fit.log_of(options, 4, 40)
+    vectors, scores = fit.log_of(None, 4, 40)
     found = fit.fit_package(options, vectors, scores, vectors[:3], alone=True)
     held = fit.held_out(found["router"], vectors)
     assert held.sum() == round(0.15 * 40)
