@@ -256,11 +256,8 @@ class DecisionMixin(TableReader):
         queries at a time has a score for every model.
         """
         codes, distinct = self._read_queries(queries)
-        if aim is not None:
-            costs = aim.matrix(queries, len(codes), pool.models[columns])
         if len(codes) == 0:
-            nothing = np.empty((0, len(columns)), dtype=np.float32)
-            return _chosen(choose, nothing, nothing)
+            return _chosen(choose, *_judged(pool, codes, distinct, columns))
         if aim is None:
             chosen, probabilities = _in_blocks(
                 lambda block: _chosen(
@@ -269,11 +266,13 @@ class DecisionMixin(TableReader):
                 query_blocks(len(distinct), len(columns)),
             )
             return chosen[codes], probabilities[codes]
+        costs = aim.matrix(queries, len(codes), pool.models[columns])
 
         def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            # Equal queries may differ in cost.
-            _, P = _judged(pool, codes[rows], distinct, columns)
-            return _chosen(choose, aim.preferences(P, costs[rows]), P)
+            # Equal queries may differ in cost, but not in P.
+            used, own = np.unique(codes[rows], return_inverse=True)
+            _, P = pool.judge(distinct.vectors(used), columns)
+            return _chosen(choose, aim.preferences(P[own], costs[rows]), P[own])
 
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
@@ -300,13 +299,11 @@ class DecisionMixin(TableReader):
 def _judged(
     pool: Pool, codes: np.ndarray, distinct: QuerySet, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Judge some queries, equal ones once: decision scores and P(correct)."""
     if len(codes) == 0:
         nothing = np.empty((0, len(columns)), dtype=np.float32)
         return nothing, nothing
-    used, own = np.unique(codes, return_inverse=True)
-    decisions, probabilities = pool.judge(distinct.vectors(used), columns)
-    return decisions[own], probabilities[own]
+    decisions, probabilities = pool.judge(distinct.vectors(), columns)
+    return decisions[codes], probabilities[codes]
 
 
 def _in_blocks(

@@ -95,7 +95,7 @@ class NetworkState:
         scale = 1 / math.sqrt(embeddings.shape[1]) if self.config["bilinear"] else 0.0
         return PackedPredictor(
             query_map=_with_column(query_map, 0),
-            query_offset=np.append(query_offset, np.ones_like(query_offset[:1])),
+            query_offset=_with_column(query_offset[None], 1)[0],
             embeddings=_with_column(embeddings, 1),
             hidden_embedding=_with_column(
                 w["hidden_embedding.weight"], w["hidden_embedding.bias"]

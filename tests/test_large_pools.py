@@ -11,6 +11,7 @@ from small import SMALL
 
 from skl_locus import (
     BestSingleRouter,
+    CostModel,
     KNNRouter,
     LocusRouter,
     _decisions,
@@ -121,6 +122,15 @@ def test_no_queries_have_no_routes(fitted, name):
     assert fitted[name].route(QUERIES[:0]).shape == (0,)
     labels, probabilities = fitted[name].rank(QUERIES[:0], 2)
     assert labels.shape == probabilities.shape == (0, 2)
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_no_queries_cost_nothing(fitted, name):
+    router = fitted[name]
+    costs = CostModel(prices=dict.fromkeys(router.models_, (1.0, 2.0))).fit()
+    assert router.route([], costs=costs, cost_weight=0.1).shape == (0,)
+    ranking = router.rank([], 2, costs=costs, min_correctness=0.5)
+    assert ranking.labels.shape == ranking.reached.shape == (0, 2)
 
 
 @given(SCORES, st.integers(1, 9), st.integers(0, 8))

@@ -130,10 +130,17 @@ def test_bounds_on_memory_change_no_embedding(sizes, levels, bounds):
         assert_allclose(embed(state, evaluations, PLACEMENT), expected, atol=1e-10)
 
 
+@pytest.fixture
+def set_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize("reduced", [False, True])
 def test_chunks_are_embedded_side_by_side_by_one_thread_each(
-    monkeypatch, n_threads, reduced
+    monkeypatch, set_threads, n_threads, reduced
 ):
     state = make_state(Placement(torch.device("cpu"), torch.float32, mixed=False))
     placement = replace(PLACEMENT, dtype=torch.float32, reduced=reduced)
@@ -147,28 +154,20 @@ def test_chunks_are_embedded_side_by_side_by_one_thread_each(
         return attend(self, *arguments)
 
     monkeypatch.setattr(Aggregation, "forward", watched)
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        found = embed(state, evaluations, placement)
-        assert torch.get_num_threads() == n_threads
-    finally:
-        torch.set_num_threads(before)
+    set_threads(n_threads)
+    found = embed(state, evaluations, placement)
+    assert torch.get_num_threads() == n_threads
     assert seen == {(1, reduced)}
     assert_allclose(found, expected, atol=1e-6)
 
 
-def test_an_error_in_a_thread_is_raised():
+def test_an_error_in_a_thread_is_raised(set_threads):
     def fail(task):
         raise MemoryError(f"task {task}")
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with pytest.raises(MemoryError, match="task 0"):
-            side_by_side(fail, range(4), torch.device("cpu"))
-    finally:
-        torch.set_num_threads(before)
+    set_threads(2)
+    with pytest.raises(MemoryError, match="task 0"):
+        side_by_side(fail, range(4), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("shape", [(400, 200), (3, 20_000)])

@@ -157,7 +157,7 @@ def log_of(folder, n_models, n_queries):
     """Return encodings (n_queries, n_features) and scores (n_models, n_queries)."""
     if folder is None:
         return planted(n_models, n_queries)
-    return read_log(folder.resolve(), n_models, n_queries)
+    return read_log(folder, n_models, n_queries)
 
 
 def planted(n_models, n_queries):

@@ -19,11 +19,7 @@ SCRIPTS = {
     "correctness": ("correctness", "correctness_single"),
     "route": ("route", "route_many"),
     "rank": ("rank_models", "rank_queries"),
-    "threads": tuple(
-        f"threads_{name}_{n}"
-        for name in ("locus", "kmeans", "knn")
-        for n in (1, 16, 256)
-    ),
+    "threads": ("threads_locus_*", "threads_kmeans_*", "threads_knn_*"),
     "door": ("door",),
     "onboarding": (
         "onboarding_transform",
@@ -31,9 +27,12 @@ SCRIPTS = {
         "onboarding_add_models_same_queries",
     ),
     "imports": ("imports",),
-    "fit": ("fit", "fit_mmlu_pro", "fit_zeroeval", "fit_end_to_end"),
+    "fit": ("fit", "fit_*"),
 }
-"""Scripts beside this one and the rows that each writes, in the order of the table."""
+"""Scripts beside this one and the rows that each writes, in the order of the table.
+
+A star stands for what a row is named after: sizes of requests, logs.
+"""
 
 COLUMNS = (
     "work",
@@ -68,8 +67,13 @@ def main(arguments=None):
 
 def markdown(folder, described):
     """Make the table of the rows that a folder holds."""
-    paths = [folder / f"{row}.json" for rows in SCRIPTS.values() for row in rows]
-    rows = [json.loads(path.read_text()) for path in paths if path.exists()]
+    paths = (
+        path
+        for rows in SCRIPTS.values()
+        for row in rows
+        for path in sorted(folder.glob(f"{row}.json"))
+    )
+    rows = [json.loads(path.read_text()) for path in paths]
     parts = (
         "# Speed",
         "\n".join(f"- {key}: {_rounded(value)}" for key, value in described.items()),

@@ -6,6 +6,7 @@ A section is a list of Markdown blocks: sentences, tables and pictures.
 import numpy as np
 import pandas as pd
 import paper
+from e2_onboarding import ERRORS
 from markdown import picture, table
 from methods import LOCUS, LOCUS_PAPER
 from protocol import COMPLETE
@@ -18,9 +19,6 @@ MAIN_METRICS = (
     "roc_auc",
     "ece",
 )
-
-CALIBRATION = ("ece", "ece_together", "ece_by_chance")
-"""Of single new models, of all together, and by luck alone; older tables have one."""
 
 DIFFERENCE_COLUMNS = [
     *("pool", "cell", "n", "comparator", "metric"),
@@ -141,7 +139,8 @@ def onboarding(read, folder):
     summary = read(f"{name}_summary")
     columns = ["method", "kind", "train_models", "evaluations", "n_models"]
     metrics = ["correctness_accuracy", "log_loss", "brier", "roc_auc"]
-    metrics += [name for name in CALIBRATION if name in summary]
+    # Tables of older runs have the first alone.
+    metrics += [name for name in ERRORS if name in summary]
     errors = ["correctness_accuracy_error", "log_loss_error"]
     return [
         "Held-out models alone; means over models, errors are standard errors over "

@@ -134,7 +134,7 @@ class _Group:
         )
         vectors = evaluations.queries.rows[evaluations.query_codes[rows]]
         pairs = DistinctPairs.of(vectors, evaluations.scores[rows])
-        offsets = np.cumsum([0, *evaluations.sizes[models]])
+        offsets = np.append(0, np.cumsum(evaluations.sizes[models]))
         return cls(models, offsets, pairs)
 
     def chunks(self, n_tokens: int) -> list[slice]:

@@ -18,8 +18,8 @@ def side_by_side(
 ) -> list[Result]:
     """Do independent tasks; on a CPU in as many threads as torch may use.
 
-    Threads that each do a task of their own never wait for one another, other than
-    operators that divide their work among threads.
+    Threads that each do a task of their own never wait for one another; those among
+    which an operator divides its work do, after each operator.
 
     Parameters
     ----------
