@@ -2,11 +2,22 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import HealthCheck, settings
+
 # Two training threads wait for each other wherever another process takes a core;
 # one thread is nearly as fast on networks of this size.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing that a test loads may come from the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Property tests try the same examples every time, however busy the machine is.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 collect_ignore_glob = ["write_*_logs.py"]
 """Scripts that tests run, with packages that need not be installed."""

@@ -109,7 +109,7 @@ def test_adjusted_means_are_nearer_to_the_whole_log_than_means():
     assert adjusted < 0.9 * raw
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.floats(0.3, 1.0))
 def test_no_ability_depends_on_other_models(seed, observed):
     scores, *_ = planted(n_queries=40, n_models=5, seed=seed, observed=observed)
@@ -122,7 +122,7 @@ def test_no_ability_depends_on_other_models(seed, observed):
     assert alone[0] == together[3]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(0, 39))
 def test_a_better_answer_never_lowers_a_mean(seed, query):
     scores, *_ = planted(n_queries=40, n_models=5, seed=seed)

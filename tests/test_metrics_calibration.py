@@ -18,7 +18,7 @@ from skl_locus.metrics import (
     soft_roc_auc_scorer,
 )
 
-few_examples = settings(derandomize=True, deadline=None, max_examples=60)
+few_examples = settings(max_examples=60)
 unit = st.floats(0, 1, width=32)
 few_values = st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.75, 1.0])
 rows_of = st.one_of(

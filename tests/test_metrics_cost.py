@@ -20,7 +20,7 @@ from skl_locus.metrics import (
 )
 from skl_locus.metrics._cost_curve import MAX_POINTS
 
-few_examples = settings(derandomize=True, deadline=None, max_examples=60)
+few_examples = settings(max_examples=60)
 # The third point falls, the fifth is under the line of its neighbours, two cost 5.
 COSTS = [1.0, 2.0, 3.0, 4.0, 4.5, 5.0, 5.0, 6.0]
 QUALITIES = [0.2, 0.6, 0.5, 0.7, 0.72, 0.6, 0.8, 0.7]

@@ -21,7 +21,7 @@ from skl_locus.metrics import (
     routing_coverage,
 )
 
-few_examples = settings(derandomize=True, deadline=None, max_examples=60)
+few_examples = settings(max_examples=60)
 LOG = pd.DataFrame(
     [
         ("q1", "a", 1.0, 0.9),

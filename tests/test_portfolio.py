@@ -18,7 +18,7 @@ from skl_locus.portfolio._space import PointSpace, as_points
 
 SELECTORS = [KCenterPortfolio, KMedoidsPortfolio, BudgetPortfolio]
 each_selector = pytest.mark.parametrize("Selector", SELECTORS)
-few_examples = settings(derandomize=True, deadline=None, max_examples=20)
+few_examples = settings(max_examples=20)
 
 
 def on_a_line(*places, names="abcdefghij"):

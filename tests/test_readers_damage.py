@@ -137,8 +137,6 @@ FORMATS = [
 @pytest.mark.parametrize(("read", "write"), FORMATS, ids=lambda f: f.__name__)
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())

@@ -66,7 +66,7 @@ def make_evaluations(sizes, levels, seed=0):
     )
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     pairs=st.lists(
         st.tuples(st.integers(0, 2**31 - 1), st.floats(0, 1, width=32)), min_size=1
@@ -113,7 +113,7 @@ def test_encodings_and_pairs_are_projected_once(projected, attention, levels, n_
     assert projected["first block"] == [n_pairs]
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=6),
     levels=st.integers(2, 9),

@@ -170,7 +170,7 @@ def test_the_loop_can_be_plain_adam():
 
 
 @given(n_rows=st.integers(1, 40), batch_size=st.integers(1, 50))
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_every_epoch_has_every_row_once(n_rows, batch_size):
     per_epoch = -(-n_rows // batch_size)
     batches = _batches(n_rows, batch_size, np.random.default_rng(0))
