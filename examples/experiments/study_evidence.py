@@ -1,19 +1,24 @@
-"""Study the local evidence alone, on development halves, in minutes.
+"""Study what `LocusRouter` is made of, on development halves, in minutes.
 
     python examples/experiments/study_evidence.py --change _local.PULLS=[10,10]
+    python examples/experiments/study_evidence.py --network n_inputs=32 --sizes 512
 
-fits the evidence of `LocusRouter` without its network on small draws from the
-development halves of both logs (each half is trained on once and tested on once) and
-prints, per cell, log loss, routing accuracy and the best single model. ``--change``
-sets constants of the package's modules, so that one thing can be tried at a time;
-``--models`` draws small pools, ``--graded`` turns right and wrong into grades, and
-``--beside`` measures quick comparators on the same draws. The ledger in
-docs/results/quality-ledger.md quotes such commands. Test halves are not read.
+The first fits the evidence without its network on small draws from the development
+halves of both logs (each half is trained on once and tested on once) and prints, per
+cell, log loss, routing accuracy and the best single model; the second fits all of the
+router, with the parameters given, and prints the network's log loss as well.
+``--change`` sets constants of the package's modules, so that one thing can be tried at
+a time. Logs of other kinds: ``--models`` draws small pools, ``--scores`` turns right
+and wrong into grades or into levels of a judge, ``--uneven`` gives models from a few
+to all of the evaluations. ``--beside`` measures comparators on the same draws. The
+ledger in docs/results/quality-ledger.md quotes such commands. Test halves are not
+read.
 """
 
 import argparse
 import importlib
 import json
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,23 +30,28 @@ from methods import make
 from options import DEFAULT_POOLS, FOLDERS, SHARED_DATA
 from protocol import (
     COMPLETE,
+    SHIFT,
     SPARSE,
     Files,
     draw,
     frame,
-    keep_models,
     read_log,
     restrict,
 )
 from scipy.special import expit
 from tqdm import tqdm
+from variations import SCORES, few_models, other_scores, uneven
 
-from skl_locus import BestSingleRouter
+from skl_locus import BestSingleRouter, LocusRouter
 from skl_locus._evaluations import positions_of
 from skl_locus._local_learning import fit_local_evidence
 
-VARIATION_SEED = 11
 SIZES = {"mmlu_pro": (256, 512, 1024), "zeroeval": (256, 512)}
+EVERY_TASK = "shift"
+"""Of ``--cells``: each task is missing from the training queries once."""
+
+SMALLEST_TASK = 40
+"""Queries of a task that is worth a cell."""
 
 
 def main(arguments=None):
@@ -50,8 +60,8 @@ def main(arguments=None):
         (folder, pool, cell, n, seed, swapped)
         for folder in FOLDERS
         for pool in DEFAULT_POOLS[folder]
-        for cell in (COMPLETE, SPARSE)
-        for n in SIZES[folder]
+        for cell in cells_of(options, folder)
+        for n in options.sizes or SIZES[folder]
         for seed in range(options.seeds)
         for swapped in (False, True)
     ]
@@ -74,8 +84,22 @@ def parse_options(arguments):
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--cells",
+        nargs="+",
+        default=[COMPLETE, SPARSE],
+        help="complete, sparse, or shift: each task but the smallest is left out once",
+    )
+    parser.add_argument("--sizes", nargs="+", type=int, metavar="N")
     parser.add_argument("--models", type=int, metavar="N", help="of a pool, at random")
-    parser.add_argument("--graded", action="store_true")
+    parser.add_argument("--scores", choices=SCORES, default="given")
+    parser.add_argument("--uneven", action="store_true")
+    parser.add_argument(
+        "--network",
+        nargs="*",
+        metavar="PARAMETER=VALUE",
+        help="fit the network as well; its parameters, values as JSON",
+    )
     parser.add_argument("--beside", nargs="+", default=[], metavar="METHOD")
     parser.add_argument(
         "--change",
@@ -87,6 +111,17 @@ def parse_options(arguments):
     return parser.parse_args(arguments)
 
 
+def cells_of(options, folder):
+    """List the cells; ``shift`` stands for one per task."""
+    if EVERY_TASK not in options.cells:
+        return options.cells
+    log = read_log(Files.in_folder(options.data / folder, "minilm"), report=False)
+    counts = pd.Series(log.tasks[log.rest]).value_counts()
+    tasks = counts.index[counts >= SMALLEST_TASK].sort_values()
+    others = [cell for cell in options.cells if cell != EVERY_TASK]
+    return others + [f"{SHIFT}{task}" for task in tasks]
+
+
 def study(options, folder, pool, cell, n, seed, swapped):
     """Fit the evidence, and what is beside it, on one draw and measure them."""
     make_changes(options.change)
@@ -94,30 +129,42 @@ def study(options, folder, pool, cell, n, seed, swapped):
     log = restrict(read_log(files, report=False), pool, files)
     if swapped:
         log = replace(log, test=log.rest, rest=log.test)
-    log = varied(log, options, seed)
+    log = few_models(log, options.models, seed)
+    log = other_scores(log, options.scores, seed)
     drawn = draw(log, cell, n, seed)
+    if options.uneven:
+        drawn = replace(drawn, seen=uneven(drawn.seen, seed))
     scores = log.scores[drawn.test]
     row = {"folder": folder, "pool": pool, "cell": cell, "n": n}
-    row |= measures("", *judge(log, drawn), scores)
+    if options.network is None:
+        row |= measures("", *judge(log, drawn), scores)
+    else:
+        router = LocusRouter(random_state=seed, **read_parameters(options.network))
+        fit_on_draw(router, log, drawn)
+        row |= measures_of(router, "", log, drawn)
+        row |= measures_of(without_evidence(router), " network", log, drawn)
     for method in options.beside:
         router = make(method, seed)
         fit_on_draw(router, log, drawn)
-        P, decisions = predict(router, log, drawn.test, scores)
-        row |= measures(f" {method}", decisions, P, scores)
+        row |= measures_of(router, f" {method}", log, drawn)
     single = np.nanmean(drawn.seen, axis=0).argmax()
-    return row | {"best_single": np.nanmean(scores[:, single])}
+    row["best_single"] = np.nanmean(scores[:, single])
+    return row | {"best_by_task": best_by_task(scores, log.tasks[drawn.test])}
 
 
-def varied(log, options, seed):
-    """Draw a small pool, and grade the scores: right in [0.5, 1], wrong below."""
-    rng = np.random.default_rng([seed, VARIATION_SEED])
-    if options.models:
-        kept = rng.permutation(len(log.models))[: options.models]
-        log = keep_models(log, np.isin(np.arange(len(log.models)), kept))
-    if options.graded:
-        graded = (log.scores + rng.uniform(size=log.scores.shape)) / 2
-        log = replace(log, scores=graded)
-    return log
+def best_by_task(scores, tasks):
+    """Score the best model of each task, as these very scores tell: a bound."""
+    best = np.full(len(scores), np.nan)
+    for task in np.unique(tasks):
+        means = np.nanmean(scores[tasks == task], axis=0)
+        best[tasks == task] = means.max()
+    return best.mean()
+
+
+def measures_of(router, name, log, drawn):
+    scores = log.scores[drawn.test]
+    P, decisions = predict(router, log, drawn.test, scores)
+    return measures(name, decisions, P, scores)
 
 
 def measures(name, decisions, P, scores):
@@ -129,13 +176,25 @@ def measures(name, decisions, P, scores):
 
 
 def make_changes(changes):
-    for change in changes:
-        path, value = change.split("=", 1)
+    for path, value in read_parameters(changes).items():
         module, name = path.rsplit(".", 1)
         module = importlib.import_module(f"skl_locus.{module}")
         if not hasattr(module, name):
             raise ValueError(f"{path} is not a constant of the package.")
-        setattr(module, name, json.loads(value))
+        setattr(module, name, value)
+
+
+def read_parameters(assignments):
+    """Read NAME=VALUE, values as JSON."""
+    pairs = (assignment.split("=", 1) for assignment in assignments)
+    return {name: json.loads(value) for name, value in pairs}
+
+
+def without_evidence(router):
+    """Take the local evidence off a fitted router."""
+    bare = copy(router)
+    bare._pool = replace(router._locus_pool(), local=None)
+    return bare
 
 
 def judge(log, drawn):
