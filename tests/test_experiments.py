@@ -1,6 +1,8 @@
 """The experiments that redo the paper's tables: protocol, cache and report."""
 
 import importlib
+import json
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -354,15 +356,19 @@ def test_held_out_models_have_one_rotation_each():
     np.testing.assert_array_equal(held.sum(axis=0), 1)
 
 
-@pytest.fixture
-def one_pool(tmp_path):
-    """Write a log as the study finds them; return the options that name it."""
-    folder = tmp_path / "small"
+def write_log(folder):
+    """Write a log as the study finds them."""
     folder.mkdir()
-    evaluations, queries, encodings, _ = tables()
+    evaluations, queries, encodings, models = tables()
     evaluations.to_parquet(folder / "evaluations.parquet")
     queries.to_parquet(folder / "queries.parquet")
     np.save(folder / "encodings_minilm.npy", encodings)
+    return models.index.tolist()
+
+
+@pytest.fixture
+def one_pool(tmp_path):
+    write_log(tmp_path / "small")
     return ["--data", str(tmp_path)]
 
 
@@ -378,6 +384,21 @@ def test_the_study_measures_network_evidence_and_comparators(one_pool):
     losses = {whole["log_loss"], whole["log_loss network"], whole["log_loss KMeans"]}
     assert len(losses | {alone["log_loss"]}) == 4
     assert all(0 < loss < 1 for loss in losses)
+
+
+def test_the_study_is_done_by_workers(tmp_path):
+    pools = {}
+    for name in options.FOLDERS:
+        members = write_log(tmp_path / name)
+        pools[name] = dict.fromkeys(options.DEFAULT_POOLS[name], members)
+    (tmp_path / "pools.json").write_text(json.dumps(pools))
+    output = tmp_path / "summary.csv"
+    command = [sys.executable, study_evidence.__file__, "--data", str(tmp_path)]
+    command += ["--n-jobs", "2", "--seeds", "1", "--sizes", "30", "--cells", "complete"]
+    subprocess.run([*command, "--output", str(output)], check=True, timeout=300)
+    summary = pd.read_csv(output)
+    assert len(summary) == 5  # two pools of two logs, and the mean
+    assert summary["log_loss"].between(0, 1).all()
 
 
 def test_the_study_changes_constants(one_pool, monkeypatch):

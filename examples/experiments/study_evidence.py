@@ -215,4 +215,7 @@ def judge(log, drawn):
 
 
 if __name__ == "__main__":
-    main()
+    # Workers find the functions of a module, not all of those of a script.
+    from study_evidence import main as main_of_module
+
+    main_of_module()
