@@ -12,6 +12,10 @@ from scipy.linalg import eigh
 RELATIVE_RANK_TOLERANCE = 1e-6
 """Components with less variance than this share of the largest are left out."""
 
+WHITENING = 0.5
+"""How far components are whitened: 0 leaves their variances as they are, 1 makes all of
+them one."""
+
 TILE_COLUMNS = 256
 """Rows of a stacked matrix at a time, at least those of one model or query."""
 
@@ -56,9 +60,9 @@ class InputMap:
         directions = directions[:, kept]
         largest = np.abs(directions).argmax(axis=0)
         directions *= np.sign(directions[largest, np.arange(directions.shape[1])])
-        halves = directions / variances**0.25
-        scale = math.sqrt(np.sqrt(variances).mean())
-        return cls(mean.astype(np.float32), (halves / scale).astype(np.float32))
+        whitened = directions / variances ** (WHITENING / 2)
+        scale = math.sqrt((variances ** (1 - WHITENING)).mean())
+        return cls(mean.astype(np.float32), (whitened / scale).astype(np.float32))
 
     def __call__(self, encodings: np.ndarray) -> np.ndarray:
         """Map encodings (n, n_features) to inputs (n, n_inputs)."""
