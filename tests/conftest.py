@@ -2,6 +2,7 @@ import os
 import shutil
 import tempfile
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Two training threads wait for each other wherever another process takes a core;
@@ -10,7 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing that a test loads may come from the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# Property tests try the same examples every time, however busy the machine is.
+# Property tests try the same examples every time, however busy the machine is: neither
+# the deadline nor the check that examples are drawn fast may fail them.
 settings.register_profile(
     "steady",
     derandomize=True,
@@ -31,3 +33,12 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     shutil.rmtree(config.data_home, ignore_errors=True)
+
+
+@pytest.fixture
+def set_threads():
+    """Set torch's threads until the test ends."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

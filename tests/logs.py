@@ -6,7 +6,6 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 EXAMPLES = settings(
-    database=None,
     max_examples=20,
     phases=[Phase.generate],  # shrinking a failed fit would take minutes
 )

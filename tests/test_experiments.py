@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skl_locus import LocusRouter
+from skl_locus import LocusRouter, _local
 from skl_locus._routing import RouterMixin
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
@@ -402,8 +402,7 @@ def test_the_study_is_done_by_workers(tmp_path):
 
 
 def test_the_study_changes_constants(one_pool, monkeypatch):
-    local = importlib.import_module("skl_locus._local")
-    monkeypatch.setattr(local, "PULLS", local.PULLS)  # puts it back
+    monkeypatch.setattr(_local, "PULLS", _local.PULLS)  # puts it back
     before = study_of(one_pool)
     after = study_of(one_pool, "--change", "_local.PULLS=[1000, 1000]")
     assert before["log_loss"] != after["log_loss"]

@@ -130,13 +130,6 @@ def test_bounds_on_memory_change_no_embedding(sizes, levels, bounds):
         assert_allclose(embed(state, evaluations, PLACEMENT), expected, atol=1e-10)
 
 
-@pytest.fixture
-def set_threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize("reduced", [False, True])
 def test_chunks_are_embedded_side_by_side_by_one_thread_each(

@@ -181,11 +181,11 @@ def test_threads_that_ask_see_the_old_pool_or_the_new(fitted, name):
     assert seen == {5, 6}
 
 
-def test_limits_on_threads_are_kept(monkeypatch):
+def test_limits_on_threads_are_kept(monkeypatch, set_threads):
     torch = pytest.importorskip("torch")
     attention = importlib.import_module("skl_locus._torch.attention")
-    before, used = torch.get_num_threads(), []
-    torch.set_num_threads(2)
+    used = []
+    set_threads(2)
 
     def watched(network, *arguments):
         used.append(torch.get_num_threads())
@@ -195,12 +195,9 @@ def test_limits_on_threads_are_kept(monkeypatch):
     aggregation = attention.Aggregation
     forward = aggregation.forward
     monkeypatch.setattr(aggregation, "forward", watched)
-    try:
-        with threadpool_limits(1):
-            router = LocusRouter(**SMALL).fit(OLD, OLD.score)
-            router.add_models(NEW, NEW.score)
-        router.embedder_.transform(OLD)
-    finally:
-        torch.set_num_threads(before)
+    with threadpool_limits(1):
+        router = LocusRouter(**SMALL).fit(OLD, OLD.score)
+        router.add_models(NEW, NEW.score)
+    router.embedder_.transform(OLD)
     assert set(used[:-1]) == {1}
     assert used[-1] == 2

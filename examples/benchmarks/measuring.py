@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 MEBI = 2**20
@@ -94,13 +95,8 @@ def count_flops(work):
         display=False, custom_mapping={attention: _attention_flops}
     )
     # It sees the thread that asks alone: no other one may take work.
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with counter:
-            work()
-    finally:
-        torch.set_num_threads(n_threads)
+    with threadpool_limits(1), counter:
+        work()
     return counter.get_total_flops()
 
 

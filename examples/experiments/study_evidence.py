@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals
 from joblib import Parallel, delayed, parallel_config
-from methods import make
+from methods import LOCUS, make
 from options import DEFAULT_POOLS, FOLDERS, SHARED_DATA
 from protocol import (
     COMPLETE,
@@ -42,7 +42,7 @@ from scipy.special import expit
 from tqdm import tqdm
 from variations import SCORES, few_models, other_scores, uneven
 
-from skl_locus import BestSingleRouter, LocusRouter
+from skl_locus import BestSingleRouter
 from skl_locus._evaluations import positions_of
 from skl_locus._local_learning import fit_local_evidence
 
@@ -59,8 +59,8 @@ def main(arguments=None):
     jobs = [
         (folder, pool, cell, n, seed, swapped)
         for folder in FOLDERS
-        for pool in DEFAULT_POOLS[folder]
         for cell in cells_of(options, folder)
+        for pool in DEFAULT_POOLS[folder]
         for n in options.sizes or SIZES[folder]
         for seed in range(options.seeds)
         for swapped in (False, True)
@@ -139,7 +139,7 @@ def study(options, folder, pool, cell, n, seed, swapped):
     if options.network is None:
         row |= measures("", *judge(log, drawn), scores)
     else:
-        router = LocusRouter(random_state=seed, **read_parameters(options.network))
+        router = make(LOCUS, seed, **read_parameters(options.network))
         fit_on_draw(router, log, drawn)
         row |= measures_of(router, "", log, drawn)
         row |= measures_of(without_evidence(router), " network", log, drawn)
