@@ -5,11 +5,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skl_locus._costs import CostModel
-    from skl_locus._embedder import LocusEmbedder
-    from skl_locus._encoding import QueryEncoder
-    from skl_locus._policy import RouterPolicy
-    from skl_locus._router import LocusRouter
+    from skl_locus._costs.cost_model import CostModel
+    from skl_locus._data.query_encoder import QueryEncoder
+    from skl_locus._locus.embedder import LocusEmbedder
+    from skl_locus._locus.router import LocusRouter
+    from skl_locus._policy.policy import RouterPolicy
     from skl_locus.baselines import (
         BestSingleRouter,
         EmbedLLMRouter,
@@ -53,7 +53,7 @@ _SUBPACKAGES = {
 _HOMES = {
     "BestSingleRouter": "baselines",
     "BudgetPortfolio": "portfolio",
-    "CostModel": "_costs",
+    "CostModel": "_costs.cost_model",
     "EmbedLLMRouter": "baselines",
     "IRTRouter": "baselines",
     "KCenterPortfolio": "portfolio",
@@ -62,10 +62,10 @@ _HOMES = {
     "KNNRouter": "baselines",
     "LLMDNAEmbedder": "baselines",
     "LinearRouter": "baselines",
-    "LocusEmbedder": "_embedder",
-    "LocusRouter": "_router",
-    "QueryEncoder": "_encoding",
-    "RouterPolicy": "_policy",
+    "LocusEmbedder": "_locus.embedder",
+    "LocusRouter": "_locus.router",
+    "QueryEncoder": "_data.query_encoder",
+    "RouterPolicy": "_policy.policy",
 }
 """Module of each public name."""
 

@@ -21,7 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
-collect_ignore_glob = ["write_*_logs.py"]
+collect_ignore_glob = ["helpers/write_*_logs.py"]
 """Scripts that tests run, with packages that need not be installed."""
 
 

@@ -19,7 +19,7 @@ from plain import MAX_EPOCHS, PlainNetwork, fit_plain
 from sklearn.utils import check_random_state
 
 from skl_locus import LocusRouter
-from skl_locus._training import hold_out_queries
+from skl_locus._networks.training_parameters import hold_out_queries
 from skl_locus.metrics import soft_log_loss
 
 NETWORK = "package, network alone"

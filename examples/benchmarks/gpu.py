@@ -12,10 +12,10 @@ import time
 import numpy as np
 import torch
 
-from skl_locus._network_state import InputMap, NetworkState
+from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.device import resolve_placement
+from skl_locus._torch.fit_locus import new_network
 from skl_locus._torch.inference import load_network
-from skl_locus._torch.locus import new_network
 from skl_locus._torch.network import NetworkConfig
 from skl_locus._torch.weights import network_weights
 

@@ -5,7 +5,8 @@ import torch
 from gpu import untrained
 from plain import plain_twin
 
-from skl_locus._evaluations import QuerySet, combine_rows
+from skl_locus._data.evaluations import combine_rows
+from skl_locus._data.queries import QuerySet
 from skl_locus._torch.device import resolve_placement
 from skl_locus._torch.inference import load_network
 

@@ -21,7 +21,7 @@ from protocol import (
     largest_tasks,
 )
 
-from skl_locus._statistics import holm
+from skl_locus._utils.statistics import holm
 
 NAME = "e1_sample_efficiency"
 KEYS = ["pool", "cell", "n"]

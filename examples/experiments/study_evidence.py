@@ -43,8 +43,7 @@ from tqdm import tqdm
 from variations import SCORES, few_models, other_scores, uneven
 
 from skl_locus import BestSingleRouter
-from skl_locus._evaluations import positions_of
-from skl_locus._local_learning import fit_local_evidence
+from skl_locus._evidence.fit import fit_evidence
 
 SIZES = {"mmlu_pro": (256, 512, 1024), "zeroeval": (256, 512)}
 EVERY_TASK = "shift"
@@ -204,12 +203,12 @@ def judge(log, drawn):
     reader = BestSingleRouter().fit(table, table["score"])
     evaluations = reader._fitted_pool().evaluations
     nothing_held_out = np.zeros(len(evaluations), dtype=bool)
-    evidence = fit_local_evidence(evaluations, nothing_held_out, np.empty(0))
+    evidence = fit_evidence(evaluations, nothing_held_out, np.empty(0))
     shared = replace(evidence.shared, network_share=0.0)
     packed = replace(evidence, shared=shared).pack()
     encodings = log.vectors[drawn.test]
     no_network = np.zeros((len(encodings), evaluations.n_models), dtype=np.float32)
-    order = positions_of(log.models, evaluations)
+    order = evaluations.index_of(log.models)
     decisions, logits = packed.judge(encodings, no_network)
     return decisions[:, order], expit(logits)[:, order]
 

@@ -142,9 +142,9 @@ class TransformerBlock(nn.Module):
         ``queries`` (B, Q, D) or (1, Q, D), ``tokens`` (B, N, D), ``mask``
         (B, 1, 1, N) or None -> (B, Q, D).
         """
-        return self.absorb(queries, self.attention(queries, tokens, mask))
+        return self.add_and_feed_forward(queries, self.attention(queries, tokens, mask))
 
-    def absorb(self, queries: Tensor, attended: Tensor) -> Tensor:
+    def add_and_feed_forward(self, queries: Tensor, attended: Tensor) -> Tensor:
         """Add what was attended to, normalise and transform.
 
         ``queries`` (B, Q, D) or (1, Q, D), ``attended`` (B, Q, D) -> (B, Q, D).
@@ -158,13 +158,13 @@ class TokenBlock(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, N, D)."""
-        return self.mix(tokens, self.project(tokens), mask)
+        return self.attend(tokens, self.project(tokens), mask)
 
     def project(self, tokens: Tensor) -> TokenProjections:
         """Compute what depends on each token alone: (..., D) -> three (..., D)."""
         raise NotImplementedError
 
-    def mix(
+    def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
         """Let the tokens of a set, (B, N, D), know each other -> (B, N, D)."""
@@ -191,20 +191,20 @@ class LatentBottleneckBlock(TokenBlock):
             self.broadcast.attention.query(tokens),
         )
 
-    def mix(
+    def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
         """Compress the tokens and let them read the result."""
         keys, values, queries = projected
         latents = self.latents.unsqueeze(0)
         reading, answering = self.compress.attention, self.broadcast.attention
-        compressed = self.compress.absorb(
+        compressed = self.compress.add_and_feed_forward(
             latents, reading.attend(reading.query(latents), keys, values, mask)
         )
         answers = answering.attend(
             queries, answering.key(compressed), answering.value(compressed), None
         )
-        return self.broadcast.absorb(tokens, answers)
+        return self.broadcast.add_and_feed_forward(tokens, answers)
 
 
 class SelfAttentionBlock(TokenBlock):
@@ -219,13 +219,13 @@ class SelfAttentionBlock(TokenBlock):
         attention = self.block.attention
         return attention.key(tokens), attention.value(tokens), attention.query(tokens)
 
-    def mix(
+    def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
         """Let every token attend to every token."""
         keys, values, queries = projected
         attended = self.block.attention.attend(queries, keys, values, mask)
-        return self.block.absorb(tokens, attended)
+        return self.block.add_and_feed_forward(tokens, attended)
 
 
 class Aggregation(nn.Module):
@@ -240,4 +240,8 @@ class Aggregation(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None -> (B, D)."""
         attended = self.block.attention.pool(self.query, tokens, mask)
-        return self.out(self.block.absorb(self.query.unsqueeze(0), attended).squeeze(1))
+        return self.out(
+            self.block.add_and_feed_forward(self.query.unsqueeze(0), attended).squeeze(
+                1
+            )
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skl_locus._evaluations import EvaluationSet
+from skl_locus._data.evaluations import EvaluationSet
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skl_locus._evaluations import EvaluationSet
-from skl_locus._network_state import InputMap, NetworkState
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.batches import pad
 from skl_locus._torch.device import Placement
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
-from skl_locus._torch.threads import side_by_side
+from skl_locus._torch.threads import parallel_map
 from skl_locus._torch.weights import load_module, to_tensor
 
 CHUNK_TOKENS = 4_096
@@ -96,7 +96,7 @@ def _embed_group(
         return embedded.to(placement.dtype).cpu().numpy()
 
     chunks = group.chunks(chunk_tokens(placement))
-    return np.concatenate(side_by_side(embed_some, chunks, placement.device))
+    return np.concatenate(parallel_map(embed_some, chunks, placement.device))
 
 
 def _products_of(placement: Placement) -> torch.autocast:

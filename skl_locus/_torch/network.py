@@ -105,7 +105,7 @@ class SetEncoder(nn.Module):
     ) -> Tensor:
         """Embed tokens (B, N, D) that are projected for the first block already."""
         attention_mask = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
-        tokens = self.first_block.mix(tokens, projected, attention_mask)
+        tokens = self.first_block.attend(tokens, projected, attention_mask)
         for block in self.blocks[1:]:
             tokens = block(tokens, attention_mask)
         return self.aggregation(tokens, attention_mask)

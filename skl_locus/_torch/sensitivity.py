@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skl_locus._evaluations import QuerySet
-from skl_locus._network_state import NetworkState
+from skl_locus._data.queries import QuerySet
+from skl_locus._networks.locus_state import NetworkState
 from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import load_network, to_tensor
 
@@ -59,7 +59,7 @@ def exchange_effects(
         encoder.tokenizer(projections, positions, to_tensor(values, placement))
         for values in (scores, expected)
     )
-    surprises = sides - unscored
+    residual_tokens = sides - unscored
     middle = sides.mean(dim=0, keepdim=True).requires_grad_(True)
     components = encoder.embed_tokens(middle, None)[0] @ to_tensor(
         np.ascontiguousarray(directions).T, placement
@@ -68,7 +68,11 @@ def exchange_effects(
         torch.autograd.grad(component, middle, retain_graph=True)[0][0]
         for component in components
     ]
-    effects = (torch.stack(derivatives) * (surprises[0] - surprises[1])).sum(dim=-1).T
+    effects = (
+        (torch.stack(derivatives) * (residual_tokens[0] - residual_tokens[1]))
+        .sum(dim=-1)
+        .T
+    )
     embeddings = encoder.embed_tokens(sides, None)
     return (
         effects.cpu().numpy().astype(np.float64),

@@ -13,7 +13,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def side_by_side(
+def parallel_map(
     work: Callable[[Task], Result], tasks: Sequence[Task], device: torch.device
 ) -> list[Result]:
     """Do independent tasks; on a CPU in as many threads as torch may use.

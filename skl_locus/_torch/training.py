@@ -68,7 +68,7 @@ class TrainingHistory:
 
 def train(
     network: nn.Module,
-    draw_loss: Callable[[], Tensor],
+    batch_loss: Callable[[], Tensor],
     validate: Callable[[nn.Module], float] | None,
     options: TrainingOptions,
 ) -> TrainingHistory:
@@ -82,8 +82,8 @@ def train(
     Parameters
     ----------
     network : Module
-        The network that ``draw_loss`` uses.
-    draw_loss : callable
+        The network that ``batch_loss`` uses.
+    batch_loss : callable
         Draws a batch and returns its loss, attached to the graph.
     validate : callable or None
         Maps a network to its validation loss.
@@ -106,14 +106,14 @@ def train(
     if options.ema_decay:
         average = _MovingAverage(network, options.ema_decay)
         averaged = average.network
-    best = _BestWeights(options)
+    best = _EarlyStopping(options)
     history = TrainingHistory()
     network.train()
     with tqdm(
         total=options.max_iter, disable=not options.verbose, desc="fit", unit="step"
     ) as progress:
         for step in range(1, options.max_iter + 1):
-            history.loss_curve.append(_step(network, draw_loss, optimizer, options))
+            history.loss_curve.append(_step(network, batch_loss, optimizer, options))
             schedule.step()
             if average is not None:
                 average.update()
@@ -123,7 +123,7 @@ def train(
                 network.train()
                 history.validation_scores.append(-loss)
                 progress.set_postfix(validation_log_loss=f"{loss:.4f}")
-                if best.offer(loss, step, averaged):
+                if best.update(loss, step, averaged):
                     break
     history.n_iter = step
     history.best_iter = best.step if validate is not None else step
@@ -143,7 +143,7 @@ def soft_cross_entropy(logits: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
     return (losses * mask).sum() / mask.sum()
 
 
-class _BestWeights:
+class _EarlyStopping:
     """Keeps the best weights seen and tells when to give up."""
 
     def __init__(self, options: TrainingOptions) -> None:
@@ -154,7 +154,7 @@ class _BestWeights:
         self.state: dict[str, Tensor] | None = None
         self.stale_checks = 0
 
-    def offer(self, loss: float, step: int, network: nn.Module) -> bool:
+    def update(self, loss: float, step: int, network: nn.Module) -> bool:
         """Look at the weights of a check; return True to stop training."""
         if loss < self.loss or self.state is None:
             self.loss, self.step = loss, step
@@ -191,13 +191,13 @@ class _MovingAverage:
 
 def _step(
     network: nn.Module,
-    draw_loss: Callable[[], Tensor],
+    batch_loss: Callable[[], Tensor],
     optimizer: torch.optim.Optimizer,
     options: TrainingOptions,
 ) -> float:
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision):
-        loss = draw_loss()
+        loss = batch_loss()
     loss.backward()
     if math.isfinite(options.max_gradient_norm):
         nn.utils.clip_grad_norm_(network.parameters(), options.max_gradient_norm)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Tags
 
-from skl_locus._clusters import shrunk_model_means
-from skl_locus._evaluations import EvaluationSet, positions_of
-from skl_locus._pool import Pool
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._routing import RouterMixin
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._estimation.clusters import shrunk_model_means
+from skl_locus._routing.base import RouterMixin
+from skl_locus._routing.pool import ModelPool
 
 
 @dataclass(frozen=True)
-class MeanPool(Pool):
+class MeanPool(ModelPool):
     """Mean scores, shrunk a little to the pool's."""
 
     prior: float
@@ -107,6 +107,6 @@ class BestSingleRouter(RouterMixin):
 def _mean_pool(
     models: np.ndarray, evaluations: EvaluationSet, prior: float
 ) -> MeanPool:
-    order = positions_of(models, evaluations)
+    order = evaluations.index_of(models)
     means = shrunk_model_means(evaluations, prior)[order]
     return MeanPool(models, evaluations, prior, means.astype(np.float32))

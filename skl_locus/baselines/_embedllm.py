@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from skl_locus._parameter_docs import documented_vectors
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._training import TRAINING_CONSTRAINTS
-from skl_locus._vector_predictors import ProductPredictor, ProductShape
-from skl_locus.baselines._vectors import VectorRouter
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._networks.training_parameters import TRAINING_CONSTRAINTS
+from skl_locus._networks.vector_state import ProductPredictor, ProductShape
+from skl_locus._utils.docstrings import documented_vectors
+from skl_locus.baselines._free_vectors import FreeVectorRouter
 
 
 @documented_vectors("1e-5")
-class EmbedLLMRouter(VectorRouter):
+class EmbedLLMRouter(FreeVectorRouter):
     """Predict with one free vector per model, learned by gradient descent.
 
     EmbedLLM (Zhuang et al., ICLR 2025; LOCUS paper, eq. 17): the elementwise product

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from skl_locus._parameter_docs import documented_vectors
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._training import TRAINING_CONSTRAINTS
-from skl_locus._vector_predictors import ItemResponsePredictor, ItemResponseShape
-from skl_locus.baselines._vectors import VectorRouter
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._networks.training_parameters import TRAINING_CONSTRAINTS
+from skl_locus._networks.vector_state import ItemResponsePredictor, ItemResponseShape
+from skl_locus._utils.docstrings import documented_vectors
+from skl_locus.baselines._free_vectors import FreeVectorRouter
 
 
 @documented_vectors("0.0")
-class IRTRouter(VectorRouter):
+class IRTRouter(FreeVectorRouter):
     """Predict by item response theory, with free vectors as the models' abilities.
 
     IRT-Net (Chen et al., arXiv 2510.00844): logit P(correct) = a . theta - b, where

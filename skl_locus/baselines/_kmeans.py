@@ -13,16 +13,16 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._clusters import (
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._estimation.clusters import (
     QueryClusters,
     shrunk_cluster_means,
     shrunk_model_means,
 )
-from skl_locus._evaluations import EvaluationSet, positions_of
-from skl_locus._pool import Pool
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._routing import RouterMixin
-from skl_locus._tuning import TUNE_FOR, choose_setting
+from skl_locus._estimation.cross_validation import TUNE_FOR, choose_setting
+from skl_locus._routing.base import RouterMixin
+from skl_locus._routing.pool import ModelPool
 
 N_CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)
 """What ``n_clusters="auto"`` chooses from, the simplest first."""
@@ -38,7 +38,7 @@ Candidate = tuple[QueryClusters, float]
 
 
 @dataclass(frozen=True)
-class ClusterPool(Pool):
+class ClusterPool(ModelPool):
     """Clusters of unit vectors and each model's mean score within them."""
 
     prior: float
@@ -218,7 +218,7 @@ def _cluster_pool(
         evaluations.with_encodings(normalize(evaluations.queries.encodings)),
         shrunk_model_means(evaluations, prior),
         shrinkage,
-    )[:, positions_of(models, evaluations)].astype(np.float32)
+    )[:, evaluations.index_of(models)].astype(np.float32)
     return ClusterPool(models, evaluations, prior, shrinkage, clusters, means)
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._evaluations import EvaluationSet
-from skl_locus._pool import Pool
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._routing import RouterMixin
-from skl_locus._tuning import TUNE_FOR, choose_setting
-from skl_locus.baselines._neighbors import Neighborhood, StoredScores
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._estimation.cross_validation import TUNE_FOR, choose_setting
+from skl_locus._routing.base import RouterMixin
+from skl_locus._routing.pool import ModelPool
+from skl_locus.baselines._knn_averages import Neighborhood, StoredScores
 
 N_NEIGHBORS = (200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 5, 3)
 """What ``n_neighbors="auto"`` chooses from, the smoothest first."""
@@ -29,7 +29,7 @@ SHRINKAGES = (30.0, 10.0, 3.0, 0.0)
 
 
 @dataclass(frozen=True)
-class NeighborPool(Pool):
+class NeighborPool(ModelPool):
     """Stored evaluations and how they are averaged."""
 
     prior: float

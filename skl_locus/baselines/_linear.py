@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skl_locus._evaluations import EvaluationSet
-from skl_locus._model_lines import (
-    Regression,
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.reader import COLUMN_CONSTRAINTS
+from skl_locus._estimation.cross_validation import TUNE_FOR
+from skl_locus._estimation.linear_models import (
+    PooledRegression,
     choose_alpha,
     fit_each,
     learn_regression,
     refit_some,
     stack,
 )
-from skl_locus._pool import Pool
-from skl_locus._reading import COLUMN_CONSTRAINTS
-from skl_locus._regression import Lines
-from skl_locus._routing import RouterMixin
-from skl_locus._tuning import TUNE_FOR
+from skl_locus._estimation.linear_solvers import LinearPredictors
+from skl_locus._routing.base import RouterMixin
+from skl_locus._routing.pool import ModelPool
 
 
 @dataclass(frozen=True)
-class LinePool(Pool):
+class LinePool(ModelPool):
     """Models' lines and how they were fitted."""
 
-    regression: Regression
-    lines: Lines
+    regression: PooledRegression
+    lines: LinearPredictors
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the probabilities on the models' lines."""

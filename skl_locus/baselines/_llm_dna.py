@@ -14,18 +14,13 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._encoding import QueryEncoder, as_query_encoder
-from skl_locus._evaluations import label_array
-from skl_locus._model_frames import ModelFrameMixin
-from skl_locus._reading import COLUMN_CONSTRAINTS, Rows, TableReader
-from skl_locus._state import VersionedState
-from skl_locus._tables import (
-    KEY_BYTES,
-    DistinctQueries,
-    as_frame,
-    distinct_queries,
-    read_column,
-)
+from skl_locus._data.columns import as_frame, read_column
+from skl_locus._data.evaluations import label_array
+from skl_locus._data.queries import KEY_BYTES, UniqueQueries, distinct_queries
+from skl_locus._data.query_encoder import QueryEncoder, as_query_encoder
+from skl_locus._data.reader import COLUMN_CONSTRAINTS, RowCodes, TableReaderMixin
+from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.model_frames import ModelFrameMixin
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Answers:
         Encodings of the distinct responses.
     """
 
-    rows: Rows
+    rows: RowCodes
     response_codes: np.ndarray
     responses: np.ndarray
 
@@ -70,7 +65,7 @@ class Answers:
             yield query, np.add.reduceat(vectors, starts) / counts
 
 
-class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
+class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
     """Embed models by a random projection of their responses to common queries.
 
     The comparator LLM-DNA (Wu et al., arXiv 2509.24496) as the paper's section 1.1
@@ -293,7 +288,7 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
         vectors = self._response_vectors(responses, reset)
         return Answers(rows, responses.codes, vectors[responses.value_rows])
 
-    def _response_vectors(self, responses: DistinctQueries, reset: bool) -> np.ndarray:
+    def _response_vectors(self, responses: UniqueQueries, reset: bool) -> np.ndarray:
         vectors = responses.vectors
         if vectors is None:
             vectors = self._encode_responses(responses.texts, reset)
@@ -333,7 +328,7 @@ class LLMDNAEmbedder(ModelFrameMixin, VersionedState, TableReader):
             )
         return self.encoder
 
-    def _check_repetitions(self, rows: Rows) -> None:
+    def _check_repetitions(self, rows: RowCodes) -> None:
         if self.duplicates != "raise":
             return
         pairs = pd.DataFrame({"model": rows.model_codes, "query": rows.query_codes})

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skl_locus.datasets._download import alone
+from skl_locus.datasets._download import file_lock
 from skl_locus.datasets._readers._files import require_inside
 from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError
@@ -51,7 +51,7 @@ def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
     folder = archive.with_name(f"{archive.name}-{sha256[:SUM_LETTERS]}")
     if folder.is_dir():
         return folder
-    with alone(archive):
+    with file_lock(archive):
         if folder.is_dir():  # another process has been faster
             return folder
         draft = Path(tempfile.mkdtemp(dir=archive.parent, prefix=".unpacking-"))

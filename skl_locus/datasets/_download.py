@@ -66,7 +66,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Manners:
+class DownloadOptions:
     """How files are fetched.
 
     Parameters
@@ -95,7 +95,7 @@ class OfflineError(AttemptError):
     """There is no way to the server: no network, or nobody knows its name."""
 
 
-def fetch_file(remote: RemoteFile, manners: Manners) -> str:
+def fetch_file(remote: RemoteFile, manners: DownloadOptions) -> str:
     """Have a file on disk, whole and with the right content.
 
     Without a published sum, the one found at the first use is recorded beside the
@@ -105,7 +105,7 @@ def fetch_file(remote: RemoteFile, manners: Manners) -> str:
     ----------
     remote : RemoteFile
         The file.
-    manners : Manners
+    manners : DownloadOptions
         How to fetch it.
 
     Returns
@@ -125,14 +125,14 @@ def fetch_file(remote: RemoteFile, manners: Manners) -> str:
                 f"or put the file from {remote.url} there."
             )
         remote.path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(remote.path):
+        with file_lock(remote.path):
             if not remote.path.exists():  # another process may have been first
                 _download(remote, manners)
     return _checked(remote)
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Let other processes wait that work on the same file, where there are locks."""
     with open(path.with_name(f".{path.name}.lock"), "w") as file:
         if fcntl is not None:
@@ -160,7 +160,7 @@ def _checked(remote: RemoteFile) -> str:
     return found
 
 
-def _download(remote: RemoteFile, manners: Manners) -> None:
+def _download(remote: RemoteFile, manners: DownloadOptions) -> None:
     _require_http(remote.url)
     partial = Partial(remote)
     try:
@@ -174,7 +174,9 @@ def _download(remote: RemoteFile, manners: Manners) -> None:
     partial.finish()
 
 
-def _persist(attempt: Callable[[], None], partial: Partial, manners: Manners) -> None:
+def _persist(
+    attempt: Callable[[], None], partial: Partial, manners: DownloadOptions
+) -> None:
     """Repeat an attempt until it succeeds, or too many in a row bring nothing new."""
     begun = reached = partial.size
     left = manners.n_retries
@@ -246,7 +248,9 @@ class Partial:
         self._tag_path.unlink(missing_ok=True)
 
 
-def _receive_whole(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
+def _receive_whole(
+    remote: RemoteFile, partial: Partial, manners: DownloadOptions
+) -> None:
     """Receive what is missing, and refuse the whole if it is not as expected."""
     resumed = partial.size > 0
     _receive(remote, partial, manners)
@@ -264,7 +268,7 @@ def _receive_whole(remote: RemoteFile, partial: Partial, manners: Manners) -> No
     )
 
 
-def _receive(remote: RemoteFile, partial: Partial, manners: Manners) -> None:
+def _receive(remote: RemoteFile, partial: Partial, manners: DownloadOptions) -> None:
     with _opened(remote, partial.headers()) as response:
         start, total = _placed(response)
         out_of_range = response.status == OUT_OF_RANGE

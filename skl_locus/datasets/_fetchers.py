@@ -10,13 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
-from skl_locus._checks import check_at_least
+from skl_locus._utils.validation import check_at_least
 from skl_locus.datasets._archives import unpack
 from skl_locus.datasets._base import get_data_home
-from skl_locus.datasets._download import Manners, RemoteFile, fetch_file
+from skl_locus.datasets._download import DownloadOptions, RemoteFile, fetch_file
+from skl_locus.datasets._readers._builder import Scale
 from skl_locus.datasets._readers._embedllm import SPLITS, read_embedllm
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
-from skl_locus.datasets._readers._log import Scale
 from skl_locus.datasets._readers._routerbench import PICKLES, read_routerbench
 
 EMBEDLLM = (
@@ -354,11 +354,11 @@ def fetch_llmrouterbench(
 
 def _manners(
     download_if_missing: bool, n_retries: int, delay: float, verbose: bool
-) -> Manners:
+) -> DownloadOptions:
     check_at_least(n_retries, "n_retries", 0)
     if not delay >= 0:
         raise ValueError(f"delay must not be negative, got {delay!r}.")
-    return Manners(download_if_missing, n_retries, delay, verbose)
+    return DownloadOptions(download_if_missing, n_retries, delay, verbose)
 
 
 def _remote(url: str, folder: Path, checksum: str | None) -> RemoteFile:

@@ -1,31 +1,26 @@
 """Compare, recognise and search models by their embeddings."""
 
 from skl_locus.inspection._agreement import distance_agreement, neighbor_agreement
-from skl_locus.inspection._agreement_displays import (
-    DistanceAgreementDisplay,
-    NeighborAgreementDisplay,
-)
 from skl_locus.inspection._duplicates import find_duplicates
 from skl_locus.inspection._geometry import (
     disagreement,
     model_distances,
     model_linkage,
 )
-from skl_locus.inspection._map_displays import (
-    DistanceHeatmapDisplay,
-    EmbeddingMapDisplay,
+from skl_locus.inspection._identity import drift_test, identify
+from skl_locus.inspection._permutation import DriftTest
+from skl_locus.inspection._plot.agreement import (
+    DistanceAgreementDisplay,
+    NeighborAgreementDisplay,
 )
-from skl_locus.inspection._portfolio_display import (
-    PortfolioCurveDisplay,
-    portfolio_routing,
-)
+from skl_locus.inspection._plot.map import DistanceHeatmapDisplay, EmbeddingMapDisplay
+from skl_locus.inspection._plot.portfolio import PortfolioCurveDisplay
+from skl_locus.inspection._plot.savings import SavingsDisplay
+from skl_locus.inspection._plot.stability import StabilityDisplay
+from skl_locus.inspection._portfolio import portfolio_routing
 from skl_locus.inspection._profiles import profile_recall, profile_search
-from skl_locus.inspection._recognition import drift_test, identify
 from skl_locus.inspection._savings import SavingsReport, savings_report
-from skl_locus.inspection._savings_display import SavingsDisplay
 from skl_locus.inspection._stability import embedding_stability, embedding_uncertainty
-from skl_locus.inspection._stability_display import StabilityDisplay
-from skl_locus.inspection._swap_test import DriftTest
 
 __all__ = [
     "DistanceAgreementDisplay",

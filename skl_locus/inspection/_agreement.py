@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import kendalltau, pearsonr, spearmanr
 from sklearn.utils import check_random_state
 
-from skl_locus._checks import check_at_least
-from skl_locus._decisions import nearest_others
+from skl_locus._routing.decisions import nearest_others
+from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import check_square
 
 CORRELATIONS: dict[str, Callable] = {

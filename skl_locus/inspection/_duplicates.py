@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skl_locus._checks import check_at_least
-from skl_locus._decisions import nearest_others
-from skl_locus._statistics import holm
-from skl_locus.inspection._exchange import (
+from skl_locus._routing.decisions import nearest_others
+from skl_locus._utils.statistics import holm
+from skl_locus._utils.validation import check_at_least
+from skl_locus.inspection._geometry import model_distances
+from skl_locus.inspection._identity import known_evaluations
+from skl_locus.inspection._matched_pairs import (
     MIN_RATIO,
-    Pairs,
+    MatchedPairs,
     limited,
     pair_evaluations,
     shared_or_all,
 )
-from skl_locus.inspection._geometry import model_distances
-from skl_locus.inspection._recognition import known_evaluations
-from skl_locus.inspection._swap_test import DriftTest, swap_test
+from skl_locus.inspection._permutation import DriftTest, swap_test
 
 COLUMNS = (
     "model_a",
@@ -129,7 +129,7 @@ def _close_pairs(distances: pd.DataFrame, n_neighbors: int) -> list[tuple]:
 
 def _pairs_of_models(
     router: Any, first: Any, second: Any, limit: int, rng: np.random.RandomState
-) -> Pairs | None:
+) -> MatchedPairs | None:
     """Pair evaluations of two models, fewer where too few match; None for none."""
     sets = [known_evaluations(router, name) for name in (first, second)]
     smaller, larger = sorted(sets, key=len)

@@ -11,8 +11,9 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import pairwise_distances
 
-from skl_locus._tables import as_frame, model_groups, query_groups, read_column
-from skl_locus._targets import read_scores
+from skl_locus._data.columns import as_frame, model_groups, read_column
+from skl_locus._data.queries import query_groups
+from skl_locus._data.scores import read_scores
 
 
 def model_distances(models: Any, *, metric: str = "euclidean") -> pd.DataFrame:

@@ -13,12 +13,12 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances
 from sklearn.utils import check_random_state
 
-from skl_locus._checks import check_at_least
-from skl_locus._evaluations import QuerySet
-from skl_locus._reading import ANONYMOUS
-from skl_locus._tables import as_frame, read_column
-from skl_locus.inspection._exchange import embed_sets
-from skl_locus.inspection._recognition import known_evaluations
+from skl_locus._data.columns import as_frame, read_column
+from skl_locus._data.queries import QuerySet
+from skl_locus._data.reader import ANONYMOUS
+from skl_locus._utils.validation import check_at_least
+from skl_locus.inspection._identity import known_evaluations
+from skl_locus.inspection._matched_pairs import embed_sets
 
 RECALL_AT = (1, 2, 3, 5, 10)
 

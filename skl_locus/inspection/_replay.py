@@ -10,20 +10,14 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._cost_tables import cost_matrix
-from skl_locus._evaluations import label_array
-from skl_locus._tables import (
-    CARRIED_COLUMNS,
-    as_frame,
-    model_groups,
-    read_column,
-)
-from skl_locus._wrapped import fitted_router
-from skl_locus.metrics._held_out import task_codes
-from skl_locus.metrics._pairs import Pairs, mean_of, pair_up
-from skl_locus.metrics._references import best_covered_model
-from skl_locus.metrics._validation import check_scores
-from skl_locus.metrics._views import check_unseen, kept_evaluations, query_keys
+from skl_locus._costs.tables import cost_matrix
+from skl_locus._data.columns import CARRIED_COLUMNS, as_frame, model_groups, read_column
+from skl_locus._data.evaluations import label_array
+from skl_locus._data.identity import query_keys
+from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
+from skl_locus._routing.unwrap import check_unseen, fitted_router, stored_evaluations
+from skl_locus._utils.array_checks import check_scores
+from skl_locus.metrics._test_rows import task_codes
 
 POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
     "policy",
@@ -79,7 +73,7 @@ class Replay:
         Sorted tasks.
     """
 
-    pairs: Pairs
+    pairs: EvaluatedPairs
     singles: dict[str, Any]
     outcomes: dict[str, Outcome]
     tasks: np.ndarray
@@ -187,7 +181,9 @@ def _reckoned(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarra
     return cost_matrix(policy.cost_model_, bare, n_queries, label_array(labels))
 
 
-def _with_predictions(pairs: Pairs, reckoned: np.ndarray, correct: np.ndarray) -> Pairs:
+def _with_predictions(
+    pairs: EvaluatedPairs, reckoned: np.ndarray, correct: np.ndarray
+) -> EvaluatedPairs:
     """Add what is expected of the pairs; it also stands in for costs."""
     at = pairs.queries, pairs.models
     spent = pairs.columns["spent"]
@@ -199,17 +195,21 @@ def _with_predictions(pairs: Pairs, reckoned: np.ndarray, correct: np.ndarray) -
     return replace(pairs, columns={**pairs.columns, **predictions})
 
 
-def _best_single(pairs: Pairs, router: Any, reference: Any, min_coverage: float) -> Any:
+def _best_single(
+    pairs: EvaluatedPairs, router: Any, reference: Any, min_coverage: float
+) -> Any:
     """Return the model that is said to be used now, or was best in training."""
     if reference is not None:
         if reference not in pairs.labels:
             raise ValueError(f"reference={reference!r} is no model of evaluations.")
         return reference
-    kept = kept_evaluations(router)
+    kept = stored_evaluations(router)
     return _single(pairs, kept.model_names, kept.model_means(), min_coverage)
 
 
-def _single(pairs: Pairs, labels: Any, merits: np.ndarray, min_coverage: float) -> Any:
+def _single(
+    pairs: EvaluatedPairs, labels: Any, merits: np.ndarray, min_coverage: float
+) -> Any:
     position = best_covered_model(pairs, labels, merits, min_coverage)
     if position is None:
         raise ValueError(
@@ -220,7 +220,7 @@ def _single(pairs: Pairs, labels: Any, merits: np.ndarray, min_coverage: float) 
 
 
 def _outcomes(
-    pairs: Pairs, policy: Any, bare: Any, singles: dict[str, Any]
+    pairs: EvaluatedPairs, policy: Any, bare: Any, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
     oracle = pairs.best(pairs.scores, -pairs.columns["spent"])
     offered = pairs.sizes / len(fitted_router(policy.router).models_)
@@ -240,7 +240,9 @@ def _outcomes(
     return outcomes
 
 
-def _outcome(pairs: Pairs, chosen: np.ndarray, coverage: np.ndarray) -> Outcome:
+def _outcome(
+    pairs: EvaluatedPairs, chosen: np.ndarray, coverage: np.ndarray
+) -> Outcome:
     """Return what comes of a pair for each query, or of none."""
     known = chosen != NOTHING
     costs = np.where(known, pairs.columns["spent"][chosen], 0.0)
@@ -249,7 +251,7 @@ def _outcome(pairs: Pairs, chosen: np.ndarray, coverage: np.ndarray) -> Outcome:
 
 
 def _policy_choices(
-    pairs: Pairs, policy: Any, bare: Any
+    pairs: EvaluatedPairs, policy: Any, bare: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pair of each query, and whether it is the policy's free choice.
 

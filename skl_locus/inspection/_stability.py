@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skl_locus._checks import check_at_least
-from skl_locus._evaluations import EvaluationSet, label_array
-from skl_locus.inspection._exchange import pseudo_models
+from skl_locus._data.evaluations import EvaluationSet, label_array
+from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
-from skl_locus.inspection._recognition import known_evaluations
+from skl_locus.inspection._identity import known_evaluations
+from skl_locus.inspection._matched_pairs import pseudo_models
 
 STABILITY_COLUMNS = ("change", "value", "model", "repeat", "distance")
 

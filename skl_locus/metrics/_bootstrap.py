@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skl_locus._checks import check_at_least
+from skl_locus._utils.validation import check_at_least
 
 CHUNK_WEIGHTS = 8_000_000
 """Entries of the matrix of resampling weights that are held at a time."""

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 
-from skl_locus._checks import check_at_least
-from skl_locus.metrics._validation import (
+from skl_locus._utils.array_checks import (
     check_probabilities,
     check_scores,
     check_weights,
 )
+from skl_locus._utils.validation import check_at_least
 
 N_BINS = 15
 """Number of bins of the calibration error, as in the literature since 2017."""

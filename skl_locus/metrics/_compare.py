@@ -10,24 +10,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skl_locus._statistics import holm
+from skl_locus._data.identity import query_keys
+from skl_locus._data.pairs import MIN_COVERAGE, best_covered_model
+from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
+from skl_locus._utils.array_checks import check_scores
+from skl_locus._utils.statistics import holm
 from skl_locus.metrics._bootstrap import two_way_bootstrap
-from skl_locus.metrics._held_out import (
-    POOLED_METRICS,
-    ROUTING,
-    ROW_METRICS,
-    HeldOutRows,
-    View,
-    read_held_out,
-)
-from skl_locus.metrics._references import MIN_COVERAGE, best_covered_model
-from skl_locus.metrics._validation import check_scores
-from skl_locus.metrics._views import (
-    check_unseen,
-    kept_evaluations,
-    query_keys,
-    router_and_rows,
-)
+from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
+from skl_locus.metrics._test_rows import TestRows, View, read_held_out
 
 METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
 """What can be compared, in the order of the table."""
@@ -187,7 +177,7 @@ def compare(
 
 def _part(
     metric: str,
-    rows: HeldOutRows,
+    rows: TestRows,
     names: list[str],
     singles: list[int | None] | None,
     options: dict[str, Any],
@@ -251,7 +241,7 @@ def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def _blocks(rows: HeldOutRows) -> list[tuple[Any, HeldOutRows]]:
+def _blocks(rows: TestRows) -> list[tuple[Any, TestRows]]:
     """List all rows together, and the rows of each task."""
     if OVERALL in rows.task_labels:
         raise ValueError(
@@ -264,7 +254,7 @@ def _blocks(rows: HeldOutRows) -> list[tuple[Any, HeldOutRows]]:
 def _with_baselines(
     totals: np.ndarray,
     counts: np.ndarray,
-    rows: HeldOutRows,
+    rows: TestRows,
     singles: list[int | None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add the best single model and the oracle to the totals of the routers."""
@@ -282,9 +272,9 @@ def _with_baselines(
     )
 
 
-def _best_singles(rows: HeldOutRows, draws: list[View]) -> list[int | None]:
+def _best_singles(rows: TestRows, draws: list[View]) -> list[int | None]:
     """Return the best single model of each draw, as a position in the labels."""
-    known = [kept_evaluations(router) for router, _ in draws]
+    known = [stored_evaluations(router) for router, _ in draws]
     return [
         best_covered_model(rows.pairs, own.model_names, own.model_means(), MIN_COVERAGE)
         for own in known

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus.metrics._validation import (
+from skl_locus._utils.array_checks import (
     check_probabilities,
     check_scores,
     check_weights,
@@ -139,7 +139,7 @@ def correctness_accuracy_score(
     """
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
-    hits = foretold(scores, probabilities)
+    hits = correctness_hits(scores, probabilities)
     return _weighted_mean(hits, check_weights(sample_weight, len(scores)))
 
 
@@ -155,7 +155,7 @@ def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return (scores - probabilities.astype(np.float64)) ** 2
 
 
-def foretold(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def correctness_hits(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Tell for each row whether score and probability are on one side of 0.5."""
     return (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)
 

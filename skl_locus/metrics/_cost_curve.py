@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skl_locus.metrics._pairs import Pairs, coded_pairs, mean_of
-from skl_locus.metrics._validation import check_finite_column
-
-MAX_POINTS = 500
-"""Number of weights tried at most where they are not given."""
+from skl_locus._costs.hull import MAX_POINTS, breakpoint_weights
+from skl_locus._data.pairs import EvaluatedPairs, coded_pairs, mean_of
+from skl_locus._utils.array_checks import check_finite_column
 
 
 def cost_quality_curve(
@@ -101,7 +99,7 @@ def cost_quality_curve(
     return _curve(pairs, _checked_weights(weights))
 
 
-def swept_curve(pairs: Pairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
+def swept_curve(pairs: EvaluatedPairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
     """Return the operating points of all weights that tell, or of some of them.
 
     Parameters
@@ -117,12 +115,12 @@ def swept_curve(pairs: Pairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
     DataFrame of shape (n_points, 3)
         As of `cost_quality_curve`.
     """
-    curve = _curve(pairs, telling_weights(pairs, max_points))
+    curve = _curve(pairs, breakpoint_weights(pairs, max_points))
     repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
     return curve[~repeats].reset_index(drop=True)
 
 
-def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
+def _curve(pairs: EvaluatedPairs, weights: np.ndarray) -> pd.DataFrame:
     decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
     spent = pairs.columns.get("spent", costs)
     points = []
@@ -130,40 +128,6 @@ def _curve(pairs: Pairs, weights: np.ndarray) -> pd.DataFrame:
         chosen = pairs.best(decisions - weight * costs)
         points.append((weight, mean_of(spent[chosen]), mean_of(pairs.scores[chosen])))
     return pd.DataFrame(points, columns=["weight", "cost", "quality"])
-
-
-def telling_weights(pairs: Pairs, max_points: int = MAX_POINTS) -> np.ndarray:
-    """Return weights between those at which choices change, in ascending order."""
-    changes = np.unique(np.concatenate([[0.0], *_changes(pairs)]))
-    between = changes[:-1] + np.diff(changes) / 2
-    beyond = 2 * changes[-1] if changes[-1] else 1.0
-    weights = np.concatenate([[0.0], between, [beyond]])
-    if len(weights) <= max_points:
-        return weights
-    return weights[np.linspace(0, len(weights) - 1, max_points).round().astype(int)]
-
-
-def _changes(pairs: Pairs) -> list[np.ndarray]:
-    """List the weights at which queries move on to a cheaper model, by its turn.
-
-    In each turn, every query that can still move does so: to the model that
-    overtakes the one chosen at the least weight, and of several such to the
-    cheapest.
-    """
-    costs, decisions = pairs.columns["costs"], pairs.columns["y_score"]
-    chosen = pairs.best(decisions, -costs)
-    turns: list[np.ndarray] = []
-    while True:
-        saved = np.repeat(costs[chosen], pairs.sizes) - costs
-        lost = np.repeat(decisions[chosen], pairs.sizes) - decisions
-        weights = np.full(len(saved), np.inf)
-        np.divide(lost, saved, out=weights, where=saved > 0)
-        following = pairs.best(-weights, -costs)
-        moving = np.isfinite(weights[following])
-        if not moving.any():
-            return turns
-        turns.append(weights[following[moving]])
-        chosen = np.where(moving, following, chosen)
 
 
 def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:

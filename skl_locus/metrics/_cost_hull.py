@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import trapezoid
 
-from skl_locus.metrics._validation import check_finite_column
+from skl_locus._utils.array_checks import check_finite_column
 
 
 def non_decreasing_hull(

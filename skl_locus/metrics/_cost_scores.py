@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skl_locus._utils.array_checks import check_finite_column
 from skl_locus.metrics._cost_hull import checked_points, mean_height
-from skl_locus.metrics._validation import check_finite_column
 
 
 def apgr_score(

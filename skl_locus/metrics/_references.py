@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus.metrics._pairs import (
-    Pairs,
+from skl_locus._data.pairs import (
+    MIN_COVERAGE,
+    EvaluatedPairs,
+    best_covered_model,
     code_models,
     code_queries,
     coded_pairs,
     mean_of,
 )
-from skl_locus.metrics._validation import check_scores
-
-MIN_COVERAGE = 0.8
-"""Share of the queries on which a single model must have been evaluated."""
+from skl_locus._utils.array_checks import check_scores
 
 
 def best_single_score(
@@ -308,37 +306,8 @@ def routing_coverage(*, queries: ArrayLike, models: ArrayLike) -> float:
     return len(pairs) / (n_queries * len(labels))
 
 
-def best_covered_model(
-    pairs: Pairs, labels: Iterable, means: np.ndarray, min_coverage: float
-) -> int | None:
-    """Return the position of the model of largest mean among those covered.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        What the model is to be scored on.
-    labels, means : sequences of length n_models
-        Models with their means in training; sorted labels.
-    min_coverage : float
-        Share of the queries of ``pairs`` that a model must have been evaluated on.
-
-    Returns
-    -------
-    int or None
-        Position in ``pairs.labels``; None if no model is covered.
-    """
-    coverage = np.bincount(pairs.models, minlength=len(pairs.labels))
-    covered = coverage >= max(1, min_coverage * pairs.n_queries)
-    positions = {label: i for i, label in enumerate(pairs.labels)}
-    known = [positions.get(label, -1) for label in labels]
-    candidates = [i for i, at in enumerate(known) if at >= 0 and covered[at]]
-    if not candidates:
-        return None
-    return known[max(candidates, key=lambda i: means[i])]
-
-
 def _best_single_pairs(
-    pairs: Pairs, y_train: Any, models_train: Any, min_coverage: float
+    pairs: EvaluatedPairs, y_train: Any, models_train: Any, min_coverage: float
 ) -> np.ndarray:
     if not 0 <= min_coverage <= 1:
         raise ValueError(f"min_coverage must be in [0, 1], got {min_coverage!r}.")

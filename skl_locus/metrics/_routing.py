@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._checks import check_at_least
+from skl_locus._data.pairs import coded_pairs, mean_of
+from skl_locus._utils.validation import check_at_least
 from skl_locus.metrics._correctness import CORRECT_FROM
-from skl_locus.metrics._pairs import coded_pairs, mean_of
 
 
 def routing_accuracy_score(

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import _safe_indexing, check_random_state
 
-from skl_locus._tables import model_groups
+from skl_locus._data.columns import model_groups
+from skl_locus._data.identity import model_labels, query_codes, query_identities
+from skl_locus._routing.unwrap import router_and_rows
 from skl_locus.metrics._calibration import (
     expected_calibration_error,
     soft_roc_auc_score,
@@ -28,12 +30,6 @@ from skl_locus.metrics._correctness import (
     soft_log_loss,
 )
 from skl_locus.metrics._routing import routing_accuracy_score
-from skl_locus.metrics._views import (
-    model_labels,
-    query_codes,
-    query_identities,
-    router_and_rows,
-)
 
 Metric = Callable[..., float]
 Scorer = Callable[[Any, Any, Any], float]

@@ -18,16 +18,16 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skl_locus._state import VersionedState
-from skl_locus.portfolio._kernel import similarity
-from skl_locus.portfolio._pool import (
+from skl_locus._costs.tables import read_costs
+from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus.portfolio._candidates import (
     Candidates,
     canonical_order,
     read_choice,
-    read_costs,
     read_labels,
     read_space,
 )
+from skl_locus.portfolio._kernel import similarity
 from skl_locus.portfolio._selection import nearest_chosen
 from skl_locus.portfolio._space import (
     PointSpace,
@@ -49,7 +49,7 @@ COMMON_CONSTRAINTS: dict = {
 
 
 class BasePortfolio(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, VersionedState, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PickleVersionMixin, BaseEstimator
 ):
     """Read a pool, choose from it, and assign embeddings to what was chosen.
 

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
+from skl_locus.portfolio._candidates import Candidates
 from skl_locus.portfolio._greedy import buy_greedily, total_cost
-from skl_locus.portfolio._pool import Candidates
 from skl_locus.portfolio._selection import coverage_path
 
 

@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
 from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
+from skl_locus.portfolio._candidates import Candidates
 from skl_locus.portfolio._k_center import k_center
 from skl_locus.portfolio._kernel import MEBIBYTE
-from skl_locus.portfolio._pool import Candidates
 from skl_locus.portfolio._selection import coverage, improve_by_swaps
 from skl_locus.portfolio._space import fixed_sample
 

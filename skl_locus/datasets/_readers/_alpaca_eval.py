@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder
 from skl_locus.datasets._readers._files import files_in, folder_of, json_document
-from skl_locus.datasets._readers._log import EvaluationLog
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_list,
@@ -73,17 +73,17 @@ def read_alpaca_eval(
     0  small  Say hello.   0.25      Hi!
     """
     folder = folder_of(folder)
-    log = EvaluationLog(folder, errors=errors)
+    log = LogBuilder(folder, errors=errors)
     for path in files_in(folder, "annotations.json"):
-        with log.tolerate(path):
+        with log.record_errors(path):
             _read_file(path, log)
     return log.frame()
 
 
-def _read_file(path: Path, log: EvaluationLog) -> None:
+def _read_file(path: Path, log: LogBuilder) -> None:
     annotations = as_list(json_document(path), "the file")
     for number, annotation in enumerate(annotations, start=1):
-        with log.tolerate(path, record=number):
+        with log.record_errors(path, record=number):
             annotation = as_mapping(annotation, "the annotation")
             log.add(
                 model=required_text(annotation.get("generator_2"), "generator_2"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from skl_locus._evaluations import DUPLICATES
+from skl_locus._data.evaluations import DUPLICATES
+from skl_locus.datasets._readers._builder import LogBuilder
 from skl_locus.datasets._readers._files import csv_rows, folder_of
-from skl_locus.datasets._readers._log import EvaluationLog
 from skl_locus.datasets._readers._values import (
     RecordError,
     number_or_none,
@@ -89,11 +89,11 @@ def read_embedllm(
     if duplicates not in DUPLICATES:
         raise ValueError(f"duplicates must be one of {DUPLICATES}, got {duplicates!r}.")
     folder = folder_of(folder)
-    log = EvaluationLog(folder, errors=errors)
+    log = LogBuilder(folder, errors=errors)
     names = _model_names(folder / "model_order.csv", log)
     for path in _files_of(folder, tuple(splits)):
         for line, row in csv_rows(path, log, needed=COLUMNS, verbose=verbose):
-            with log.tolerate(path, line):
+            with log.record_errors(path, line):
                 log.add(
                     model=_model_of(row, names),
                     query=required_text(row["prompt"], "prompt"),
@@ -113,13 +113,13 @@ def _files_of(folder: Path, splits: tuple[str, ...]) -> list[Path]:
     return files
 
 
-def _model_names(path: Path, log: EvaluationLog) -> dict[int, str]:
+def _model_names(path: Path, log: LogBuilder) -> dict[int, str]:
     """Return the names of the models by id; none without the file."""
     names: dict[int, str] = {}
     if not path.is_file():
         return names
     for line, row in csv_rows(path, log, needed=("model_id", "model_name")):
-        with log.tolerate(path, line):
+        with log.record_errors(path, line):
             number = int(required_number(row["model_id"], "model_id"))
             names[number] = required_text(row["model_name"], "model_name")
     return names

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from skl_locus.datasets._readers._log import EvaluationLog
+from skl_locus.datasets._readers._builder import LogBuilder
 from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError
 
@@ -108,7 +108,7 @@ def json_object(raw: bytes) -> dict[str, Any]:
 
 def csv_rows(
     path: Path,
-    log: EvaluationLog,
+    log: LogBuilder,
     *,
     needed: Iterable[str] = (),
     verbose: bool = False,
@@ -125,7 +125,7 @@ def csv_rows(
         require_columns(header, needed, path)
         while True:
             row = None
-            with log.tolerate(path):
+            with log.record_errors(path):
                 try:
                     row = next(reader)
                 except StopIteration:
@@ -140,7 +140,7 @@ def csv_rows(
                     yield reader.line_num, dict(zip(header, row, strict=True))
 
 
-def table_rows(path: Path, log: EvaluationLog) -> tuple[list[str], Iterable[Row]]:
+def table_rows(path: Path, log: LogBuilder) -> tuple[list[str], Iterable[Row]]:
     """Return the columns and the rows of a csv, jsonl or parquet file."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
@@ -249,9 +249,9 @@ def _progress(path: Path, verbose: bool) -> AbstractContextManager:
     )
 
 
-def _json_rows(path: Path, log: EvaluationLog) -> Iterator[Row]:
+def _json_rows(path: Path, log: LogBuilder) -> Iterator[Row]:
     for number, raw in json_lines(path):
-        with log.tolerate(path, number):
+        with log.record_errors(path, number):
             yield number, json_object(raw)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import files_in, folder_of, json_document
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_list,
@@ -105,10 +105,10 @@ def read_helm(
     0  org/small  7 * 8?  sums:n=2/id1    1.0  sums:n=2
     """
     folder = folder_of(folder)
-    log = EvaluationLog(folder, errors=errors, scale=scale)
+    log = LogBuilder(folder, errors=errors, scale=scale)
     reader = _Reader(log, metric)
     for path in files_in(folder, "per_instance_stats.json"):
-        with log.tolerate(path):
+        with log.record_errors(path):
             reader.read(path)
     return log.frame()
 
@@ -116,9 +116,7 @@ def read_helm(
 class _Reader:
     """Reads one run after the other, and holds each against those before."""
 
-    def __init__(
-        self, log: EvaluationLog, metric: str | Mapping[str, str] | None
-    ) -> None:
+    def __init__(self, log: LogBuilder, metric: str | Mapping[str, str] | None) -> None:
         self._log = log
         self._metric = metric
         self._choices: dict[str, str] = {}
@@ -130,7 +128,7 @@ class _Reader:
         stats = self._stats(path)
         metric = self._choose(task, stats.values())
         for instance, values in stats.items():
-            with self._log.tolerate(path):
+            with self._log.record_errors(path):
                 if instance not in texts:
                     raise RecordError(f"instance {instance!r} is not in instances.json")
                 self._log.add(
@@ -147,7 +145,7 @@ class _Reader:
         """Return the texts of the instances that are not perturbed, by id."""
         texts: dict[str, str] = {}
         for instance in _records(path):
-            with self._log.tolerate(path):
+            with self._log.record_errors(path):
                 instance = as_mapping(instance, "the instance")
                 if not instance.get("perturbation"):
                     name = required_text(instance.get("id"), "id")
@@ -158,10 +156,10 @@ class _Reader:
         """Return the values of all trials, by instance and metric."""
         stats: dict[str, Stats] = {}
         for entry in _records(path):
-            with self._log.tolerate(path):
+            with self._log.record_errors(path):
                 entry = as_mapping(entry, "the entry")
                 if entry.get("perturbation"):
-                    self._log.leave_out("perturbed instance")
+                    self._log.skip("perturbed instance")
                     continue
                 name = required_text(entry.get("instance_id"), "instance_id")
                 values = _values(entry)

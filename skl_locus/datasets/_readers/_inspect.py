@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import files_in, json_document
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_list,
@@ -99,10 +99,10 @@ def read_inspect(
            model   query query_id  score  task
     0  org/small  7 * 8?   sums/1    0.5  sums
     """
-    log = EvaluationLog(path, errors=errors, scale=scale)
+    log = LogBuilder(path, errors=errors, scale=scale)
     averages = _Averages()
     for file in _logs_at(Path(path)):
-        with log.tolerate(file):
+        with log.record_errors(file):
             _read_log(file, log, averages, scorer, max_bytes)
     averages.add_to(log)
     return log.frame()
@@ -143,9 +143,9 @@ class _Averages:
         for name, value in {"score": score, **usage}.items():
             epochs.add(name, value)
 
-    def add_to(self, log: EvaluationLog) -> None:
+    def add_to(self, log: LogBuilder) -> None:
         for (model, task, sample_id), epochs in self._samples.items():
-            with log.tolerate(log.source):
+            with log.record_errors(log.source):
                 log.add(
                     model=model,
                     task=task,
@@ -165,7 +165,7 @@ def _logs_at(path: Path) -> list[Path]:
 
 def _read_log(
     path: Path,
-    log: EvaluationLog,
+    log: LogBuilder,
     averages: _Averages,
     scorer: str | None,
     max_bytes: int,
@@ -181,18 +181,18 @@ def _read_log(
     model = required_text(about.get("model"), "model")
     task = required_text(about.get("task"), "task")
     for sample in samples:
-        with log.tolerate(path):
+        with log.record_errors(path):
             sample = as_mapping(sample, "the sample")
             sample_id = required_text(sample.get("id"), "id")
             score = _score(sample, scorer)
             if score is None:
-                log.leave_out("missing score")
+                log.skip("missing score")
                 continue
             averages.add((model, task, sample_id), sample, score)
 
 
 def _archive(
-    path: Path, log: EvaluationLog, max_bytes: int
+    path: Path, log: LogBuilder, max_bytes: int
 ) -> tuple[Mapping[str, Any], Iterator[Any]]:
     """Return the header and the samples, which are read one after the other."""
     members = members_of(path, max_bytes)
@@ -210,11 +210,11 @@ def _is_sample(name: str) -> bool:
 
 
 def _samples_of(
-    path: Path, members: list[zipfile.ZipInfo], log: EvaluationLog
+    path: Path, members: list[zipfile.ZipInfo], log: LogBuilder
 ) -> Iterator[Any]:
     with zipfile.ZipFile(path) as archive:
         for member in members:
-            with log.tolerate(path):
+            with log.record_errors(path):
                 yield read_member(archive, member)
 
 

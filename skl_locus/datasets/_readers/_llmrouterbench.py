@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
     files_in,
     folder_of,
     json_document,
     newest,
 )
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     as_list,
     as_mapping,
@@ -85,7 +85,7 @@ def read_llmrouterbench(
     0  small  7 * 8?    1.0  sums   0.1    10.0
     """
     folder = folder_of(folder)
-    log = EvaluationLog(folder, errors=errors, scale=scale)
+    log = LogBuilder(folder, errors=errors, scale=scale)
     files = sorted(files_in(folder, "*.json"), key=_folder)
     for _, runs in groupby(files, key=_folder):
         _read_newest(newest(runs, TIME), log)
@@ -96,27 +96,27 @@ def _folder(path: Path) -> Path:
     return path.parent
 
 
-def _read_newest(runs: list[Path], log: EvaluationLog) -> None:
+def _read_newest(runs: list[Path], log: LogBuilder) -> None:
     """Read the first run that is no demo; a malformed one gives way to the next."""
     waiting: Iterable[Path] = iter(runs)
     for path in waiting:
-        with log.tolerate(path):
+        with log.record_errors(path):
             run = as_mapping(json_document(path), "the run")
             if run.get("demo"):
-                log.leave_out("demo run")
+                log.skip("demo run")
                 continue
             _add_records(log, path, run)
             break
-    log.leave_out("older run", len(list(waiting)))
+    log.skip("older run", len(list(waiting)))
 
 
-def _add_records(log: EvaluationLog, path: Path, run: Mapping[str, Any]) -> None:
+def _add_records(log: LogBuilder, path: Path, run: Mapping[str, Any]) -> None:
     folder = path.absolute().parent
     model = required_text(run.get("model_name", folder.name), "model_name")
     dataset = run.get("dataset_name", folder.parent.parent.name)
     task = required_text(dataset, "dataset_name")
     for number, record in enumerate(as_list(run.get("records"), "'records'"), start=1):
-        with log.tolerate(path, record=number):
+        with log.record_errors(path, record=number):
             record = as_mapping(record, "the record")
             log.add(
                 model=model,

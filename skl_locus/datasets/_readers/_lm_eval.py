@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
     files_in,
     folder_of,
@@ -19,7 +20,6 @@ from skl_locus.datasets._readers._files import (
     json_object,
     newest,
 )
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_mapping,
@@ -105,10 +105,10 @@ def read_lm_eval(
     0  org__small  7 * 8 =   sums/0    1.0  sums
     """
     folder = folder_of(folder)
-    log = EvaluationLog(folder, errors=errors, scale=scale)
+    log = LogBuilder(folder, errors=errors, scale=scale)
     reader = _Reader(log, metric, filter)
     for path, task in _newest_runs(files_in(folder, "samples_*.jsonl"), log):
-        with log.tolerate(path):
+        with log.record_errors(path):
             reader.read(path, path.parent.name, task)
     return log.frame()
 
@@ -127,7 +127,7 @@ class _Sample:
 class _Reader:
     """Reads one file after the other, and holds each against those before."""
 
-    def __init__(self, log: EvaluationLog, metric: Choice, filter: Choice) -> None:
+    def __init__(self, log: LogBuilder, metric: Choice, filter: Choice) -> None:
         self._log = log
         self._metric = metric
         self._filter = filter
@@ -138,16 +138,16 @@ class _Reader:
         """Add the evaluations of one model on one task."""
         samples = []
         for line, raw in json_lines(path):
-            with self._log.tolerate(path, line):
+            with self._log.record_errors(path, line):
                 samples.append(_sample_of(json_object(raw), line))
         if not samples:
             raise RecordError("it has no samples")
         metric, filter = self._choose(task, samples)
         for sample in samples:
             if sample.filter != filter:
-                self._log.leave_out("other filter")
+                self._log.skip("other filter")
                 continue
-            with self._log.tolerate(path, sample.line):
+            with self._log.record_errors(path, sample.line):
                 self._add(sample, model, task, metric)
 
     def _choose(self, task: str, samples: list[_Sample]) -> tuple[str, str]:
@@ -183,14 +183,14 @@ class _Reader:
         )
 
 
-def _newest_runs(files: list[Path], log: EvaluationLog) -> Iterable[tuple[Path, str]]:
+def _newest_runs(files: list[Path], log: LogBuilder) -> Iterable[tuple[Path, str]]:
     """Return the newest file of each model and task, in the order of both."""
     runs: dict[tuple[Path, str], Path] = {}
     for path in newest(files, TIME):
         match = _NAME.fullmatch(path.name)
         task = match["task"] if match else path.stem
         if runs.setdefault((path.parent, task), path) is not path:
-            log.leave_out("older run")
+            log.skip("older run")
     return [(path, task) for (_, task), path in sorted(runs.items())]
 
 

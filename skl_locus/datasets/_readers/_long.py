@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
     frame_rows,
     require_columns,
     table_rows,
 )
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     RecordError,
     is_missing,
@@ -91,7 +91,7 @@ def read_long(
     0  small  7 * 8?    0.4
     1  large  7 * 8?    1.0
     """
-    log = EvaluationLog(path, errors=errors, scale=scale)
+    log = LogBuilder(path, errors=errors, scale=scale)
     columns, rows = table_rows(Path(path), log)
     require_columns(columns, (model_col, query_col, score_col), path)
     names = {
@@ -104,7 +104,7 @@ def read_long(
     }
     present = {ours: name for ours, name in names.items() if name in columns}
     for line, row in rows:
-        with log.tolerate(path, line):
+        with log.record_errors(path, line):
             log.add(
                 model=label(row.get(model_col), model_col),
                 query=query_cell(row.get(query_col), query_col),
@@ -172,11 +172,11 @@ def read_wide(
     """
     if isinstance(table, pd.DataFrame):
         source: str | os.PathLike = "the frame"
-        log = EvaluationLog(source, errors=errors, scale=scale)
+        log = LogBuilder(source, errors=errors, scale=scale)
         columns, rows = frame_rows(table, source)
     else:
         source = table
-        log = EvaluationLog(source, errors=errors, scale=scale)
+        log = LogBuilder(source, errors=errors, scale=scale)
         columns, rows = table_rows(Path(table), log)
     described = (query_col, query_id_col, task_col)
     scored = [name for name in columns if name not in described]
@@ -185,13 +185,13 @@ def read_wide(
     names = {"query_id": query_id_col, "task": task_col}
     present = {ours: name for ours, name in names.items() if name in columns}
     for line, row in rows:
-        with log.tolerate(source, line):
+        with log.record_errors(source, line):
             add_wide_row(log, row, {name: name for name in scored}, query_col, present)
     return log.frame()
 
 
 def add_wide_row(
-    log: EvaluationLog,
+    log: LogBuilder,
     row: Mapping[str, Any],
     models: Mapping[str, str],
     query_col: str,

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
     Row,
     frame_rows,
     require_columns,
     table_rows,
 )
-from skl_locus.datasets._readers._log import EvaluationLog, Scale
 from skl_locus.datasets._readers._values import (
     is_missing,
     number_or_none,
@@ -97,18 +97,18 @@ def read_routerbench(
     0  small  7 * 8?   sums.0    0.0  sums  0.001
     1  large  7 * 8?   sums.0    1.0  sums  0.100
     """
-    log = EvaluationLog(path, errors=errors, scale=scale)
+    log = LogBuilder(path, errors=errors, scale=scale)
     columns, rows = _rows_of(Path(path), log, allow_pickle)
     require_columns(columns, DESCRIBED, path)
     models = _models_of(columns, path)
     for line, row in rows:
-        with log.tolerate(path, line):
+        with log.record_errors(path, line):
             _add_row(log, row, models)
     return log.frame()
 
 
 def _rows_of(
-    path: Path, log: EvaluationLog, allow_pickle: bool
+    path: Path, log: LogBuilder, allow_pickle: bool
 ) -> tuple[list[str], Iterable[Row]]:
     if path.suffix.lower() not in PICKLES:
         return table_rows(path, log)
@@ -146,7 +146,7 @@ def _models_of(columns: list[str], path: str | os.PathLike) -> list[str]:
     return models
 
 
-def _add_row(log: EvaluationLog, row: Mapping[str, Any], models: list[str]) -> None:
+def _add_row(log: LogBuilder, row: Mapping[str, Any], models: list[str]) -> None:
     """Add the evaluations of one prompt, once all its cells are known to be good."""
     described: dict[str, Any] = {
         "query": _joined(required_text(row.get("prompt"), "prompt")),

@@ -1,0 +1,1 @@
+"""Costs of calls: models of cost, tables of cost, budgets."""

@@ -1,0 +1,309 @@
+"""Tables of costs and prices as they are given, checked and ready to be looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from skl_locus._data.columns import factorize_labels, read_column
+from skl_locus._data.queries import KEY_BYTES, distinct_queries, text_key
+from skl_locus._utils.statistics import group_means
+
+PRICE_COLUMNS = ("price_in", "price_out")
+"""Columns of a table of prices: for a million tokens of input and of output."""
+
+
+@dataclass(frozen=True)
+class PairCosts:
+    """Costs of single (query, model) pairs, looked up by the queries' keys.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_queries,)
+        Digests of the queries' identities, ascending.
+    positions : dict of label to int
+        Position of each model.
+    pairs : ndarray of shape (n_pairs,)
+        ``query * n_models + model`` of each pair, ascending.
+    costs : ndarray of shape (n_pairs,), float64
+        Mean cost of each pair's rows.
+    """
+
+    keys: np.ndarray
+    positions: dict
+    pairs: np.ndarray
+    costs: np.ndarray
+
+    def matrix(self, keys: np.ndarray, labels: Iterable) -> np.ndarray:
+        """Return costs, NaN where there is none: (n_keys, n_labels)."""
+        columns = np.array([self.positions.get(label, -1) for label in labels])
+        rows = _positions(self.keys, keys)
+        wanted = rows[:, None] * np.int64(len(self.positions)) + columns
+        wanted[(rows < 0)[:, None] | (columns < 0)] = -1
+        found = _positions(self.pairs, wanted.ravel())
+        return np.where(found < 0, np.nan, self.costs[found]).reshape(wanted.shape)
+
+
+def read_pair_costs(
+    frame: nw.DataFrame, keys: np.ndarray, model_col: str, cost_col: str
+) -> PairCosts:
+    """Read costs of (query, model) rows; repeated rows are averaged.
+
+    Parameters
+    ----------
+    frame : narwhals DataFrame of n_rows rows
+        With columns of the model and the cost.
+    keys : ndarray of shape (n_rows,)
+        Digest of each row's query.
+    model_col, cost_col : str
+        Names of the columns.
+
+    Returns
+    -------
+    PairCosts
+        Sorted, each pair once.
+    """
+    codes, labels = factorize_labels(read_column(frame, model_col), model_col)
+    costs = checked_column(frame, cost_col)
+    if np.isnan(costs).any():
+        row = int(np.argmax(np.isnan(costs)))
+        raise ValueError(
+            f"The column {cost_col!r} has no cost in row {row}, of the model "
+            f"{labels[codes[row]]!r}; drop such rows."
+        )
+    distinct, queries = np.unique(keys, return_inverse=True)
+    pairs, rows = np.unique(
+        queries * np.int64(len(labels)) + codes, return_inverse=True
+    )
+    positions = {label: i for i, label in enumerate(labels)}
+    return PairCosts(distinct, positions, pairs, group_means(costs, rows, len(pairs)))
+
+
+def key_column(values: Any, column: str, *, is_id: bool) -> np.ndarray:
+    """Digest a column of ids, or of texts or vectors: (n_rows,)."""
+    if not is_id:
+        distinct = distinct_queries(values, None, query_col=column, query_id_col="")
+        return distinct.keys[distinct.codes]
+    codes, labels = factorize_labels(values, column)
+    return np.array([text_key(label) for label in labels], f"S{KEY_BYTES}")[codes]
+
+
+def checked_column(frame: nw.DataFrame, name: str) -> np.ndarray:
+    """Return a column of amounts as float64, NaN where there is none."""
+    values = read_column(frame, name)
+    try:
+        column = np.asarray(pd.to_numeric(pd.Series(values)), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The column {name!r} is not numeric: {error}.") from error
+    wrong = (column < 0) | np.isinf(column)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"The column {name!r} has the value {column[row]:g} in row {row}; amounts "
+            "must be finite and not negative."
+        )
+    return column
+
+
+def read_call_costs(costs: Any) -> dict:
+    """Read a cost for each label from a mapping or a Series, checked."""
+    if not isinstance(costs, (Mapping, pd.Series)):
+        raise ValueError(
+            f"costs must be given by label (a mapping or a pandas Series), got "
+            f"{type(costs).__name__}."
+        )
+    if isinstance(costs, pd.Series) and not costs.index.is_unique:
+        repeated = costs.index[costs.index.duplicated()][0]
+        raise ValueError(f"costs has the model {repeated!r} twice.")
+    return {
+        label: _checked_amount(amount, label, "costs")
+        for label, amount in costs.items()
+    }
+
+
+def read_prices(prices: Any, model_col: str) -> dict:
+    """Read prices for a million tokens of input and output of each label.
+
+    Models with a blank price are left out: nobody knows what they cost.
+    """
+    if isinstance(prices, pd.DataFrame):
+        prices = _priced_rows(prices, model_col)
+    if not isinstance(prices, Mapping):
+        raise ValueError(
+            "prices must be a DataFrame with the columns price_in and price_out, or a "
+            f"mapping of label to (price_in, price_out); got {type(prices).__name__}."
+        )
+    known = {}
+    for label, both in prices.items():
+        if np.shape(both) != (2,):
+            raise ValueError(
+                f"The prices of the model {label!r} must be a pair (price_in, "
+                f"price_out), got {both!r}."
+            )
+        if not pd.isna(list(both)).any():
+            known[label] = tuple(_checked_amount(p, label, "prices") for p in both)
+    return known
+
+
+def cost_matrix(
+    costs: Any, queries: Any, n_queries: int, labels: np.ndarray
+) -> np.ndarray:
+    """Return what each model costs for each query, checked.
+
+    Parameters
+    ----------
+    costs : mapping, Series, CostModel or array of shape (n_queries, n_models)
+        Costs by label, by a fitted model of costs, or one by one.
+    queries : list of str, array, Series or dataframe of n_queries queries
+        What a model of costs reads lengths from.
+    n_queries : int
+        Number of queries.
+    labels : ndarray of shape (n_models,), object
+        The models, in the order of the columns.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_models), float64
+        Finite costs of at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a cost is missing, negative or not finite, naming the model.
+    """
+    if hasattr(costs, "matrix"):
+        matrix = costs.matrix(queries, labels)
+    elif isinstance(costs, (Mapping, pd.Series)):
+        known = read_call_costs(costs)
+        row = [_cost_of(label, known) for label in labels]
+        matrix = np.tile(np.array(row, dtype=np.float64), (n_queries, 1))
+    else:
+        matrix = _as_matrix(costs, (n_queries, len(labels)))
+    check_matrix(matrix, labels)
+    return matrix
+
+
+def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse negative, missing and infinite costs, naming the model."""
+    wrong = ~((matrix >= 0) & np.isfinite(matrix))
+    if wrong.any():
+        query, model = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"costs has the value {matrix[query, model]:g} for the model "
+            f"{labels[model]!r} (query {query}); costs must be finite and not negative."
+        )
+
+
+def _as_matrix(costs: Any, shape: tuple[int, int]) -> np.ndarray:
+    matrix = np.asarray(costs)
+    if matrix.dtype.kind not in "biuf" or matrix.shape != shape:
+        raise ValueError(
+            "costs must be given by label (a mapping or a pandas Series), as a "
+            "CostModel, or as numbers of shape (n_queries, n_models) = "
+            f"{shape}; got {type(costs).__name__} of shape {np.shape(costs)}."
+        )
+    return matrix.astype(np.float64)
+
+
+def _cost_of(label: Any, known: dict) -> float:
+    if label not in known:
+        raise ValueError(
+            f"costs has no entry for the model {label!r}; add one, or leave the model "
+            "out with models=."
+        )
+    return known[label]
+
+
+def _priced_rows(prices: pd.DataFrame, model_col: str) -> dict:
+    missing = [name for name in PRICE_COLUMNS if name not in prices.columns]
+    if missing:
+        raise ValueError(f"prices has no column {missing[0]!r}.")
+    if model_col in prices.columns:
+        prices = prices.set_index(model_col)
+    if not prices.index.is_unique:
+        repeated = prices.index[prices.index.duplicated()][0]
+        raise ValueError(f"prices has the model {repeated!r} twice.")
+    pairs = prices[list(PRICE_COLUMNS)].itertuples(index=False, name=None)
+    return dict(zip(prices.index, pairs, strict=True))
+
+
+def _checked_amount(amount: Any, label: Any, name: str) -> float:
+    try:
+        number = float(amount)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} has {amount!r} for the model {label!r}, which is no number."
+        ) from error
+    if not (0 <= number < np.inf):
+        raise ValueError(
+            f"{name} has {number:g} for the model {label!r}; give a finite number of "
+            "at least 0."
+        )
+    return number
+
+
+def _positions(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return where values stand in an ascending array, -1 where they do not."""
+    if not len(ascending):
+        return np.full(len(wanted), -1)
+    found = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
+    return np.where(ascending[found] == wanted, found, -1)
+
+
+def read_costs(cost: Any, labels: np.ndarray) -> np.ndarray:
+    """Return the cost of each model, in the order of the labels.
+
+    Parameters
+    ----------
+    cost : mapping, Series, array-like or None
+        Costs by label, or in the order of the rows; None for 1 each.
+    labels : ndarray of shape (n_models,)
+        Names, or row numbers.
+
+    Returns
+    -------
+    ndarray of shape (n_models,)
+        Costs, positive and finite.
+    """
+    if cost is None:
+        return np.ones(len(labels))
+    values = _costs_in_order(cost, labels)
+    try:
+        costs = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cost has entries that are no numbers: {error}.") from error
+    good = np.isfinite(costs) & (costs > 0)
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise ValueError(
+            f"The cost of the model {labels[bad]!r} is {values[bad]!r}; costs must be "
+            "positive and finite."
+        )
+    return costs
+
+
+def _costs_in_order(cost: Any, labels: np.ndarray) -> list:
+    if isinstance(cost, pd.Series):
+        if cost.index.has_duplicates:
+            twice = cost.index[cost.index.duplicated()][0]
+            raise ValueError(f"cost has several entries for the model {twice!r}.")
+        cost = cost.to_dict()
+    if isinstance(cost, Mapping):
+        missing = [label for label in labels if label not in cost]
+        if missing:
+            raise ValueError(
+                f"cost has no entry for the model {missing[0]!r} (nor for "
+                f"{len(missing) - 1} others)."
+            )
+        return [cost[label] for label in labels]
+    if np.ndim(cost) != 1 or len(cost) != len(labels):
+        raise ValueError(
+            f"cost must be a mapping or Series by model, or have one entry for each "
+            f"of the {len(labels)} rows of X; got shape {np.shape(cost)}."
+        )
+    return list(cost)

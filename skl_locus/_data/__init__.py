@@ -1,0 +1,1 @@
+"""The one door: tables of evaluations and queries, read into arrays."""

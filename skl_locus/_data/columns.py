@@ -1,0 +1,153 @@
+"""Columns of any dataframe library, as pandas or numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from skl_locus._data.codes import encode_text, factorize
+
+TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
+"""Types of columns that are read without an object for each row."""
+
+CARRIED_COLUMNS = (
+    "score",
+    "task",
+    "cost",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "latency",
+)
+"""Numeric columns of an evaluation log that describe a row, not its query."""
+
+
+def as_frame(X: Any) -> nw.DataFrame | None:
+    """Return ``X`` as a narwhals frame, or None where it is no dataframe."""
+    if isinstance(X, (np.ndarray, list)):
+        return None  # at once: narwhals takes a tenth of a small request to tell
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError(
+            "X is a lazy frame; collect it first (X.collect()) and pass the result."
+        )
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def read_column(frame: nw.DataFrame, name: str) -> pd.Series | np.ndarray:
+    """Return one column as a pandas Series or an ndarray."""
+    if name not in frame.columns:
+        raise ValueError(
+            f"The column {name!r} is missing; the table has "
+            f"{', '.join(map(repr, frame.columns)) or 'no columns'}."
+        )
+    series = frame.get_column(name)
+    if frame.implementation.is_pandas_like():
+        return series.to_native()
+    if series.dtype in TEXT_TYPES:
+        return encode_text(series)
+    if frame.implementation.is_pyarrow():
+        return series.to_pandas()
+    return series.to_numpy()
+
+
+def factorize_labels(values: Any, column: str) -> tuple[np.ndarray, list]:
+    """Code a column by its distinct labels, sorted.
+
+    Parameters
+    ----------
+    values : Series or ndarray of shape (n_rows,)
+        Labels; only values that occur count, whatever the categories say.
+    column : str
+        Name for messages.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_rows,), int32
+        Position of each row's label in ``labels``.
+    labels : list
+        Distinct labels as plain Python objects, sorted.
+    """
+    codes, labels = factorize(values, column)
+    order = _sorted_order(labels)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return rank[codes], [labels[i] for i in order]
+
+
+def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
+    """Code a column of texts: (codes of the rows, distinct texts)."""
+    try:
+        codes, texts = factorize(values, column)
+    except TypeError:  # a cell that cannot be hashed is no text
+        codes, texts = np.arange(len(values)), list(values)
+    strange = [code for code, text in enumerate(texts) if not isinstance(text, str)]
+    if strange:
+        row = int(np.argmax(np.isin(codes, strange)))
+        raise ValueError(
+            f"The column {column!r} mixes text with "
+            f"{type(texts[codes[row]]).__name__} (row {row}); use one kind of query."
+        )
+    return codes, texts
+
+
+def is_text(values: Any) -> bool:
+    """Tell whether a query column holds text, by its first cell."""
+    first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
+    return isinstance(next(iter(first), None), str)
+
+
+def is_sequence(values: Any) -> bool:
+    """Tell whether something is one-dimensional and no bare string."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        return False
+    return getattr(values, "ndim", 1) == 1
+
+
+def object_cells(values: Any) -> np.ndarray:
+    """Return a sequence as a 1-D object array of its items."""
+    cells = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        cells[i] = value
+    return cells
+
+
+def numeric_columns(frame: nw.DataFrame, skip: Iterable[str]) -> list[str]:
+    """Name the numeric columns of a frame, less those to skip."""
+    skipped = set(skip)
+    return [
+        name
+        for name, dtype in frame.schema.items()
+        if name not in skipped and (dtype.is_numeric() or dtype == nw.Boolean)
+    ]
+
+
+def matrix_of(frame: nw.DataFrame, columns: list[str]) -> np.ndarray:
+    """Return numeric columns as a float32 matrix of shape (n_rows, n_columns)."""
+    return np.column_stack(
+        [np.asarray(frame.get_column(c).to_numpy(), dtype=np.float32) for c in columns]
+    )
+
+
+def model_groups(X: Any, model_col: str = "model") -> tuple[np.ndarray, list]:
+    """Group the rows of a table by model: codes of the rows, sorted labels."""
+    frame = as_frame(X)
+    if frame is None:
+        raise TypeError(
+            f"Models are read from the column {model_col!r}; pass a dataframe."
+        )
+    return factorize_labels(read_column(frame, model_col), model_col)
+
+
+def _sorted_order(labels: list) -> list[int]:
+    try:
+        return sorted(range(len(labels)), key=labels.__getitem__)
+    except TypeError:  # labels of several types have an order of their own
+        return sorted(
+            range(len(labels)),
+            key=lambda i: (type(labels[i]).__name__, str(labels[i])),
+        )

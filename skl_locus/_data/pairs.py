@@ -1,0 +1,230 @@
+"""Evaluations in long form, grouped by query: what all routing metrics work on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skl_locus._data.columns import factorize_labels
+from skl_locus._utils.array_checks import (
+    check_finite_column,
+    check_length,
+    check_scores,
+)
+
+
+@dataclass(frozen=True)
+class EvaluatedPairs:
+    """The evaluated (query, model) pairs, each once, sorted by query and model.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_pairs,)
+        Code of each pair's query, ascending.
+    models : ndarray of shape (n_pairs,)
+        Position of each pair's model in ``labels``, ascending within a query.
+    labels : list
+        Sorted model labels.
+    columns : dict of str to ndarray of shape (n_pairs,), float64
+        What is known of the pairs, such as "score" and "decision".
+    """
+
+    queries: np.ndarray
+    models: np.ndarray
+    labels: list
+    columns: dict[str, np.ndarray]
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """First pair of each query: (n_queries,)."""
+        return np.flatnonzero(np.diff(self.queries, prepend=-1))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of models observed for each query: (n_queries,)."""
+        return np.diff(self.starts, append=len(self.queries))
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self.starts)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Evaluation score of each pair: (n_pairs,)."""
+        return self.columns["score"]
+
+    def best(self, *keys: np.ndarray) -> np.ndarray:
+        """Return each query's pair of largest key: (n_queries,).
+
+        Ties go to the next key, and after the last to the smallest label.
+        """
+        left = np.ones(len(self.queries), dtype=bool)
+        for key in keys:
+            values = np.where(left, key, -np.inf)
+            largest = np.maximum.reduceat(values, self.starts)
+            left &= values == np.repeat(largest, self.sizes)
+        candidates = np.flatnonzero(left)
+        return candidates[np.diff(self.queries[candidates], prepend=-1) != 0]
+
+    def ranks(self, decisions: np.ndarray) -> np.ndarray:
+        """Return each pair's place among its query's, 0 for the best: (n_pairs,)."""
+        order = np.lexsort((self.models, -decisions, self.queries))
+        ranks = np.empty(len(order), dtype=np.intp)
+        ranks[order] = np.arange(len(order)) - np.repeat(self.starts, self.sizes)
+        return ranks
+
+    def of_model(self, position: int) -> np.ndarray:
+        """Return the pairs of one model, at most one for each query."""
+        return np.flatnonzero(self.models == position)
+
+
+def coded_pairs(
+    y_true: Any, *, queries: Any, models: Any, columns: Mapping[str, Any] | None = None
+) -> EvaluatedPairs:
+    """Check columns in long form and group them by query and model.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_rows,)
+        Evaluation scores in [0, 1].
+    queries : array-like of shape (n_rows,) or (n_rows, n_features)
+        Identity of each row's query: ids or texts, or one vector per row.
+    models : array-like of shape (n_rows,)
+        Model label of each row.
+    columns : mapping of str to array-like of shape (n_rows,), default=None
+        Further numbers by argument name.
+
+    Returns
+    -------
+    Pairs
+        With the columns "score" and one for each further column.
+    """
+    values = {"score": check_scores(y_true)}
+    n_rows = len(values["score"])
+    for name, column in (columns or {}).items():
+        values[name] = check_finite_column(column, name, n_rows).astype(np.float64)
+    query_codes = code_queries(queries, n_rows)
+    return pair_up(query_codes, *code_models(models, n_rows), values)
+
+
+def pair_up(
+    queries: np.ndarray,
+    models: np.ndarray,
+    labels: list,
+    columns: dict[str, np.ndarray],
+) -> EvaluatedPairs:
+    """Sort rows by query and model, and average the rows of each pair."""
+    # Repeated rows are sorted by their values: sums must not depend on their order.
+    order = np.lexsort((*columns.values(), models, queries))
+    queries, models = queries[order], models[order]
+    starts = pair_starts(queries, models)
+    return EvaluatedPairs(
+        queries[starts],
+        models[starts],
+        labels,
+        {name: _averaged(own[order], starts) for name, own in columns.items()},
+    )
+
+
+def pair_starts(queries: np.ndarray, models: np.ndarray) -> np.ndarray:
+    """Return the first row of each pair, given rows sorted by query and model."""
+    moved = np.diff(queries, prepend=-1) != 0
+    return np.flatnonzero(moved | (np.diff(models, prepend=-1) != 0))
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Return a mean that does not depend on the order of the values, to the bit."""
+    return math.fsum(values.tolist()) / len(values)
+
+
+def code_models(
+    models: Any, n_rows: int, name: str = "models"
+) -> tuple[np.ndarray, list]:
+    """Code a column of model labels by the sorted labels."""
+    labels = np.asarray(models)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} must have one label per row; got {labels.shape}.")
+    check_length(len(labels), name, n_rows)
+    return factorize_labels(labels, name)
+
+
+def code_queries(queries: Any, n_rows: int | None) -> np.ndarray:
+    """Code a column of query identities, in the order of their first rows."""
+    identities = np.asarray(queries)
+    if identities.ndim == 0:
+        raise ValueError("queries must have one identity per row; got a scalar.")
+    check_length(len(identities), "queries", n_rows)
+    try:
+        codes = pd.factorize(_one_dimensional(identities))[0]
+    except TypeError:  # cells hold vectors, which have no hash
+        codes = pd.factorize(_hashable_cells(identities))[0]
+    if len(codes) and codes.min() < 0:
+        raise ValueError(f"queries has a missing value in row {int(codes.argmin())}.")
+    return codes
+
+
+def _averaged(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    sums = np.add.reduceat(values, starts)
+    means = sums / np.diff(starts, append=len(values))
+    # Rounding must not part a mean of equal values from those of other models.
+    least = np.minimum.reduceat(values, starts)
+    return means.clip(least, np.maximum.reduceat(values, starts))
+
+
+def _one_dimensional(identities: np.ndarray) -> np.ndarray:
+    if identities.ndim == 1:
+        return identities
+    return _hashable_cells(identities)
+
+
+def _hashable_cells(identities: np.ndarray) -> np.ndarray:
+    cells = np.empty(len(identities), dtype=object)
+    cells[:] = [_hashable(cell) for cell in identities]
+    return cells
+
+
+def _hashable(cell: Any) -> Any:
+    if not np.ndim(cell):
+        return cell
+    vector = np.asarray(cell)
+    return tuple(vector) if vector.dtype == object else vector.tobytes()
+
+
+MIN_COVERAGE = 0.8
+"""Share of the queries on which a single model must have been evaluated."""
+
+
+def best_covered_model(
+    pairs: EvaluatedPairs, labels: Iterable, means: np.ndarray, min_coverage: float
+) -> int | None:
+    """Return the position of the model of largest mean among those covered.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        What the model is to be scored on.
+    labels, means : sequences of length n_models
+        Models with their means in training; sorted labels.
+    min_coverage : float
+        Share of the queries of ``pairs`` that a model must have been evaluated on.
+
+    Returns
+    -------
+    int or None
+        Position in ``pairs.labels``; None if no model is covered.
+    """
+    coverage = np.bincount(pairs.models, minlength=len(pairs.labels))
+    covered = coverage >= max(1, min_coverage * pairs.n_queries)
+    positions = {label: i for i, label in enumerate(pairs.labels)}
+    known = [positions.get(label, -1) for label in labels]
+    candidates = [i for i, at in enumerate(known) if at >= 0 and covered[at]]
+    if not candidates:
+        return None
+    return known[max(candidates, key=lambda i: means[i])]

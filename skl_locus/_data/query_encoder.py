@@ -1,0 +1,395 @@
+"""Texts of queries to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from skl_locus._data.columns import (
+    as_frame,
+    factorize_labels,
+    factorize_texts,
+    is_sequence,
+    is_text,
+    object_cells,
+    read_column,
+)
+from skl_locus._data.queries import KEY_BYTES, QuerySet, text_key
+from skl_locus._data.sentence_models import (
+    MissingModel,
+    is_folder,
+    is_sentence_model,
+    load_sentence_model,
+)
+from skl_locus._utils.estimators import PickleVersionMixin
+
+PROGRESS_FROM = 2_000
+"""Number of texts from which encoding is long enough for a progress bar."""
+
+
+class QueryEncoder(
+    PickleVersionMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]
+):
+    """Encode the texts of queries, each distinct text once.
+
+    Wraps a sentence-transformers model or any scikit-learn text transformer, the
+    phi of the paper's section 2. The vectors of the texts seen in `fit` are kept,
+    so that transforming them again, also after unpickling, encodes nothing.
+
+    Parameters
+    ----------
+    encoder : str, path, SentenceTransformer or scikit-learn transformer, \
+            default="all-MiniLM-L6-v2"
+        Name or folder of a sentence-transformers model, a loaded one, or a
+        transformer of texts such as ``make_pipeline(TfidfVectorizer(),
+        TruncatedSVD(64))``, which is cloned and fitted.
+    query_col : str, default="query"
+        Column of the texts in a dataframe.
+    query_id_col : str, default="query_id"
+        Column that keeps the identity of the queries once their text is gone; it
+        is added, holding the text, where the dataframe has none.
+    batch_size : int, default=32
+        Texts per forward pass of a sentence-transformers model.
+    device : str, default="auto"
+        Device of a sentence-transformers model that is loaded by name.
+    verbose : int, default=0
+        1 shows progress bars on long work.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+        Length of a vector.
+    encoder_ : scikit-learn transformer
+        The fitted transformer, where ``encoder`` is one.
+
+    Notes
+    -----
+    The pickle of a fitted encoder holds vectors, never the weights of a
+    sentence-transformers model, a folder or an access token. A model given by name
+    is loaded again when an unknown text comes (from the local cache, or else from
+    the hub); a folder or a loaded model must be given back after unpickling, with
+    ``set_params(encoder=...)``.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import TruncatedSVD
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skl_locus import QueryEncoder
+    >>> texts = ["What is 7 * 8?", "What is 6 * 9?", "Who wrote Faust?"]
+    >>> encoder = QueryEncoder(make_pipeline(TfidfVectorizer(), TruncatedSVD(2)))
+    >>> encoder.fit(texts).transform(["Who wrote Faust?"]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints: dict = {
+        "encoder": "no_validation",
+        "query_col": [str],
+        "query_id_col": [str],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        encoder: Any = "all-MiniLM-L6-v2",
+        *,
+        query_col: str = "query",
+        query_id_col: str = "query_id",
+        batch_size: int = 32,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.query_col = query_col
+        self.query_id_col = query_id_col
+        self.batch_size = batch_size
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> QueryEncoder:
+        """Encode the distinct texts and keep their vectors.
+
+        Parameters
+        ----------
+        X : list of str, array or Series of shape (n_queries,), or dataframe
+            Texts, or a table with a column of them.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        QueryEncoder
+            Itself.
+        """
+        self._validate_params()
+        _, texts = self._distinct_texts(X)
+        if not texts:
+            raise ValueError("There is no text to fit on; pass at least one query.")
+        self.fit_distinct(texts)
+        return self
+
+    def fit_distinct(self, texts: Sequence[str]) -> np.ndarray:
+        """Fit on distinct texts and return the vectors that are kept, not a copy.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts, at least one; their order makes no difference.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text, not to be written to.
+        """
+        self._validate_params()
+        fitted = None
+        if is_sentence_model(self.encoder):
+            self._is_folder = is_folder(self.encoder)
+        else:
+            fitted = clone(self.encoder).fit(sorted(texts))
+        vectors = self._encode(texts, fitted)
+        keys = _keys(texts)
+        order = np.argsort(keys)
+        self.encoder_ = fitted
+        self._known = QuerySet(keys[order], order.astype(np.int32), vectors)
+        self.n_features_out_ = vectors.shape[1]
+        return vectors
+
+    def transform_distinct(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of distinct texts: (n_texts, `n_features_out_`).
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts; their order makes no difference.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text.
+        """
+        known, keys = self._known, _keys(texts)
+        if len(known) == 0:
+            return self._encode(texts, self.encoder_)
+        at = np.minimum(np.searchsorted(known.keys, keys), len(known) - 1)
+        vectors = known.vectors(at)
+        unknown = np.flatnonzero(known.keys[at] != keys)
+        if len(unknown):
+            new = [texts[int(i)] for i in unknown]
+            vectors[unknown] = self._encode(new, self.encoder_)
+        return vectors
+
+    def transform(self, X: Any) -> Any:
+        """Replace texts by vectors.
+
+        Parameters
+        ----------
+        X : list of str, array or Series of shape (n_queries,), or dataframe
+            Texts, or a table with a column of them.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, `n_features_out_`) or DataFrame
+            Vectors; for a dataframe, a pandas DataFrame with vector cells in the
+            query column (rows of one query share one array) and the identity of
+            the queries in ``query_id_col``.
+        """
+        check_is_fitted(self)
+        codes, texts = self._distinct_texts(X)
+        vectors = self.transform_distinct(texts)
+        frame = as_frame(X)
+        if frame is None:
+            return vectors[codes]
+        return self._encoded_frame(frame, codes, texts, vectors)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the columns of the vectors of a list of texts.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (`n_features_out_`,)
+            Names.
+        """
+        check_is_fitted(self)
+        return np.array(
+            [f"queryencoder{i}" for i in range(self.n_features_out_)], dtype=object
+        )
+
+    def set_output(self, *, transform: str | None = None) -> QueryEncoder:
+        """Leave the container as it is: a frame for a frame, an array for a list.
+
+        Parameters
+        ----------
+        transform : str or None
+            Accepted so that a Pipeline can pass it on; a table is always returned
+            as a pandas DataFrame.
+
+        Returns
+        -------
+        QueryEncoder
+            Itself.
+        """
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that the input is text."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
+        frame = as_frame(X)
+        column = self.query_col
+        values = X if frame is None else read_column(frame, column)
+        if not is_sequence(values):
+            raise ValueError(
+                f"X must be a list of texts or a dataframe with the column {column!r},"
+                f" got {type(X).__name__}; wrap a single text: [text]."
+            )
+        if not isinstance(values, pd.Series):
+            values = object_cells(values)
+        if len(values) == 0:
+            return np.empty(0, dtype=np.int32), []
+        if not is_text(values):
+            raise ValueError(
+                f"QueryEncoder encodes text; the queries ({column!r}) are not text."
+            )
+        codes, texts = factorize_texts(values, column)
+        rank, texts = factorize_labels(np.array(texts, dtype=object), column)
+        return rank[codes], texts
+
+    def _encode(self, texts: Sequence[str], fitted: Any) -> np.ndarray:
+        # Sorted, since in what company a text is encoded may change its last bits.
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        encoded = self._encode_in_order([texts[i] for i in order], fitted)
+        places = np.empty(len(order), dtype=np.intp)
+        places[order] = np.arange(len(order))
+        return encoded[places]
+
+    def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
+        if fitted is not None:
+            encoded = fitted.transform(texts)
+            vectors = encoded.toarray() if issparse(encoded) else encoded
+        else:
+            vectors = self._sentence_model().encode(
+                texts,
+                batch_size=self.batch_size,
+                show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
+                convert_to_numpy=True,
+            )
+        vectors = np.asarray(vectors, dtype=np.float32)
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise ValueError(
+                "The encoder must return one finite vector per text; it returned "
+                f"shape {vectors.shape} for {len(texts)} texts, or NaN or inf."
+            )
+        return vectors
+
+    def _sentence_model(self) -> Any:
+        if isinstance(self.encoder, MissingModel):
+            raise ValueError(self.encoder.message())
+        if not isinstance(self.encoder, (str, Path)):
+            return self.encoder
+        source = (str(self.encoder), self.device)
+        loaded = getattr(self, "_loaded", None)
+        if loaded is None or loaded[0] != source:
+            loaded = (source, load_sentence_model(*source, verbose=self.verbose))
+            # Kept, by one assignment, so that serving loads it once.
+            self._loaded = loaded
+        return loaded[1]
+
+    def _encoded_frame(
+        self,
+        frame: nw.DataFrame,
+        codes: np.ndarray,
+        texts: list[str],
+        vectors: np.ndarray,
+    ) -> pd.DataFrame:
+        table = _to_pandas(frame)
+        shared = object_cells(list(vectors))
+        table[self.query_col] = shared[codes]
+        if self.query_id_col not in table.columns:
+            table[self.query_id_col] = pd.Categorical.from_codes(codes, texts)
+        return table
+
+    def __getstate__(self) -> dict:
+        """Drop loaded models, and folders from the state of a fitted encoder."""
+        state = dict(super().__getstate__())
+        state.pop("_loaded", None)
+        if "_known" in state:
+            state["encoder"] = self.portable(self.encoder)
+        return state
+
+    def __deepcopy__(self, memo: dict) -> QueryEncoder:
+        """Share the loaded model, which nothing changes."""
+        for model in (self.encoder, getattr(self, "_loaded", None)):
+            if hasattr(model, "encode") or isinstance(model, tuple):
+                memo[id(model)] = model
+        return super().__deepcopy__(memo)
+
+    def forget(self) -> None:
+        """Drop the vectors of the texts of `fit`; `transform` encodes them again."""
+        self._known = self._known.take(np.arange(0))
+
+    def portable(self, encoder: Any) -> Any:
+        """Return what a pickle may hold of the parameter that this encoder had.
+
+        Parameters
+        ----------
+        encoder : object
+            The parameter, perhaps as another estimator's QueryEncoder.
+
+        Returns
+        -------
+        object
+            The same, with folders and loaded models replaced by a `MissingModel`.
+        """
+        if isinstance(encoder, QueryEncoder):
+            return clone(encoder).set_params(encoder=self.portable(encoder.encoder))
+        if isinstance(encoder, MissingModel) or not is_sentence_model(encoder):
+            return encoder
+        if not isinstance(encoder, (str, Path)):
+            return MissingModel(type(encoder).__name__)
+        if self._is_folder or is_folder(encoder):
+            return MissingModel(Path(encoder).name)
+        return encoder
+
+
+def as_query_encoder(encoder: Any) -> QueryEncoder:
+    """Return a new, unfitted QueryEncoder for the parameter ``encoder``."""
+    if isinstance(encoder, QueryEncoder):
+        return clone(encoder)
+    return QueryEncoder(encoder)
+
+
+def _keys(texts: Sequence[str]) -> np.ndarray:
+    return np.array([text_key(text) for text in texts], dtype=f"S{KEY_BYTES}")
+
+
+def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:
+    """Copy a frame of any library to pandas; the caller may add columns."""
+    if frame.implementation.is_pandas_like():
+        return frame.to_native().copy(deep=False)
+    return frame.to_pandas()

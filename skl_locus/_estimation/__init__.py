@@ -1,0 +1,1 @@
+"""Clusters, regressions and cross-validation of per-model scores."""

@@ -1,0 +1,133 @@
+"""Groups of similar queries, and how each model does within them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skl_locus._data.evaluations import EvaluationSet
+
+N_STARTS = 4
+"""K-means runs from different starts; the tightest is kept."""
+
+CHUNK_QUERIES = 8_192
+"""Queries assigned to clusters at a time."""
+
+PRIOR_EVALUATIONS = 2.0
+"""Evaluations that the mean over all models counts for in each model's mean."""
+
+
+@dataclass(frozen=True)
+class QueryClusters:
+    """Clusters of encodings by Euclidean distance.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_clusters, n_features), float32
+        Means of the clusters.
+    """
+
+    centers: np.ndarray
+
+    @classmethod
+    def fit(cls, encodings: np.ndarray, n_clusters: int, seed: int) -> QueryClusters:
+        """Cluster encodings (n_queries, n_features) into at most ``n_clusters``."""
+        # Loading sklearn.cluster takes as long as all of this package.
+        from sklearn.cluster import KMeans
+
+        distinct = np.unique(encodings, axis=0)
+        k_means = KMeans(
+            min(n_clusters, len(distinct)), n_init=N_STARTS, random_state=seed
+        )
+        with warnings.catch_warnings():
+            # Nearly equal encodings may fill fewer clusters than asked for.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            labels = k_means.fit(encodings).labels_
+        # K-means adds up its centres in the order in which threads finish; the
+        # labels settle, and the centres are computed again in a fixed order.
+        members = [encodings[labels == i] for i in np.unique(labels)]
+        centers = [m.mean(axis=0, dtype=np.float64) for m in members]
+        return cls(np.array(centers, dtype=np.float32))
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def assign(self, encodings: np.ndarray) -> np.ndarray:
+        """Find the nearest centre of each encoding: (n_queries,)."""
+        half_norms = (self.centers**2).sum(axis=1) / 2
+        nearest = np.empty(len(encodings), dtype=np.intp)
+        for start in range(0, len(encodings), CHUNK_QUERIES):
+            some = slice(start, start + CHUNK_QUERIES)
+            closeness = encodings[some] @ self.centers.T - half_norms
+            nearest[some] = closeness.argmax(axis=1)
+        return nearest
+
+    def squared_distances(self, encodings: np.ndarray) -> np.ndarray:
+        """Return the squared distance of each encoding to each centre."""
+        norms = (encodings**2).sum(axis=1, keepdims=True)
+        squares = (self.centers**2).sum(axis=1) - 2 * encodings @ self.centers.T
+        return (norms + squares).clip(min=0)
+
+    def distances_left_out(self, encodings: np.ndarray) -> np.ndarray:
+        """Measure how far each clustered query is from the others' nearest centre.
+
+        A query's own centre is taken without it; infinite where there is no other.
+        """
+        squares = self.squared_distances(encodings)
+        rows, own = np.arange(len(squares)), squares.argmin(axis=1)
+        sizes = np.bincount(own, minlength=len(self))[own].astype(float)
+        # Without its own part 1/n, the centre is farther by n / (n - 1).
+        farther = sizes / np.maximum(sizes - 1, 1)
+        to_own = np.where(sizes > 1, np.sqrt(squares[rows, own]) * farther, np.inf)
+        squares[rows, own] = np.inf
+        return np.minimum(to_own, np.sqrt(squares.min(axis=1)))
+
+    def totals(self, evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+        """Sum scores and count evaluations, each (n_clusters, n_models)."""
+        groups = self.assign(evaluations.queries.encodings)[evaluations.queries.rows]
+        shape = (len(self), evaluations.n_models)
+        cells = groups[evaluations.query_codes] * shape[1] + evaluations.model_codes
+        size = shape[0] * shape[1]
+        sums = np.bincount(cells, evaluations.scores.astype(np.float64), size)
+        counts = np.bincount(cells, minlength=size)
+        return sums.reshape(shape), counts.reshape(shape)
+
+
+def shrunk_model_means(evaluations: EvaluationSet, prior: float) -> np.ndarray:
+    """Return each model's mean score, shrunk to ``prior``: (n_models,)."""
+    sizes = evaluations.sizes
+    sums = evaluations.model_means() * sizes
+    return (sums + PRIOR_EVALUATIONS * prior) / (sizes + PRIOR_EVALUATIONS)
+
+
+def shrunk_cluster_means(
+    clusters: QueryClusters,
+    evaluations: EvaluationSet,
+    means: np.ndarray,
+    shrinkage: float,
+) -> np.ndarray:
+    """Return each model's mean score within clusters, shrunk to its mean.
+
+    Parameters
+    ----------
+    clusters : QueryClusters
+        The clusters.
+    evaluations : EvaluationSet
+        Scores.
+    means : ndarray of shape (n_models,)
+        What a model's cluster means are shrunk to.
+    pull : float
+        Number of evaluations that ``means`` count for.
+
+    Returns
+    -------
+    ndarray of shape (n_clusters, n_models)
+        (sum + pull * mean) / (count + pull).
+    """
+    sums, counts = clusters.totals(evaluations)
+    weights = counts + shrinkage
+    shrunk = np.broadcast_to(means, sums.shape).copy()
+    return np.divide(sums + shrinkage * means, weights, out=shrunk, where=weights > 0)

@@ -1,0 +1,104 @@
+"""Choose among candidate settings by query-wise cross-validation inside fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from skl_locus._data.evaluations import EvaluationSet
+
+N_FOLDS = 5
+"""Folds of the queries, or as many as there are distinct encodings."""
+
+TUNE_FOR: list[Any] = [StrOptions({"log_loss", "routing_accuracy"})]
+"""What a choice may be made for, as a constraint of a parameter."""
+
+Setting = TypeVar("Setting")
+
+Predict = Callable[[EvaluationSet, np.ndarray, Sequence[Setting]], Iterable[np.ndarray]]
+"""From a training set, encodings of other queries (n_queries, n_features) and some
+settings to one matrix of P(correct), (n_queries, n_models), for each setting."""
+
+
+def choose_setting(
+    settings: Sequence[Setting],
+    evaluations: EvaluationSet,
+    predict: Predict[Setting],
+    tune_for: str,
+) -> Setting:
+    """Return the setting that predicts held-out queries best.
+
+    Parameters
+    ----------
+    settings : sequence
+        Candidates from the simplest to the most flexible; the first of equally good
+        ones is chosen, and the very first where nothing can be held out.
+    evaluations : EvaluationSet
+        What there is to learn from.
+    predict : callable
+        ``predict(training, encodings, settings)`` gives a matrix for each setting,
+        so that the settings can share work.
+    tune_for : {"log_loss", "routing_accuracy"}
+        The log loss of all held-out evaluations, or the mean score of the models
+        chosen, on each query among those observed.
+
+    Returns
+    -------
+    setting
+        One of ``settings``.
+    """
+    if len(settings) == 1:
+        return settings[0]
+    cost = {"log_loss": _log_loss, "routing_accuracy": _routing_cost}[tune_for]
+    costs = np.zeros(len(settings))
+    for training, held_out in query_folds(evaluations):
+        matrices = predict(training, held_out.queries.vectors(), settings)
+        columns = training.index_of(held_out.model_names)[held_out.model_codes]
+        for i, matrix in enumerate(matrices):
+            costs[i] += cost(held_out, matrix[held_out.query_codes, columns])
+    return settings[int(costs.argmin())]
+
+
+def query_folds(
+    evaluations: EvaluationSet,
+) -> Iterator[tuple[EvaluationSet, EvaluationSet]]:
+    """Split evaluations by query into (training, held-out) sets, fold by fold."""
+    for training, held_out in fold_rows(evaluations):
+        yield evaluations.take(training), evaluations.take(held_out)
+
+
+def fold_rows(evaluations: EvaluationSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Split rows by query into (training, held-out) rows, fold by fold.
+
+    Queries are dealt to the folds in the order of their keys, those of equal
+    encodings to the same one. Of the held-out evaluations only those of models with
+    training evaluations are kept, and folds without any are left out.
+    """
+    vectors = evaluations.queries.rows[evaluations.query_codes]
+    n_folds = min(N_FOLDS, len(evaluations.queries.encodings))
+    for fold in range(n_folds):
+        held_out = vectors % n_folds == fold
+        trained = np.unique(evaluations.model_codes[~held_out])
+        held_out_rows = held_out & np.isin(evaluations.model_codes, trained)
+        if held_out_rows.any():
+            yield np.flatnonzero(~held_out), np.flatnonzero(held_out_rows)
+
+
+def _log_loss(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
+    # Loaded late, with sklearn.metrics, which takes as long as all of this package.
+    from skl_locus.metrics import soft_log_loss
+
+    return len(held_out) * soft_log_loss(held_out.scores, probabilities)
+
+
+def _routing_cost(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
+    # As in `routing_accuracy_score`: the first of equal models, among the observed.
+    shape = (len(held_out.queries), held_out.n_models)
+    pairs = held_out.query_codes, held_out.model_codes
+    decisions, scores = np.full(shape, -1.0), np.zeros(shape)
+    decisions[pairs], scores[pairs] = probabilities, held_out.scores
+    chosen = decisions.argmax(axis=1)
+    return -float(scores[np.arange(len(scores)), chosen].sum())

@@ -1,0 +1,222 @@
+"""A penalised regression of each model's scores on the query encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.query_groups import QueryGroup, group_by_queries
+from skl_locus._estimation.clusters import PRIOR_EVALUATIONS
+from skl_locus._estimation.cross_validation import choose_setting
+from skl_locus._estimation.linear_solvers import (
+    LinearPredictors,
+    RotatedDesign,
+    fit_logistic,
+    fit_ridge,
+)
+
+ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+"""What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
+distance of the encodings from their mean."""
+
+CERTAIN = float(np.finfo(np.float32).eps)
+"""Means of models without variation are kept this far from 0 and 1."""
+
+
+@dataclass(frozen=True)
+class PooledRegression:
+    """How scores are regressed on encodings.
+
+    Parameters
+    ----------
+    loss : {"log_loss", "squared_error"}
+        Loss of an evaluation.
+    alpha : float
+        Penalty.
+    prior : float
+        Mean score, to which the means of models without variation are shrunk.
+    common : Lines of one model
+        What departures from are penalised.
+    """
+
+    loss: str
+    alpha: float
+    prior: float
+    common: LinearPredictors
+
+    def probabilities(
+        self, lines: LinearPredictors, encodings: np.ndarray
+    ) -> np.ndarray:
+        """Predict P(correct), (n_queries, n_models), float32."""
+        values = lines.values(encodings)
+        P = expit(values) if self.loss == "log_loss" else values.clip(0, 1)
+        return P.astype(np.float32)
+
+    def fit(self, design: RotatedDesign, scores: np.ndarray) -> LinearPredictors:
+        """Fit one line per model to scores of shape (n_queries, n_models)."""
+        y, offsets = scores.astype(np.float64), design.values(self.common)
+        sums = y.sum(axis=0)
+        varied = (sums > 0) & (sums < len(y))
+        # A model that is always right has no finite logit of its own.
+        levels = self._level(sums, len(y)) - offsets.mean(axis=0)
+        slopes = np.zeros((len(design.widths), len(sums)))
+        if varied.any():
+            slopes[:, varied], levels[varied] = self._solve(
+                design, y[:, varied], offsets
+            )
+        lines = design.lines(slopes, levels)
+        return lines.plus(self.common)
+
+    def _solve(
+        self, design: RotatedDesign, scores: np.ndarray, offsets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.loss == "squared_error":
+            return fit_ridge(design, scores - offsets, self.alpha)
+        return fit_logistic(design, scores, self.alpha, offsets)
+
+    def _level(self, sums: np.ndarray, n_evaluations: int) -> np.ndarray:
+        """Turn sums of scores into shrunk means, on the scale of the lines."""
+        shrunk = sums + PRIOR_EVALUATIONS * self.prior
+        means = shrunk / (n_evaluations + PRIOR_EVALUATIONS)
+        if self.loss == "squared_error":
+            return means
+        return logit(means.clip(CERTAIN, 1 - CERTAIN))
+
+
+def choose_alpha(
+    evaluations: EvaluationSet, loss: str, pooling: str, tune_for: str
+) -> float:
+    """Choose the penalty by query-wise cross-validation.
+
+    Parameters
+    ----------
+    evaluations : EvaluationSet
+        What there is to learn from.
+    loss : {"log_loss", "squared_error"}
+        Loss of an evaluation.
+    pooling : {"mean", "none"}
+        What coefficients are shrunk to: those of the average model, or zero.
+    tune_for : {"log_loss", "routing_accuracy"}
+        What to choose for.
+
+    Returns
+    -------
+    float
+        The penalty.
+    """
+
+    def held_out(
+        training: EvaluationSet, encodings: np.ndarray, alphas: Sequence[float]
+    ) -> Iterator[np.ndarray]:
+        groups = group_by_queries(training.model_names, training)
+        designs = [_design(group, training) for group in groups]
+        P = np.empty((len(encodings), training.n_models), dtype=np.float32)
+        for regression in _regressions(training, loss, pooling, alphas):
+            for group, design in zip(groups, designs, strict=True):
+                lines = regression.fit(design, group.scores)
+                P[:, group.columns] = regression.probabilities(lines, encodings)
+            yield P
+
+    vectors = evaluations.queries.vectors().astype(np.float64)
+    spread = float(vectors.var(axis=0).sum()) or 1.0
+    alphas = [alpha * spread for alpha in ALPHAS]
+    return choose_setting(alphas, evaluations, held_out, tune_for)
+
+
+def learn_regression(
+    evaluations: EvaluationSet, loss: str, pooling: str, alpha: float
+) -> PooledRegression:
+    """Learn what all models' regressions have in common."""
+    (regression,) = _regressions(evaluations, loss, pooling, [alpha])
+    return regression
+
+
+def _regressions(
+    evaluations: EvaluationSet, loss: str, pooling: str, alphas: Sequence[float]
+) -> Iterator[PooledRegression]:
+    prior = float(evaluations.scores.mean(dtype=np.float64))
+    nothing = LinearPredictors(
+        np.zeros((1, evaluations.queries.n_features)), np.zeros(1)
+    )
+    if pooling == "mean":
+        design = RotatedDesign.of(evaluations.queries.vectors())
+        scores = _query_means(evaluations)[:, None]
+    for alpha in alphas:
+        regression = PooledRegression(loss, alpha, prior, nothing)
+        if pooling == "mean":
+            common = regression.fit(design, scores)
+            regression = PooledRegression(loss, alpha, prior, common)
+        yield regression
+
+
+def refit_some(
+    regression: PooledRegression,
+    lines: LinearPredictors,
+    known: np.ndarray,
+    models: np.ndarray,
+    evaluations: EvaluationSet,
+    changed: Collection,
+) -> LinearPredictors:
+    """Fit the lines of models that have changed and keep all others to the bit.
+
+    Parameters
+    ----------
+    regression : Regression
+        How to fit.
+    lines : Lines
+        Those of the ``known`` models, in their order.
+    known, models : ndarray of labels
+        Models before and after.
+    evaluations : EvaluationSet
+        Evaluations of all models.
+    changed : collection of labels
+        New models and those with other evaluations.
+
+    Returns
+    -------
+    Lines
+        In the order of ``models``.
+    """
+    kept = zip(known, lines.coef, lines.intercept, strict=True)
+    by_name = {
+        name: LinearPredictors(coef, intercept) for name, coef, intercept in kept
+    }
+    by_name |= fit_each(regression, changed, evaluations)
+    return stack(by_name, models)
+
+
+def fit_each(
+    regression: PooledRegression, models: Iterable, evaluations: EvaluationSet
+) -> dict[Any, LinearPredictors]:
+    """Fit models one by one, so that no bit depends on their company."""
+    names = list(models)
+    lines = {}
+    for group in group_by_queries(names, evaluations):
+        design = _design(group, evaluations)
+        for i, column in enumerate(group.columns):
+            lines[names[column]] = regression.fit(design, group.scores[:, [i]])
+    return lines
+
+
+def _design(group: QueryGroup, evaluations: EvaluationSet) -> RotatedDesign:
+    return RotatedDesign.of(evaluations.queries.encodings[group.rows])
+
+
+def stack(lines: dict[Any, LinearPredictors], models: np.ndarray) -> LinearPredictors:
+    """Put the lines of models in an order."""
+    return LinearPredictors(
+        np.vstack([lines[name].coef for name in models]),
+        np.hstack([lines[name].intercept for name in models]),
+    )
+
+
+def _query_means(evaluations: EvaluationSet) -> np.ndarray:
+    """Average the scores of each query: (n_queries,)."""
+    codes = evaluations.query_codes
+    sums = np.bincount(codes, evaluations.scores.astype(np.float64))
+    return sums / np.bincount(codes)

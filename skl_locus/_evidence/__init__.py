@@ -1,0 +1,1 @@
+"""Stacked evidence: predictions from a model's own scores."""

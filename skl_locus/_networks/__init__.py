@@ -1,0 +1,1 @@
+"""Trained networks as numpy arrays, and their training parameters."""

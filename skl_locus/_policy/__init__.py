@@ -1,0 +1,1 @@
+"""RouterPolicy: cost weights and floors fitted to held-out queries."""

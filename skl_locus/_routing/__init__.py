@@ -1,0 +1,1 @@
+"""The router base class: pools of models, decisions, rankings."""

@@ -1,0 +1,153 @@
+"""What routers can do whose models have embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._routing.base import RouterMixin
+from skl_locus._routing.decisions import nearest_others
+from skl_locus._routing.pool import EmbeddingPool, ModelPool
+from skl_locus._utils.validation import check_at_least
+
+CHUNK_MIB = 64
+"""Distances between models held at a time."""
+
+
+class EmbeddingRouterMixin(RouterMixin):
+    """A router that embeds its models: neighbours, substitutes, onboarding.
+
+    Subclasses make an `EmbeddingPool`.
+    """
+
+    @property
+    def embeddings_(self) -> np.ndarray:
+        """Embeddings in the order of ``models_``: (n_models, n_components)."""
+        return self._embedding_pool().embeddings
+
+    def neighbors(
+        self, model: Any, k: int = 5, *, metric: str = "euclidean"
+    ) -> pd.Series:
+        """Find the models whose embeddings are nearest to one model's.
+
+        Parameters
+        ----------
+        model : label
+            A model of the pool.
+        k : int, default=5
+            Number of neighbours; fewer come back where the pool has fewer.
+        metric : str, default="euclidean"
+            A metric of `sklearn.metrics.pairwise_distances`.
+
+        Returns
+        -------
+        Series of shape (k,)
+            Distances indexed by label, nearest first.
+        """
+        pool = self._embedding_pool()
+        check_at_least(k, "k")
+        (column,) = pool.columns_of([model])
+        distances = _distances(
+            pool.embeddings[[column]], pool.embeddings, metric=metric
+        )[0]
+        nearest = nearest_others(distances[None], np.array([column]), k)[0]
+        index = pd.Index(pool.models[nearest].tolist(), name=self.model_col)
+        return pd.Series(distances[nearest], index, name="distance")
+
+    def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
+        """List the substitutes of every model, nearest embedding first.
+
+        What ``route(..., fallback="neighbor")`` uses, for a gateway to keep.
+
+        Parameters
+        ----------
+        k : int, default=5
+            Substitutes per model; fewer where the pool has fewer.
+        metric : str, default="euclidean"
+            A metric of `sklearn.metrics.pairwise_distances`.
+
+        Returns
+        -------
+        DataFrame of shape (n_models, k)
+            Labels, one row per model of ``models_``, columns 1 to k.
+        """
+        pool = self._embedding_pool()
+        check_at_least(k, "k")
+        nearest = _nearest_models(pool.embeddings, k, metric)
+        index = pd.Index(pool.models.tolist(), name=self.model_col)
+        ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
+        return pd.DataFrame(pool.models[nearest], index, ranks)
+
+    def _embedding_pool(self) -> EmbeddingPool:
+        pool = self._fitted_pool()
+        assert isinstance(pool, EmbeddingPool)
+        return pool
+
+    def _updated_embeddings(
+        self,
+        models: np.ndarray,
+        evaluations: EvaluationSet,
+        changed: Collection,
+        embed: Callable[[EvaluationSet], np.ndarray],
+    ) -> np.ndarray:
+        """Embed the models that have changed and keep all others to the bit."""
+        pool = self._embedding_pool()
+        embeddings = np.empty(
+            (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
+        )
+        kept = np.array([name not in changed for name in models], dtype=bool)
+        embeddings[kept] = pool.embeddings[pool.columns_of(models[kept])]
+        if changed:
+            some = evaluations.only_models(changed)
+            order = some.index_of(models[~kept])
+            embeddings[~kept] = embed(some)[order]
+        return embeddings
+
+    def _substitutes(
+        self, pool: ModelPool, columns: np.ndarray, available: np.ndarray, fallback: str
+    ) -> np.ndarray | None:
+        if fallback != "neighbor":
+            return super()._substitutes(pool, columns, available, fallback)
+        assert isinstance(pool, EmbeddingPool)
+        return _nearest_available(pool.embeddings[columns], available)
+
+
+def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray:
+    # Loading sklearn.metrics takes as long as all of this package.
+    from sklearn.metrics import pairwise_distances
+
+    return pairwise_distances(*embeddings, metric=metric)
+
+
+def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
+    """Order the k nearest other models of each one, some models at a time."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    def nearest(distances: np.ndarray, start: int) -> np.ndarray:
+        return nearest_others(distances, start + np.arange(len(distances)), k)
+
+    chunks = pairwise_distances_chunked(
+        embeddings, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
+    )
+    return np.concatenate(list(chunks))
+
+
+def _nearest_available(embeddings: np.ndarray, available: np.ndarray) -> np.ndarray:
+    """Return each model's own column, or the nearest one where it is not available."""
+    substitutes = np.arange(len(embeddings))
+    if available.all():
+        return substitutes
+    from sklearn.metrics import pairwise_distances_chunked
+
+    chunks = pairwise_distances_chunked(
+        embeddings[~available],
+        embeddings[available],
+        reduce_func=lambda distances, start: distances.argmin(axis=1),
+        working_memory=CHUNK_MIB,
+    )
+    substitutes[~available] = substitutes[available][np.concatenate(list(chunks))]
+    return substitutes

@@ -1,0 +1,108 @@
+"""The models of a router with all that prediction needs, never changed in place."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._utils.validation import collection_of
+
+
+@dataclass(frozen=True)
+class ModelPool:
+    """The models of a router and all that prediction needs; never changed.
+
+    Subclasses add their arrays and implement `correctness`. A router replaces its
+    pool by one assignment, so that a thread sees the old one or the new one.
+
+    Parameters
+    ----------
+    models : ndarray of shape (n_models,), object
+        Labels, in the order of the columns of every matrix.
+    evaluations : EvaluationSet
+        Everything known about the models.
+    """
+
+    models: np.ndarray
+    evaluations: EvaluationSet
+    positions: dict = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        positions = {label: i for i, label in enumerate(self.models)}
+        object.__setattr__(self, "positions", positions)
+
+    @abstractmethod
+    def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return P(correct), (n_queries, n_columns), for some columns."""
+
+    def scores_and_probabilities(
+        self, encodings: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what decides between models, P unless overridden, and P(correct)."""
+        probabilities = self.correctness(encodings, columns)
+        return probabilities, probabilities
+
+    def decision_scores(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return what decides between models: (n_queries, n_columns)."""
+        return self.scores_and_probabilities(encodings, columns)[0]
+
+    def columns_of(self, labels: Iterable) -> np.ndarray:
+        """Return the columns of labels, all of which must be known."""
+        labels = list(labels)
+        unknown = [label for label in labels if label not in self.positions]
+        if unknown:
+            raise ValueError(
+                f"Unknown model {unknown[0]!r}: it is not among the "
+                f"{len(self.models)} models of the router. To onboard a new model, "
+                "call add_models(X, y) with some of its evaluations."
+            )
+        return np.array([self.positions[label] for label in labels], dtype=np.intp)
+
+    def select(self, models: Any) -> np.ndarray:
+        """Return the columns of some labels, or of all models for None."""
+        if models is None:
+            return np.arange(len(self.models))
+        columns = self.columns_of(collection_of(models, "models"))
+        if len(columns) == 0:
+            raise ValueError("models is empty; name at least one model or pass None.")
+        return columns
+
+
+@dataclass(frozen=True)
+class EmbeddingPool(ModelPool):
+    """A pool whose models have embeddings.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n_models, n_components)
+        One row per entry of ``models``.
+    """
+
+    embeddings: np.ndarray
+
+
+def without_models(evaluations: EvaluationSet, names: Iterable) -> EvaluationSet | None:
+    """Drop the evaluations of some models; None if nothing is left."""
+    dropped = set(names)
+    kept = [name for name in evaluations.model_names if name not in dropped]
+    if len(kept) == evaluations.n_models:
+        return evaluations
+    return evaluations.only_models(kept) if kept else None
+
+
+def available_columns(
+    pool: ModelPool, columns: np.ndarray, unavailable: Collection
+) -> np.ndarray:
+    """Mark the columns that may be chosen, at least one: (n_columns,), bool."""
+    down = pool.columns_of(collection_of(unavailable, "unavailable"))
+    available = ~np.isin(columns, down)
+    if not available.any():
+        raise ValueError(
+            "No model is left to route to: all of models= are in unavailable=."
+        )
+    return available

@@ -1,0 +1,95 @@
+"""Routers inside pipelines, searches and frozen estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._routing.base import RouterMixin
+
+
+def fitted_router(router: Any) -> RouterMixin:
+    """Return a router out of its freezer, which must be fitted."""
+    if isinstance(router, FrozenEstimator):
+        router = router.estimator
+    if not isinstance(router, RouterMixin):
+        raise TypeError(
+            f"router must be a router of this package, got {type(router).__name__}; "
+            "of a pipeline, pass the last step, and queries as that step sees them."
+        )
+    check_is_fitted(router)
+    return router
+
+
+PASSTHROUGH = (None, "passthrough")
+"""Steps of a pipeline that hand the rows on unchanged."""
+
+
+def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Peel pipelines and searches off a router, and transform the rows on the way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted router, a pipeline that ends in one, or a fitted search over
+        either.
+    X : dataframe or array-like of shape (n_rows, n_features)
+        Rows as the estimator takes them.
+
+    Returns
+    -------
+    router : estimator
+        The router inside.
+    rows : dataframe or array-like with n_rows rows
+        The rows as the router sees them.
+
+    Raises
+    ------
+    TypeError
+        If there is no router inside.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return router_and_rows(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        return router_and_rows(estimator.steps[-1][1], _transformed(estimator, X))
+    if not hasattr(estimator, "routing_scores"):
+        raise TypeError(
+            f"{type(estimator).__name__} is not a router: it has no routing_scores. "
+            "Score a router, a pipeline that ends in one, or a fitted search."
+        )
+    return estimator, X
+
+
+def stored_evaluations(router: Any) -> EvaluationSet:
+    """Return the evaluations that a fitted router keeps."""
+    check_is_fitted(router)
+    pool = getattr(router, "_pool", None)
+    if pool is None:
+        raise TypeError(
+            f"{type(router).__name__} keeps no evaluations, so that nobody can tell "
+            "what it was fitted on; compare routers of skl_locus."
+        )
+    return pool.evaluations
+
+
+def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
+    """Refuse a router that knows scores of test queries, given by their keys."""
+    seen = np.isin(keys, stored_evaluations(router).queries.keys).sum()
+    if seen:
+        raise ValueError(
+            f"{name} was fitted on evaluations of {seen} of the {len(keys)} test "
+            "queries, so that its results are optimistic; split by query (QueryKFold, "
+            "QueryShuffleSplit) or pass allow_seen=True."
+        )
+
+
+def _transformed(pipeline: Pipeline, X: Any) -> Any:
+    for _, step in pipeline.steps[:-1]:
+        if step not in PASSTHROUGH:
+            X = step.transform(X)
+    return X

@@ -1,0 +1,1 @@
+"""Validation, estimator helpers and statistics that every room may use."""

@@ -1,0 +1,236 @@
+"""What a reader says of each evaluation, as the long table."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skl_locus.datasets._readers._values import RecordError
+from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+
+ERRORS = ("raise", "skip")
+"""What to do with a malformed record."""
+
+NUMBERS = ("cost", "tokens", "latency")
+"""Columns of numbers that a table has where its format does."""
+
+COLUMNS = ("model", "query", "query_id", "task", *NUMBERS, "response")
+"""All columns but the score; only model and query are in every table."""
+
+MISSING_SCORE = "missing score"
+"""Why a record was left out: its format allows it to have no score."""
+
+MALFORMED = "malformed"
+"""Why a record or file was left out: it cannot be used."""
+
+Scale = float | tuple[float, float] | Mapping[str, float | tuple[float, float]] | None
+
+
+class LogBuilder:
+    """Collects evaluations, and counts what was left out.
+
+    Parameters
+    ----------
+    source : str or path-like
+        What is read, for error messages.
+    errors : {"raise", "skip"}, default="raise"
+        Whether a malformed record is an error or is counted.
+    scale : float, (float, float), mapping or None, default=None
+        Where the best score is, or the worst and the best.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike,
+        *,
+        errors: str = "raise",
+        scale: Scale = None,
+    ) -> None:
+        if errors not in ERRORS:
+            raise ValueError(f"errors must be 'raise' or 'skip', got {errors!r}.")
+        _check_scale(scale)
+        self.source = os.fspath(source)
+        self.skipped: Counter[str] = Counter()
+        self._errors = errors
+        self._scale = scale
+        self._first_error: LogFormatError | None = None
+        self._pool: dict[str, str] = {}
+        self._text_of_id: dict[Any, Any] = {}
+        self._scores = array("d")
+        self._columns: dict[str, list] = {}
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @contextmanager
+    def record_errors(
+        self,
+        path: str | os.PathLike,
+        line: int | None = None,
+        *,
+        record: int | None = None,
+    ) -> Iterator[None]:
+        """Name the place of a malformed record, or count the record."""
+        try:
+            yield
+        except RecordError as problem:
+            place = "" if record is None else f"record {record}: "
+            error = LogFormatError(f"{place}{problem}", path, problem.line or line)
+            if self._errors == "raise":
+                raise error from problem
+            self._first_error = self._first_error or error
+            self.skipped[MALFORMED] += 1
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count records that are no evaluations for this table."""
+        self.skipped[reason] += count
+
+    def add(
+        self, *, model: Any, query: Any, score: float | None, **optional: Any
+    ) -> None:
+        """Add one evaluation; one without a score is counted instead."""
+        if score is None:
+            self.skip(MISSING_SCORE)
+            return
+        self._check_identity(optional.get("query_id"), query)
+        values = {"model": model, "query": query, **optional}
+        for name in COLUMNS:
+            self._append(name, self._pooled(values.get(name)))
+        self._scores.append(score)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table, with what is missing from it in ``attrs["skipped"]``."""
+        self._warn()
+        if not len(self):
+            raise LogFormatError(
+                f"there is no evaluation to read{self._left_out()}", self.source
+            )
+        table = self._table()
+        table["score"] = self._unit_scores(table)
+        table.attrs["skipped"] = dict(self.skipped)
+        return table
+
+    def _table(self) -> pd.DataFrame:
+        columns = {
+            name: _column(self._columns[name], name)
+            for name in COLUMNS
+            if name in self._columns
+        }
+        table = pd.DataFrame(columns)
+        last_identity = "query_id" if "query_id" in columns else "query"
+        place = table.columns.get_loc(last_identity) + 1
+        table.insert(place, "score", np.array(self._scores))
+        return table
+
+    def _append(self, name: str, value: Any) -> None:
+        """Append to a column, which begins with its first value."""
+        if name in self._columns:
+            self._columns[name].append(value)
+        elif value is not None:
+            self._columns[name] = [None] * len(self) + [value]
+
+    def _pooled(self, value: Any) -> Any:
+        """Let equal texts share one object: most columns repeat few of them."""
+        return self._pool.setdefault(value, value) if isinstance(value, str) else value
+
+    def _check_identity(self, query_id: Any, query: Any) -> None:
+        if query_id is None or not isinstance(query, str):
+            return
+        if self._text_of_id.setdefault(query_id, query) != query:
+            raise RecordError(
+                f"the query id {query_id!r} stands for another text than before; "
+                "are these two versions of one task?"
+            )
+
+    def _unit_scores(self, table: pd.DataFrame) -> pd.Series:
+        scores = table["score"]
+        if isinstance(self._scale, Mapping):
+            return self._scaled_by_task(table, self._scale)
+        return self._in_unit_interval(_scaled(scores, self._scale), scores, "scores")
+
+    def _scaled_by_task(
+        self, table: pd.DataFrame, scale: Mapping[str, Any]
+    ) -> pd.Series:
+        if "task" not in table:
+            raise ValueError("scale is a mapping by task, but the log has no tasks.")
+        parts = [
+            self._in_unit_interval(
+                _scaled(scores, scale.get(task)), scores, f"scores of task {task!r}"
+            )
+            for task, scores in table.groupby("task", observed=True)["score"]
+        ]
+        return pd.concat(parts).loc[table.index]
+
+    def _in_unit_interval(
+        self, scaled: pd.Series, scores: pd.Series, what: str
+    ) -> pd.Series:
+        if scaled.min() < 0 or scaled.max() > 1:
+            raise LogFormatError(
+                f"the {what} range from {scores.min():g} to {scores.max():g}, which "
+                f"scale={self._scale!r} does not bring into [0, 1]; pass scale=(worst, "
+                "best), or a number to divide by",
+                self.source,
+            )
+        return scaled
+
+    def _warn(self) -> None:
+        lost = self.skipped[MALFORMED] + self.skipped[MISSING_SCORE]
+        if lost:
+            first = f"; the first: {self._first_error}" if self._first_error else ""
+            warnings.warn(
+                f"{self.source}: left out {lost} records or files"
+                f"{self._left_out()}{first}.",
+                SkippedRecordsWarning,
+                stacklevel=4,  # whoever called the reader
+            )
+        self.skipped = +self.skipped
+
+    def _left_out(self) -> str:
+        counts = ", ".join(f"{n} {reason}" for reason, n in self.skipped.items() if n)
+        return f" ({counts})" if counts else ""
+
+
+def _column(values: list, name: str) -> Any:
+    if name in NUMBERS:
+        return np.array(values, dtype=np.float64)
+    # Objects, since a string column would store a repeated text once per row.
+    cells = pd.Series(values, dtype=object)
+    return cells.astype("category") if name in ("model", "task") else cells
+
+
+def _scaled(scores: pd.Series, scale: Any) -> pd.Series:
+    if scale is None:
+        return scores
+    worst, best = (0.0, scale) if isinstance(scale, Real) else scale
+    return (scores - worst) / (best - worst)
+
+
+def _check_scale(scale: Any) -> None:
+    parts = scale.values() if isinstance(scale, Mapping) else [scale]
+    for part in parts:
+        if not _is_scale(part):
+            raise ValueError(
+                "scale must be a positive number, a pair (worst, best) of different "
+                f"numbers, or a mapping of tasks to such, got {scale!r}."
+            )
+
+
+def _is_scale(part: Any) -> bool:
+    if part is None:
+        return True
+    if isinstance(part, Real):
+        return 0 < float(part) < math.inf
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        return False
+    numbers = all(isinstance(end, Real) and math.isfinite(end) for end in part)
+    return numbers and part[0] != part[1]

@@ -1,0 +1,250 @@
+"""Recognition of known models behind other names, and of changed ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from skl_locus._data.columns import as_frame
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.reader import ANONYMOUS
+from skl_locus._data.scores import read_scores
+from skl_locus._utils.validation import check_at_least
+from skl_locus.inspection._matched_pairs import (
+    MatchedPairs,
+    TooFewEvaluationsError,
+    limited,
+    pair_evaluations,
+    shared_or_all,
+)
+from skl_locus.inspection._permutation import DriftTest, swap_test
+
+CANDIDATE_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
+
+
+def drift_test(
+    router: Any,
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    n_resamples: int = 999,
+    max_evaluations: int = 1024,
+    random_state: int | np.random.RandomState | None = None,
+) -> DriftTest:
+    """Test whether new evaluations of a model are those of the model as it was.
+
+    Each new evaluation is paired with one that the router keeps of the model, on the
+    same query. Where fewer than 32 queries are shared, all new evaluations are used,
+    the others paired with one on a query of the same cluster. If nothing has
+    changed, the two of a pair can be swapped. The statistic is ``d' S^-1 d`` with
+    d the difference of the embeddings of the two sets, to first order in the
+    exchange of each pair and along the directions in which the router's other models
+    differ most, together with the difference of the mean scores, and S the (slightly
+    enlarged) covariance of d under swaps. It is held against its values after random
+    swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
+
+    Parameters
+    ----------
+    router : LocusRouter
+        Fitted on named models.
+    model : label
+        A model of the router.
+    X : dataframe or array of n_rows rows
+        New evaluations, in the form that the router takes. A model column may be
+        missing; if present, it holds one label, whichever.
+    y : array-like of shape (n_rows,)
+        Scores in [0, 1].
+    n_resamples : int, default=999
+        Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
+    max_evaluations : int, default=1024
+        Of more new evaluations, this number is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Determines the draws.
+
+    Returns
+    -------
+    DriftTest
+        With ``p_value``, ``statistic``, ``distance``, ``agreement``, ``n_pairs``,
+        ``n_shared`` and ``null``.
+
+    Raises
+    ------
+    ValueError
+        If the model is unknown, X has several models, or the model has less than
+        two evaluations left for each new one on a query that it has not answered.
+
+    Notes
+    -----
+    The null is the same model, evaluated again: other queries, or other answers to
+    the same ones. On shared queries the test holds for any choice of queries. On
+    others it needs queries that the known ones resemble: pairs on dissimilar
+    queries differ for other reasons. A p-value that is not small is no proof that
+    nothing has changed: more evaluations see smaller changes, and no number of them
+    sees a change that shows neither in embeddings nor in the mean score. In
+    particular, two models that are equally good at everything and err on different
+    queries are not told apart by it, but by ``agreement``.
+
+    Examples
+    --------
+    >>> from skl_locus import LocusRouter
+    >>> from skl_locus.datasets import make_evaluations
+    >>> from skl_locus.inspection import drift_test
+    >>> log = make_evaluations(n_models=6, n_queries=60, random_state=0).evaluations
+    >>> router = LocusRouter(n_components=16, max_iter=20, random_state=0)
+    >>> router = router.fit(log, log["score"])
+    >>> again = log[log["model"] == "model-0"]
+    >>> drift_test(router, "model-0", again, again["score"]).p_value
+    1.0
+    """
+    check_at_least(n_resamples, "n_resamples")
+    check_at_least(max_evaluations, "max_evaluations")
+    rng = check_random_state(random_state)
+    known = known_evaluations(router, model)
+    newcomer = shared_or_all(_read_newcomer(router, X, y), known)
+    pairs = pair_evaluations(limited(newcomer, max_evaluations, rng), known)
+    return swap_test(router, pairs, [model], n_resamples, rng)
+
+
+def identify(
+    router: Any,
+    X: Any,
+    y: Any,
+    *,
+    models: Any = None,
+    n_resamples: int = 999,
+    max_evaluations: int = 1024,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
+    """Rank the known models by how likely they are to be an unknown endpoint.
+
+    The question of `drift_test`, asked of every known model.
+
+    Parameters
+    ----------
+    router : LocusRouter
+        Fitted on named models.
+    X : dataframe or array of n_rows rows
+        Evaluations of the endpoint, in the form that the router takes. A model
+        column may be missing; if present, it holds one label, whichever.
+    y : array-like of shape (n_rows,)
+        Scores in [0, 1].
+    models : collection of labels, default=None
+        Candidates; None means all models.
+    n_resamples : int, default=999
+        Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
+    max_evaluations : int, default=1024
+        Of more new evaluations, this number is drawn.
+    random_state : int, RandomState instance or None, default=None
+        Determines the draws.
+
+    Returns
+    -------
+    DataFrame of shape (n_candidates, 5)
+        Indexed by model, nearest first. Columns distance (Euclidean, between the
+        embeddings of the evaluations and of those of the candidate that they are
+        matched with), p_value (small: not this model), agreement (on shared
+        queries), n_pairs and n_shared as in `drift_test`. Candidates with too few
+        evaluations are last, all NaN.
+
+    Raises
+    ------
+    ValueError
+        If X has several models, or no candidate has two evaluations left for each
+        new one on a query that it has not answered.
+
+    Notes
+    -----
+    Several candidates can have p-values that are not small: they cannot be told
+    apart from the endpoint with this number of evaluations. If all are small, it is
+    none of them. P-values are not adjusted for the number of candidates.
+
+    Examples
+    --------
+    >>> from skl_locus import LocusRouter
+    >>> from skl_locus.datasets import make_evaluations
+    >>> from skl_locus.inspection import identify
+    >>> log = make_evaluations(n_models=6, n_queries=60, random_state=0).evaluations
+    >>> router = LocusRouter(n_components=16, max_iter=20, random_state=0)
+    >>> router = router.fit(log, log["score"])
+    >>> unknown = log[log["model"] == "model-3"].drop(columns="model")
+    >>> identify(router, unknown, unknown["score"], random_state=0).index[0]
+    'model-3'
+    """
+    check_at_least(n_resamples, "n_resamples")
+    check_at_least(max_evaluations, "max_evaluations")
+    rng = check_random_state(random_state)
+    newcomer = _read_newcomer(router, X, y)
+    pool = router._locus_pool()
+    candidates = {
+        name: _pairs_or_none(router, newcomer, name, max_evaluations, rng)
+        for name in pool.models[pool.select(models)]
+    }
+    if all(pairs is None for pairs in candidates.values()):
+        raise ValueError(
+            f"No candidate has enough evaluations to compare {len(newcomer)} new ones "
+            "with; pass fewer, or evaluate on queries of the router's log."
+        )
+    rows = [
+        _candidate(router, name, pairs, n_resamples, rng)
+        for name, pairs in candidates.items()
+    ]
+    index = pd.Index(candidates, name=router.model_col)
+    table = pd.DataFrame(rows, index, CANDIDATE_COLUMNS)
+    return table.sort_values("distance", kind="stable")
+
+
+def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
+    """Read the evaluations of one model, whose name is of no interest."""
+    frame = as_frame(X)
+    if frame is not None and router.model_col not in frame.columns:
+        name = nw.lit(ANONYMOUS).alias(router.model_col)
+        X = frame.with_columns(name).to_native()
+    router._fitted_pool()
+    router._require_named("Recognition")
+    rows = router._read_rows(X, reset=False)
+    if rows.labels is not None and len(rows.labels) > 1:
+        raise ValueError(
+            f"X has {len(rows.labels)} models ({rows.labels[0]!r}, "
+            f"{rows.labels[1]!r}, ...); pass the evaluations of one."
+        )
+    return router._evaluations_of(rows, read_scores(y, len(rows)))
+
+
+def known_evaluations(router: Any, model: Any) -> EvaluationSet:
+    """Return the evaluations that a router keeps of one model."""
+    pool = router._locus_pool()
+    pool.columns_of([model])
+    return pool.evaluations.only_models([model])
+
+
+def _pairs_or_none(
+    router: Any,
+    newcomer: EvaluationSet,
+    model: Any,
+    limit: int,
+    rng: np.random.RandomState,
+) -> MatchedPairs | None:
+    known = known_evaluations(router, model)
+    try:
+        some = limited(shared_or_all(newcomer, known), limit, rng)
+        return pair_evaluations(some, known)
+    except TooFewEvaluationsError:
+        return None
+
+
+def _candidate(
+    router: Any,
+    name: Any,
+    pairs: MatchedPairs | None,
+    n_resamples: int,
+    rng: np.random.RandomState,
+) -> tuple[float, ...]:
+    if pairs is None:
+        return (np.nan,) * len(CANDIDATE_COLUMNS)
+    test = swap_test(router, pairs, [name], n_resamples, rng)
+    return tuple(getattr(test, column) for column in CANDIDATE_COLUMNS)

@@ -1,0 +1,107 @@
+"""What a portfolio keeps of the pool's routing accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from skl_locus.inspection._plot.axes import axes_or_new, label_axes
+from skl_locus.inspection._portfolio import N_RANDOM, portfolio_routing
+
+
+class PortfolioCurveDisplay:
+    """Routing accuracy and coverage of portfolios of growing size (paper Figure 9).
+
+    Use `from_estimator` to create it.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From `portfolio_routing`.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn; set by `plot`.
+    """
+
+    def __init__(self, curve: pd.DataFrame) -> None:
+        self.curve = curve
+
+    @classmethod
+    def from_estimator(
+        cls,
+        router: Any,
+        X: Any,
+        y: Any,
+        *,
+        sizes: Iterable | None = None,
+        budgets: Iterable | None = None,
+        cost: Any = None,
+        selector: Any = None,
+        n_random: int = N_RANDOM,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Draw the portfolios of a fitted router's models.
+
+        Parameters
+        ----------
+        router, X, y, sizes, budgets, cost, selector, n_random, random_state
+            As for `portfolio_routing`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        PortfolioCurveDisplay
+            The display, drawn.
+        """
+        curve = portfolio_routing(
+            router,
+            X,
+            y,
+            sizes=sizes,
+            budgets=budgets,
+            cost=cost,
+            selector=selector,
+            n_random=n_random,
+            random_state=random_state,
+        )
+        return cls(curve).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw accuracy on the left axis and coverage on the right one.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        PortfolioCurveDisplay
+            Itself.
+        """
+        ax = axes_or_new(ax)
+        curve = self.curve
+        by_budget = "budget" in curve
+        x = curve["budget" if by_budget else "size"]
+        ax.plot(x, curve["accuracy"], marker="o", label="portfolio")
+        mean, spread = curve["random_mean"], curve["random_std"]
+        ax.plot(x, mean, color="grey", label="random (± standard deviation)")
+        ax.fill_between(x, mean - spread, mean + spread, color="grey", alpha=0.2)
+        if "pool_accuracy" in curve.attrs:
+            whole = curve.attrs["pool_accuracy"]
+            ax.axhline(whole, ls="--", color="black", label="all models")
+        coverage = ax.twinx()
+        coverage.plot(x, curve["coverage"], color="tab:orange", ls=":", marker=".")
+        coverage.set_ylabel("Coverage (sum of best similarities)", color="tab:orange")
+        label = "Budget (unit of the costs)" if by_budget else "Models in the portfolio"
+        label_axes(ax, "Routing among a portfolio", label, "Routing accuracy")
+        ax.legend(loc="lower right")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,228 @@
+"""A picture of what a policy costs and is worth."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from skl_locus.inspection._plot.axes import axes_or_new, label_axes
+from skl_locus.inspection._replay import BEST, CHEAPEST, ORACLE, POLICY, RANDOM
+from skl_locus.inspection._savings import SavingsReport, savings_report
+from skl_locus.metrics._cost_hull import non_decreasing_hull
+
+TITLE = "What the policy costs and what it is worth"
+"""Title of the picture."""
+
+SIZE = (8.4, 4.8)
+"""Inches of a new figure, with room for the legend beside the axes."""
+
+LEGEND_BESIDE: dict[str, Any] = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1.01, 1),
+    "labelspacing": 0.9,
+}
+"""Where the legend of a new figure is: inside the axes, it would hide something."""
+
+LEGEND_BELOW: dict[str, Any] = {
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.14),
+    "ncols": 3,
+}
+"""Where the legend of given axes is, which may have neighbours beside them."""
+
+LOG_FROM = 10.0
+"""Costs that differ by this factor are drawn on a logarithmic axis."""
+
+LINE_POINTS = 200
+"""Points of the line of mixtures, which is curved on a logarithmic axis."""
+
+CURVE_COLOR = "tab:blue"
+"""Of the operating points and of their hull."""
+
+STYLES: dict[str, dict[str, Any]] = {
+    POLICY: {"marker": "*", "color": "tab:red", "markersize": 15, "zorder": 6},
+    BEST: {"marker": "s", "color": "black", "markersize": 7, "zorder": 5},
+    CHEAPEST: {"marker": "v", "color": "tab:green", "markersize": 8, "zorder": 5},
+    RANDOM: {"marker": "X", "color": "tab:purple", "markersize": 8, "zorder": 4},
+    ORACLE: {"marker": "D", "color": "tab:orange", "markersize": 7, "zorder": 4},
+}
+"""How each way of choosing is drawn."""
+
+
+class SavingsDisplay:
+    """Quality against cost: a policy, what it is held against, and its curve.
+
+    Use `from_policy` or `from_report` to create it.
+
+    Parameters
+    ----------
+    report : SavingsReport
+        From `savings_report`.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn; set by `plot`.
+    """
+
+    def __init__(self, report: SavingsReport) -> None:
+        self.report = report
+
+    @classmethod
+    def from_policy(
+        cls,
+        policy: Any,
+        evaluations: Any,
+        y: ArrayLike | None = None,
+        *,
+        reference: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Replay a log and draw what comes of it.
+
+        Parameters
+        ----------
+        policy, evaluations, y, reference, random_state
+            As for `savings_report`; make the report yourself for its other parameters.
+        ax : matplotlib Axes, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        SavingsDisplay
+            The display, drawn.
+        """
+        report = savings_report(
+            policy, evaluations, y, reference=reference, random_state=random_state
+        )
+        return cls.from_report(report, ax=ax)
+
+    @classmethod
+    def from_report(cls, report: SavingsReport, *, ax: Any = None) -> Self:
+        """Draw a report.
+
+        Parameters
+        ----------
+        report : SavingsReport
+            From `savings_report`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        SavingsDisplay
+            The display, drawn.
+        """
+        return cls(report).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw points with the limits of both means, the curve and its hull.
+
+        The pale line is what mixtures of the router's operating points reach; single
+        models are small and grey. Bars are the limits of the report.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        SavingsDisplay
+            Itself.
+        """
+        own_figure = ax is None
+        ax = axes_or_new(ax, SIZE)
+        if self._spans_decades():
+            ax.set_xscale("log")
+        self._draw_models(ax)
+        self._draw_curve(ax)
+        self._draw_choices(ax)
+        ax.grid(alpha=0.25, linewidth=0.5)
+        ax.set_axisbelow(True)
+        place = LEGEND_BESIDE if own_figure else LEGEND_BELOW
+        ax.legend(fontsize="small", frameon=False, **place)
+        label_axes(ax, TITLE, "Cost per query", "Quality (mean score)")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _spans_decades(self) -> bool:
+        costs = np.concatenate(
+            [
+                self.report.table["cost"],
+                self.report.models["cost"],
+                self.report.curve["cost"],
+            ]
+        )
+        return bool(costs.min() > 0 and costs.max() > LOG_FROM * costs.min())
+
+    def _draw_models(self, ax: Any) -> None:
+        models = self.report.models
+        ax.scatter(
+            models["cost"],
+            models["quality"],
+            s=14,
+            color="grey",
+            alpha=0.6,
+            linewidth=0,
+            label="each model alone",
+            zorder=2,
+        )
+
+    def _draw_curve(self, ax: Any) -> None:
+        curve = self.report.curve
+        ax.plot(
+            curve["cost"],
+            curve["quality"],
+            color=CURVE_COLOR,
+            linewidth=1.3,
+            label="router, by weight of cost",
+            zorder=3,
+        )
+        costs, qualities = non_decreasing_hull(curve["cost"], curve["quality"])
+        grid = np.union1d(costs, np.linspace(costs[0], costs[-1], LINE_POINTS))
+        ax.plot(
+            grid,
+            np.interp(grid, costs, qualities),
+            color=CURVE_COLOR,
+            linewidth=6,
+            alpha=0.2,
+            solid_capstyle="round",
+            label="hull of its mixtures",
+            zorder=2,
+        )
+
+    def _draw_choices(self, ax: Any) -> None:
+        for name, row in self.report.table.iterrows():
+            style = STYLES[str(name)]
+            label = name if row["model"] is None else f"{name}:\n{row['model']}"
+            ax.plot(
+                row["cost"],
+                row["quality"],
+                linestyle="",
+                label=label,
+                markeredgecolor="white",
+                markeredgewidth=0.7,
+                **style,
+            )
+            ax.errorbar(
+                row["cost"],
+                row["quality"],
+                xerr=_bar(row, "cost"),
+                yerr=_bar(row, "quality"),
+                fmt="none",
+                ecolor=style["color"],
+                elinewidth=1.2,
+                capsize=3,
+                zorder=style["zorder"] - 0.5,
+            )
+
+
+def _bar(row: pd.Series, name: str) -> np.ndarray:
+    """Return how far the limits are below and above a mean: (2, 1)."""
+    below, above = row[name] - row[f"{name}_low"], row[f"{name}_high"] - row[name]
+    return np.array([[below], [above]]).clip(min=0)

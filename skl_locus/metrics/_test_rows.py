@@ -1,0 +1,176 @@
+"""The rows that routers are compared on, with what each router says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skl_locus._data.columns import (
+    as_frame,
+    factorize_labels,
+    model_groups,
+    read_column,
+)
+from skl_locus._data.identity import query_keys
+from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
+from skl_locus.metrics._registry import POOLED_METRICS, ROW_METRICS
+
+View = tuple[Any, Any]
+"""A fitted router with the rows as it sees them."""
+
+
+@dataclass(frozen=True)
+class TestRows:
+    """Test rows in canonical order: by query, model and score.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_rows,)
+        Code of each row's query, ascending, without gaps.
+    models : ndarray of shape (n_rows,)
+        Position of each row's model in ``labels``.
+    labels : list
+        Sorted model labels.
+    scores : ndarray of shape (n_rows,), float64
+        Evaluation scores.
+    tasks : ndarray of shape (n_rows,)
+        Position of each row's task in ``task_labels``, -1 where it has none.
+    task_labels : list
+        Sorted tasks.
+    decisions : ndarray of shape (n_routers, n_draws, n_rows)
+        What the routers decide by.
+    probabilities : ndarray of shape (n_routers, n_draws, n_rows)
+        P(correct).
+    """
+
+    queries: np.ndarray
+    models: np.ndarray
+    labels: list
+    scores: np.ndarray
+    tasks: np.ndarray
+    task_labels: list
+    decisions: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return int(self.queries[-1]) + 1
+
+    @cached_property
+    def pairs(self) -> EvaluatedPairs:
+        """The (query, model) pairs, repeated rows averaged."""
+        return pair_up(self.queries, self.models, self.labels, {"score": self.scores})
+
+    def take(self, rows: np.ndarray) -> TestRows:
+        """Keep some rows, given in ascending order."""
+        return replace(
+            self,
+            queries=np.unique(self.queries[rows], return_inverse=True)[1],
+            models=self.models[rows],
+            scores=self.scores[rows],
+            tasks=self.tasks[rows],
+            decisions=self.decisions[..., rows],
+            probabilities=self.probabilities[..., rows],
+        )
+
+    def by_task(self) -> Iterator[tuple[Any, TestRows]]:
+        """Yield each task with its rows."""
+        for code, label in enumerate(self.task_labels):
+            yield label, self.take(np.flatnonzero(self.tasks == code))
+
+    def routed_totals(self) -> np.ndarray:
+        """Return the score of the model chosen: (n_routers, n_draws, n_queries)."""
+        # Rows of one pair have equal decisions: the first speaks for all.
+        first = pair_starts(self.queries, self.models)
+        return self._for_each_draw(
+            self.decisions[..., first],
+            lambda own: self.pairs.scores[self.pairs.best(own)],
+        )
+
+    def row_totals(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums over the rows of each query, and numbers of rows."""
+        values_of = ROW_METRICS[metric]
+        totals = self._for_each_draw(
+            self.probabilities,
+            lambda own: np.bincount(self.queries, values_of(self.scores, own)),
+        )
+        counts = np.bincount(self.queries)
+        return totals, np.broadcast_to(counts, totals.shape)
+
+    def pooled(self, metric: str) -> np.ndarray:
+        """Return a metric of all rows together: (n_routers, n_draws)."""
+        value_of = POOLED_METRICS[metric]
+        return self._for_each_draw(
+            self.probabilities, lambda own: np.array(value_of(self.scores, own))
+        )
+
+    def _for_each_draw(
+        self, values: np.ndarray, function: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        return np.array([[function(own) for own in draws] for draws in values])
+
+
+def read_held_out(
+    views: list[list[View]],
+    X: Any,
+    scores: np.ndarray,
+    task_col: str | None,
+    *,
+    with_probabilities: bool,
+) -> TestRows:
+    """Read the rows and ask every router for its predictions.
+
+    Parameters
+    ----------
+    views : list of n_routers lists of n_draws pairs (router, rows)
+        Fitted routers with the rows as they see them; the first tells queries and
+        models apart.
+    X : dataframe of n_rows rows
+        Evaluations as they were passed.
+    scores : ndarray of shape (n_rows,), float64
+        Evaluation scores.
+    task_col : str or None
+        Column of the task; where there is none, there are no tasks.
+    with_probabilities : bool
+        Whether P(correct) is needed, and not decision scores alone.
+
+    Returns
+    -------
+    TestRows
+        In canonical order.
+    """
+    router, rows = views[0][0]
+    models, labels = model_groups(rows, router.model_col)
+    queries, _ = query_keys(router, rows)
+    if len(queries) != len(scores):
+        raise ValueError(f"X has {len(queries)} rows, but y has {len(scores)}.")
+    tasks, task_labels = task_codes(X, task_col, len(scores))
+    decisions = np.array([[r.routing_scores(own) for r, own in d] for d in views])
+    probabilities = np.zeros((*decisions.shape[:2], len(scores)))
+    if with_probabilities:
+        probabilities = np.array(
+            [[r.predict_proba(own)[:, 1] for r, own in d] for d in views]
+        )
+    unordered = TestRows(
+        queries, models, labels, scores, tasks, task_labels, decisions, probabilities
+    )
+    return unordered.take(np.lexsort((scores, models, queries)))
+
+
+def task_codes(X: Any, task_col: str | None, n_rows: int) -> tuple[np.ndarray, list]:
+    """Code the rows by task, -1 where they have none: (codes, sorted tasks)."""
+    frame = as_frame(X)
+    if task_col is None or frame is None or task_col not in frame.columns:
+        return np.full(n_rows, -1), []
+    column = np.asarray(read_column(frame, task_col), dtype=object)
+    known = np.array([task is not None and task == task for task in column])
+    codes = np.full(n_rows, -1)
+    if not known.any():
+        return codes, []
+    codes[known], labels = factorize_labels(column[known], task_col)
+    return codes, labels

@@ -1,0 +1,84 @@
+"""Readers against the tools that write the logs, where these are installed."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skl_locus.datasets import read_inspect, read_lm_eval
+
+SCRIPTS = Path(__file__).parents[1] / "helpers"
+
+
+def write(package, script, folder):
+    """Let a package write logs in a process of its own; return what it says."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed (skl-locus[writers])")
+    offline = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(folder / "cache"),
+        "HOME": str(folder),
+    }
+    subprocess.run(
+        [sys.executable, str(SCRIPTS / script), str(folder)],
+        check=True,
+        cwd=folder,
+        env=offline,
+        capture_output=True,
+    )
+    return json.loads((folder / "said.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def inspect_logs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspect")
+    return folder, write("inspect_ai", "write_inspect_logs.py", folder)
+
+
+@pytest.fixture(scope="module")
+def lm_eval_logs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lm_eval")
+    return folder / "out", write("lm_eval", "write_lm_eval_logs.py", folder)
+
+
+@pytest.mark.parametrize("log_format", ["eval", "json"])
+def test_logs_of_inspect_say_what_inspect_says(inspect_logs, log_format):
+    folder, said = inspect_logs
+    if log_format == "eval":
+        pytest.importorskip("pyarrow")
+    table = read_inspect(folder / log_format)
+    assert table["model"].unique().tolist() == ["mockllm/model"]
+    assert table["task"].unique().tolist() == ["quiz"]
+    assert dict(zip(table["query"], table["score"], strict=True)) == {
+        "7 * 8?": 0.5,
+        "2 + 2?": 1.0,
+        "Be brief.\nFaust?": 0.5,
+    }
+    assert table["score"].mean() == pytest.approx(said[log_format])
+    assert table["tokens"].tolist() == [6.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "key"),
+    [
+        ("acc", "choose", "acc,none"),
+        ("acc_norm", "choose", "acc_norm,none"),
+        ("exact_match", "write", "exact_match,number"),
+        ("exact_match", "write", "exact_match,strict"),
+    ],
+)
+def test_samples_of_lm_eval_say_what_it_says(lm_eval_logs, tmp_path, metric, task, key):
+    folder, said = lm_eval_logs
+    (file,) = folder.rglob(f"samples_{task}_*.jsonl")
+    alone = tmp_path / file.parent.name / file.name
+    alone.parent.mkdir()
+    alone.write_bytes(file.read_bytes())
+    table = read_lm_eval(tmp_path, metric=metric, filter=key.split(",")[1])
+    assert len(table) == 3
+    assert table["query"].tolist() == ["7 * 8 =", "2 + 2 =", "3 + 3 ="]
+    assert table["score"].mean() == pytest.approx(said[task][key])
