@@ -1,6 +1,6 @@
 """Study what `LocusRouter` is made of, on development halves, in minutes.
 
-    python examples/experiments/study_evidence.py --change _local.PULLS=[10,10]
+    python examples/experiments/study_evidence.py --change _evidence.features.SHRINKAGE_RANGE=[10,10]
     python examples/experiments/study_evidence.py --network n_inputs=32 --sizes 512
 
 The first fits the evidence without its network on small draws from the development
@@ -209,7 +209,7 @@ def judge(log, drawn):
     encodings = log.vectors[drawn.test]
     no_network = np.zeros((len(encodings), evaluations.n_models), dtype=np.float32)
     order = evaluations.index_of(log.models)
-    decisions, logits = packed.judge(encodings, no_network)
+    decisions, logits = packed.scores_and_probabilities(encodings, no_network)
     return decisions[:, order], expit(logits)[:, order]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from skl_locus import LocusRouter
-from skl_locus._evidence import features as _local
+from skl_locus._evidence import features
 from skl_locus._routing.base import RouterMixin
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
@@ -151,10 +151,10 @@ def test_results_depend_on_parameters_and_log(files, tmp_path, count_fits):
 @pytest.mark.parametrize(
     ("room", "used_by", "not_used_by"),
     [
-        ("_local.py", "_router.py", "baselines/_irt.py"),
-        ("_torch/network.py", "_router.py", "baselines/_knn.py"),
+        ("_evidence/features.py", "_locus/router.py", "baselines/_irt.py"),
+        ("_torch/network.py", "_locus/router.py", "baselines/_knn.py"),
         ("_torch/training.py", "baselines/_irt.py", "baselines/_kmeans.py"),
-        ("_routing.py", "baselines/_best_single.py", "_torch/network.py"),
+        ("_routing/base.py", "baselines/_best_single.py", "_torch/network.py"),
     ],
 )
 def test_results_depend_on_what_a_router_imports_only(room, used_by, not_used_by):
@@ -404,13 +404,15 @@ def test_the_study_is_done_by_workers(tmp_path):
 
 def test_the_study_changes_constants(one_pool, monkeypatch):
     monkeypatch.setattr(
-        _local, "SHRINKAGE_RANGE", _local.SHRINKAGE_RANGE
+        features, "SHRINKAGE_RANGE", features.SHRINKAGE_RANGE
     )  # puts it back
     before = study_of(one_pool)
-    after = study_of(one_pool, "--change", "_local.PULLS=[1000, 1000]")
+    after = study_of(
+        one_pool, "--change", "_evidence.features.SHRINKAGE_RANGE=[1000, 1000]"
+    )
     assert before["log_loss"] != after["log_loss"]
-    with pytest.raises(ValueError, match=r"_local\.PULL is not"):
-        study_evidence.make_changes(["_local.PULL=1"])
+    with pytest.raises(ValueError, match=r"features\.PULL is not"):
+        study_evidence.make_changes(["_evidence.features.PULL=1"])
 
 
 def test_the_study_leaves_each_task_out_once(one_pool, monkeypatch):
