@@ -31,30 +31,42 @@ class MeanPool(ModelPool):
 class BestSingleRouter(RouterMixin):
     """Send every query to the model with the best mean score.
 
-    The yardstick of routing: P(correct) is the model's mean over its evaluations,
-    shrunk to the pool's mean as if by two evaluations, whatever the query.
+    P(correct) is the model's mean over its evaluations, whatever the query, shrunk to
+    the mean of the pool by a weight of two evaluations. Every other router is measured
+    against this one.
 
     Parameters
     ----------
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    skl_locus.metrics.best_single_score : Score of the best single model.
 
     Examples
     --------

@@ -55,29 +55,34 @@ class ClusterPool(ModelPool):
 class KMeansRouter(RouterMixin):
     """Predict each model by its mean score in the cluster of the query.
 
-    K-means on the unit-length encodings of the queries (cosine distance). A model's
-    mean within a cluster is shrunk to its mean over all queries, so that it may have
-    seen any part of them.
+    The clusters are those of k-means on the unit-length encodings of the queries
+    (cosine distance). A model's mean within a cluster is shrunk to its mean over all
+    queries, so a model may be evaluated on any part of the queries.
 
     Parameters
     ----------
     n_clusters : int or "auto", default=16
         Number of clusters, at most the number of distinct encodings. "auto" chooses
-        one by cross-validation.
+        it by cross-validation.
     shrinkage : float or "auto", default=10.0
-        Number of evaluations that a model's mean counts for within a cluster.
+        Weight of the model's mean, as a number of evaluations within a cluster.
+        "auto" chooses it by cross-validation.
     tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
-        What "auto" chooses for.
+        Criterion by which "auto" chooses.
     random_state : int, RandomState or None, default=None
         Seed of k-means.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
@@ -88,22 +93,30 @@ class KMeansRouter(RouterMixin):
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
         Means of the clusters' unit vectors.
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    KNNRouter : Means over the nearest queries.
+    LinearRouter : A regression for each model.
 
     Notes
     -----
-    "auto" cross-validates within `fit` over five folds of its queries. It takes
-    every combination of the values left open: for ``n_clusters`` the powers of two
-    from 1 to 128 that leave eight queries per cluster, for ``shrinkage`` 30, 10, 3
-    and 1. The clusters, which know no scores, are those of all queries of `fit`;
-    the scores within them are those of the training folds alone. Of equally good
-    values the simplest is chosen; `add_models` keeps it.
+    "auto" cross-validates within `fit` over five folds of the queries and tries every
+    combination of the open values: for ``n_clusters`` the powers of two from 1 to 128
+    that leave eight queries per cluster on average, for ``shrinkage`` 30, 10, 3 and 1.
+    The clusters, which do not depend on scores, are those of all queries of `fit`; the
+    means within them are those of the training folds alone. Of equally good values, the
+    simplest is chosen; `add_models` keeps it.
 
     Examples
     --------

@@ -44,61 +44,77 @@ class NeighborPool(ModelPool):
 class KNNRouter(RouterMixin):
     """Predict each model by its mean score on the most similar queries.
 
-    Similarity is the cosine of the encodings; a model's neighbours are taken among
-    the queries that it was evaluated on itself.
+    Similarity is the cosine of the encodings. The neighbours of a query are found for
+    each model among the queries on which that model was evaluated.
 
     Parameters
     ----------
     n_neighbors : int or "auto", default=25
-        Number of queries; a model with fewer uses all that it has. "auto" chooses
-        one by cross-validation.
+        Number of neighbours; a model with fewer queries uses all of them. "auto"
+        chooses it by cross-validation.
     weights : {"uniform", "distance", "softmax"}, default="uniform"
-        Weight w of a neighbour at cosine c: 1; 1 / (1 - c), where queries with the
-        very direction asked for leave the others none; or exp(c / temperature).
+        Weight w of a neighbour with cosine c. "uniform": w = 1. "distance":
+        w = 1 / (1 - c), and if some neighbours have exactly the direction of the
+        query, only these count. "softmax": w = exp(c / temperature).
     temperature : float or "auto", default=0.2
-        Width of the softmax; not used with other weights.
+        Width of the softmax; not used with other weights. "auto" chooses it by
+        cross-validation.
     shrinkage : float or "auto", default=0.0
-        Number of evaluations that a model's mean counts for.
+        Weight of the model's mean, as a number of evaluations. "auto" chooses it by
+        cross-validation.
     tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
-        What "auto" chooses for.
+        Criterion by which "auto" chooses.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
     n_neighbors_ : int
-        Number of queries used.
+        Number of neighbours used.
     temperature_ : float
         Width of the softmax used.
     shrinkage_ : float
         Shrinkage used.
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    KMeansRouter : Means within clusters of queries.
+    LinearRouter : A regression for each model.
 
     Notes
     -----
-    With the weights w_i and scores y_i of the neighbours, their effective number
-    n = (sum w)^2 / sum w^2 (Kish), a model's mean mu (shrunk to the mean of all
-    evaluations of `fit` as if by two evaluations) and the shrinkage s,
-    P = (n * sum(w_i y_i) / sum(w_i) + s * mu) / (n + s).
+    Let w_i and y_i be the weights and scores of the neighbours, n = (sum w)^2 / sum w^2
+    their effective number (Kish), mu the model's mean (shrunk to the mean of all
+    evaluations of `fit` by a weight of two evaluations), and s the shrinkage. Then::
 
-    "auto" cross-validates within `fit` over five folds of its queries, which hold
-    no score that `fit` was not given. It takes every combination of the values that
-    are left open: for ``n_neighbors`` 3 to 200 in 12 steps, for ``temperature``
-    0.4, 0.2, 0.1 and 0.05, for ``shrinkage`` 30, 10, 3 and 0. Of equally good
-    ones the smoothest is chosen; `add_models` keeps it.
+        P = (n * sum(w_i y_i) / sum(w_i) + s * mu) / (n + s)
+
+    "auto" cross-validates within `fit` over five folds of the queries; it uses no
+    scores but those given to `fit`. It tries every combination of the open values: for
+    ``n_neighbors`` 3 to 200 in 12 steps, for ``temperature`` 0.4, 0.2, 0.1 and 0.05,
+    for ``shrinkage`` 30, 10, 3 and 0. Of equally good values, the smoothest is chosen;
+    `add_models` keeps it.
 
     Examples
     --------
