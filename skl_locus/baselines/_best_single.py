@@ -1,4 +1,4 @@
-"""Always the model with the best mean score."""
+"""The router to the model with the best mean score."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from skl_locus._routing.pool import ModelPool
 
 @dataclass(frozen=True)
 class MeanPool(ModelPool):
-    """Mean scores, shrunk a little to the pool's."""
+    """Mean scores, shrunk to the mean of the pool."""
 
     prior: float
     means: np.ndarray
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the models' means for every query."""
+        """Return the models' means, the same for every query."""
         return np.tile(self.means[columns], (len(encodings), 1))
 
 
@@ -99,7 +99,7 @@ class BestSingleRouter(RouterMixin):
         self.duplicates = duplicates
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that predictions ignore the query, so that scores are poor."""
+        """Declare that scores are poor, since predictions ignore the query."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags
@@ -113,6 +113,7 @@ class BestSingleRouter(RouterMixin):
     ) -> MeanPool:
         pool = self._fitted_pool()
         assert isinstance(pool, MeanPool)
+        # With the prior of `fit`, the means of other models stay exactly the same.
         return _mean_pool(models, evaluations, pool.prior)
 
 

@@ -1,4 +1,4 @@
-"""The mean score of each model within clusters of queries."""
+"""The router by each model's mean score within clusters of queries."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.pool import ModelPool
 
 N_CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)
-"""What ``n_clusters="auto"`` chooses from, the simplest first."""
+"""Candidates of ``n_clusters="auto"``, the simplest first."""
 
 QUERIES_PER_CLUSTER = 8
-"""Queries per cluster, on average, that ``n_clusters="auto"`` leaves at least."""
+"""Minimum mean number of queries per cluster with ``n_clusters="auto"``."""
 
 SHRINKAGES = (30.0, 10.0, 3.0, 1.0)
-"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``shrinkage="auto"``, the smoothest first."""
 
 Candidate = tuple[QueryClusters, float]
 """Clusters and the shrinkage of the means within them."""
@@ -200,13 +200,14 @@ class KMeansRouter(RouterMixin):
         )
 
     def _candidates(self, evaluations: EvaluationSet) -> list[Candidate]:
-        """List what may be chosen, the simplest first."""
+        """List the candidate settings, the simplest first."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        # Euclidean distances of unit vectors order queries as the cosine does.
         directions = normalize(evaluations.queries.vectors())
         numbers: Sequence = (self.n_clusters,)
         if self.n_clusters == "auto":
-            most = max(1, len(directions) // QUERIES_PER_CLUSTER)
-            numbers = [k for k in N_CLUSTERS if k <= most]
+            largest = max(1, len(directions) // QUERIES_PER_CLUSTER)
+            numbers = [k for k in N_CLUSTERS if k <= largest]
         clusterings = [QueryClusters.fit(directions, k, seed) for k in numbers]
         shrinkages: Sequence = (self.shrinkage,)
         if self.shrinkage == "auto":
@@ -238,6 +239,7 @@ def _cluster_pool(
 def _held_out_means(
     training: EvaluationSet, encodings: np.ndarray, candidates: Sequence[Candidate]
 ) -> Iterator[np.ndarray]:
+    # The clusters are those of all queries: they are made without scores.
     prior = float(training.scores.mean(dtype=np.float64))
     models = training.model_names
     for clusters, shrinkage in candidates:

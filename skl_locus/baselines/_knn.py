@@ -1,4 +1,4 @@
-"""The mean score of each model on its most similar queries."""
+"""The router by each model's mean score on the most similar queries."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from skl_locus._routing.pool import ModelPool
 from skl_locus.baselines._knn_averages import Neighborhood, StoredScores
 
 N_NEIGHBORS = (200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 5, 3)
-"""What ``n_neighbors="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``n_neighbors="auto"``, the smoothest first."""
 
 TEMPERATURES = (0.4, 0.2, 0.1, 0.05)
-"""What ``temperature="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``temperature="auto"``, the smoothest first."""
 
 SHRINKAGES = (30.0, 10.0, 3.0, 0.0)
-"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``shrinkage="auto"``, the smoothest first."""
 
 
 @dataclass(frozen=True)
 class NeighborPool(ModelPool):
-    """Stored evaluations and how they are averaged."""
+    """Stored evaluations and the weights of their averages."""
 
     prior: float
     neighborhood: Neighborhood
@@ -171,7 +171,7 @@ class KNNRouter(RouterMixin):
 
     @property
     def n_neighbors_(self) -> int:
-        """Number of queries used."""
+        """Number of neighbours used."""
         return self._neighbor_pool().neighborhood.n_neighbors
 
     @property
@@ -190,18 +190,19 @@ class KNNRouter(RouterMixin):
             self._neighborhoods(), evaluations, _held_out_averages, self.tune_for
         )
         models = evaluations.model_names
-        stored = StoredScores.of(models, evaluations, prior)
+        stored = StoredScores.from_evaluations(models, evaluations, prior)
         return NeighborPool(models, evaluations, prior, neighborhood, stored)
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> NeighborPool:
         old = self._neighbor_pool()
-        stored = StoredScores.of(models, evaluations, old.prior)
+        stored = StoredScores.from_evaluations(models, evaluations, old.prior)
         return NeighborPool(models, evaluations, old.prior, old.neighborhood, stored)
 
     def _neighborhoods(self) -> list[Neighborhood]:
-        """List what may be chosen, the smoothest first."""
+        """List the candidate settings, the smoothest first."""
+        # Other weights ignore the temperature: candidates of it would be equal.
         softmax = self.weights == "softmax"
         temperatures = _choices(self.temperature, TEMPERATURES)
         return [
@@ -227,5 +228,5 @@ def _held_out_averages(
     training: EvaluationSet, encodings: np.ndarray, settings: Sequence[Neighborhood]
 ) -> list[np.ndarray]:
     prior = float(training.scores.mean(dtype=np.float64))
-    stored = StoredScores.of(training.model_names, training, prior)
+    stored = StoredScores.from_evaluations(training.model_names, training, prior)
     return stored.averages(encodings, settings)

@@ -1,4 +1,4 @@
-"""One penalised regression on the query encoding for each model."""
+"""The router by one penalised regression for each model."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from skl_locus._routing.pool import ModelPool
 
 
 @dataclass(frozen=True)
-class LinePool(ModelPool):
-    """Models' lines and how they were fitted."""
+class RegressionPool(ModelPool):
+    """Linear predictors of the models and the regression that fitted them."""
 
     regression: PooledRegression
-    lines: LinearPredictors
+    predictors: LinearPredictors
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the probabilities on the models' lines."""
-        return self.regression.probabilities(self.lines.take(columns), encodings)
+        """Return P(correct) of the models' linear predictors."""
+        return self.regression.probabilities(self.predictors.take(columns), encodings)
 
 
 class LinearRouter(RouterMixin):
@@ -161,19 +161,19 @@ class LinearRouter(RouterMixin):
     @property
     def alpha_(self) -> float:
         """Penalty used."""
-        return self._line_pool().regression.alpha
+        return self._regression_pool().regression.alpha
 
     @property
     def coef_(self) -> np.ndarray:
         """Coefficients, in the order of ``models_``."""
-        return self._line_pool().lines.coef
+        return self._regression_pool().predictors.coef
 
     @property
     def intercept_(self) -> np.ndarray:
         """Intercepts, in the order of ``models_``."""
-        return self._line_pool().lines.intercept
+        return self._regression_pool().predictors.intercept
 
-    def _make_pool(self, evaluations: EvaluationSet) -> LinePool:
+    def _make_pool(self, evaluations: EvaluationSet) -> RegressionPool:
         alpha = self.alpha
         if alpha == "auto":
             alpha = choose_alpha(evaluations, self.loss, self.pooling, self.tune_for)
@@ -181,19 +181,22 @@ class LinearRouter(RouterMixin):
             evaluations, self.loss, self.pooling, float(alpha)
         )
         models = evaluations.model_names
-        lines = fit_each(regression, models, evaluations)
-        return LinePool(models, evaluations, regression, stack(lines, models))
+        predictors = fit_each(regression, models, evaluations)
+        return RegressionPool(
+            models, evaluations, regression, stack(predictors, models)
+        )
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
-    ) -> LinePool:
-        old = self._line_pool()
-        lines = refit_some(
-            old.regression, old.lines, old.models, models, evaluations, changed
+    ) -> RegressionPool:
+        old = self._regression_pool()
+        # All other models keep their coefficients exactly.
+        predictors = refit_some(
+            old.regression, old.predictors, old.models, models, evaluations, changed
         )
-        return LinePool(models, evaluations, old.regression, lines)
+        return RegressionPool(models, evaluations, old.regression, predictors)
 
-    def _line_pool(self) -> LinePool:
+    def _regression_pool(self) -> RegressionPool:
         pool = self._fitted_pool()
-        assert isinstance(pool, LinePool)
+        assert isinstance(pool, RegressionPool)
         return pool

@@ -1,4 +1,4 @@
-"""Model embeddings as random projections of what the models answer."""
+"""The embedder by random projections of the models' responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answers:
 
     Parameters
     ----------
-    rows : Rows
+    rows : RowCodes
         Models and queries of a table.
     response_codes : ndarray of shape (n_rows,)
         Response of each row, in the order of the responses' keys.
@@ -57,10 +57,10 @@ class Answers:
         order = np.lexsort((self.response_codes, rows.model_codes, rows.query_codes))
         queries = rows.query_codes[order]
         for code in np.searchsorted(rows.queries.keys, keys):
-            some = order[slice(*np.searchsorted(queries, [code, code + 1]))]
-            starts = np.flatnonzero(np.diff(rows.model_codes[some], prepend=-1))
-            vectors = self.responses[self.response_codes[some]].astype(np.float64)
-            counts = np.diff(np.append(starts, len(some)))[:, None]
+            answers = order[slice(*np.searchsorted(queries, [code, code + 1]))]
+            starts = np.flatnonzero(np.diff(rows.model_codes[answers], prepend=-1))
+            vectors = self.responses[self.response_codes[answers]].astype(np.float64)
+            counts = np.diff(np.append(starts, len(answers)))[:, None]
             query = rows.queries.vectors(slice(code, code + 1))[0]
             yield query, np.add.reduceat(vectors, starts) / counts
 
@@ -178,7 +178,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         self.duplicates = duplicates
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Take over the queries, the encoders and a seed.
+        """Store the queries, fit the encoders and draw a seed.
 
         Parameters
         ----------
@@ -196,13 +196,13 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         ------
         ValueError
             If the table cannot be used or a model lacks a response; the embedder
-            stays as it was.
+            stays unchanged.
         """
         self._fit(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> pd.DataFrame:
-        """Take over the queries and embed the models of the table.
+        """Fit to the queries of a table and embed its models.
 
         Parameters
         ----------
@@ -225,7 +225,8 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         Parameters
         ----------
         X : dataframe of n_rows rows
-            Responses of any models to all queries of `fit`; others are ignored.
+            Responses of any models to all queries of `fit`. Other queries are
+            ignored.
 
         Returns
         -------
@@ -248,11 +249,11 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         return self._n_components
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a query set."""
+        """Return whether there is a query set."""
         return hasattr(self, "query_keys_")
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that the input is a table with responses, never an array."""
+        """Declare the input as a table with responses, never an array."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
@@ -366,6 +367,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
             )
 
     def _embed(self, answers: Answers) -> pd.DataFrame:
+        # One query at a time: the matrices R_q of all queries need not fit in memory.
         Z = np.zeros((len(answers.models), self._n_components))
         by_query = answers.by_query(self.query_keys_)
         for key, (query, responses) in zip(self.query_keys_, by_query, strict=True):
