@@ -1,4 +1,4 @@
-"""What routers can do whose models have embeddings."""
+"""The base class of the routers with embeddings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from skl_locus._routing.pool import EmbeddingPool, ModelPool
 from skl_locus._utils.validation import check_at_least
 
 CHUNK_MIB = 64
-"""Distances between models held at a time."""
+"""Maximum size of the distances in memory at a time, in MiB."""
 
 
 class EmbeddingRouterMixin(RouterMixin):
-    """A router that embeds its models: neighbours, substitutes, onboarding.
+    """Base of the routers with embeddings: neighbours, substitutes, onboarding.
 
     Subclasses make an `EmbeddingPool`.
     """
@@ -32,16 +32,16 @@ class EmbeddingRouterMixin(RouterMixin):
     def neighbors(
         self, model: Any, k: int = 5, *, metric: str = "euclidean"
     ) -> pd.Series:
-        """Find the models whose embeddings are nearest to one model's.
+        """Find the models with the embeddings nearest to that of one model.
 
         Parameters
         ----------
         model : label
             A model of the pool.
         k : int, default=5
-            Number of neighbours; fewer come back where the pool has fewer.
+            Number of neighbours; all others if the pool has fewer.
         metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
+            Metric of `sklearn.metrics.pairwise_distances`.
 
         Returns
         -------
@@ -61,14 +61,15 @@ class EmbeddingRouterMixin(RouterMixin):
     def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
         """List the substitutes of every model, nearest embedding first.
 
-        What ``route(..., fallback="neighbor")`` uses, for a gateway to keep.
+        These are the substitutes of ``route(..., fallback="neighbor")``, for example
+        for the configuration of a gateway.
 
         Parameters
         ----------
         k : int, default=5
-            Substitutes per model; fewer where the pool has fewer.
+            Number of substitutes per model; all others if the pool has fewer.
         metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
+            Metric of `sklearn.metrics.pairwise_distances`.
 
         Returns
         -------
@@ -94,7 +95,7 @@ class EmbeddingRouterMixin(RouterMixin):
         changed: Collection,
         embed: Callable[[EvaluationSet], np.ndarray],
     ) -> np.ndarray:
-        """Embed the models that have changed and keep all others to the bit."""
+        """Embed the changed models and keep all other embeddings exactly."""
         pool = self._embedding_pool()
         embeddings = np.empty(
             (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
