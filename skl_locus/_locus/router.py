@@ -61,7 +61,7 @@ class LocusPool(EmbeddingPool):
         return expit(decisions), expit(logits)
 
 
-class LocusRouter(EmbeddingRouterMixin, LocusParameters):
+class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     """Route each query to the model most likely to answer it correctly.
 
     The router learns an embedding of each model, and a predictor of the probability
@@ -211,9 +211,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     embedder_: LocusEmbedder
 
     def _locus_pool(self) -> LocusPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, LocusPool)
-        return pool
+        return self._fitted_pool()
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
@@ -256,7 +254,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LocusPool:
-        pool = self._locus_pool()
+        pool = self._fitted_pool()
         embeddings = self._updated_embeddings(models, evaluations, changed, self._embed)
         return LocusPool(
             models,

@@ -6,7 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -28,22 +28,28 @@ CORRECT_FROM = 0.5
 """Scores and probabilities from here on count as correct."""
 
 
-class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
+PoolT = TypeVar("PoolT", bound=ModelPool)
+
+
+class RouterMixin(
+    ClassifierMixin, PickleVersionMixin, TableReaderMixin, Generic[PoolT]
+):
     """Base of the routers: prediction, routing and onboarding on a pool of models.
 
-    Subclasses implement `_make_pool` and `_update_pool`.
+    Subclasses name the class of their pool, as in ``RouterMixin[MeanPool]``, and
+    implement `_make_pool` and `_update_pool`.
     """
 
-    _pool: ModelPool
+    _pool: PoolT
 
     @abstractmethod
-    def _make_pool(self, evaluations: EvaluationSet) -> ModelPool:
+    def _make_pool(self, evaluations: EvaluationSet) -> PoolT:
         """Make a pool of the models from their evaluations."""
 
     @abstractmethod
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
-    ) -> ModelPool:
+    ) -> PoolT:
         """Make a pool of models of which only some have changed evaluations."""
 
     @property
@@ -424,7 +430,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
                 f"of one unnamed model; fit it with a column {self.model_col!r}."
             )
 
-    def _of_rows(self, X: Any, method: Callable[[ModelPool], Callable]) -> np.ndarray:
+    def _of_rows(self, X: Any, method: Callable[[PoolT], Callable]) -> np.ndarray:
         """Evaluate (encodings, columns) -> matrix at the (query, model) of each row."""
         pool = self._fitted_pool()
         rows = self._read_rows(X, reset=False)
@@ -446,13 +452,13 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
             ]
         return values
 
-    def _fitted_pool(self) -> ModelPool:
+    def _fitted_pool(self) -> PoolT:
         check_is_fitted(self)
         return self._pool
 
     def _choose(
         self,
-        pool: ModelPool,
+        pool: PoolT,
         queries: Any,
         columns: np.ndarray,
         aim: Objective | None,
@@ -488,13 +494,13 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
     def _decision_scores(
-        self, pool: ModelPool, queries: Any, columns: np.ndarray
+        self, pool: PoolT, queries: Any, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct): twice (n_queries, n_columns)."""
         return _scores_and_probabilities(pool, *self._read_queries(queries), columns)
 
     def _substitutes(
-        self, pool: ModelPool, columns: np.ndarray, available: np.ndarray, fallback: str
+        self, pool: PoolT, columns: np.ndarray, available: np.ndarray, fallback: str
     ) -> np.ndarray | None:
         """Find who answers for whom, None where the next best model does."""
         if fallback == "rerank":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,23 +11,26 @@ import pandas as pd
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import nearest_others
-from skl_locus._routing.pool import EmbeddingPool, ModelPool
+from skl_locus._routing.pool import EmbeddingPool
 from skl_locus._utils.validation import check_at_least
 
 CHUNK_MIB = 64
 """Maximum size of the distances in memory at a time, in MiB."""
 
 
-class EmbeddingRouterMixin(RouterMixin):
+EmbeddingPoolT = TypeVar("EmbeddingPoolT", bound=EmbeddingPool)
+
+
+class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
     """Base of the routers with embeddings: neighbours, substitutes, onboarding.
 
-    Subclasses make an `EmbeddingPool`.
+    Subclasses name the class of their pool, an `EmbeddingPool`.
     """
 
     @property
     def embeddings_(self) -> np.ndarray:
         """Embeddings in the order of ``models_``: (n_models, n_components)."""
-        return self._embedding_pool().embeddings
+        return self._fitted_pool().embeddings
 
     def neighbors(
         self, model: Any, k: int = 5, *, metric: str = "euclidean"
@@ -48,7 +51,7 @@ class EmbeddingRouterMixin(RouterMixin):
         Series of shape (k,)
             Distances indexed by label, nearest first.
         """
-        pool = self._embedding_pool()
+        pool = self._fitted_pool()
         check_at_least(k, "k")
         (column,) = pool.columns_of([model])
         distances = _distances(
@@ -76,17 +79,12 @@ class EmbeddingRouterMixin(RouterMixin):
         DataFrame of shape (n_models, k)
             Labels, one row per model of ``models_``, columns 1 to k.
         """
-        pool = self._embedding_pool()
+        pool = self._fitted_pool()
         check_at_least(k, "k")
         nearest = _nearest_models(pool.embeddings, k, metric)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
-
-    def _embedding_pool(self) -> EmbeddingPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, EmbeddingPool)
-        return pool
 
     def _updated_embeddings(
         self,
@@ -96,7 +94,7 @@ class EmbeddingRouterMixin(RouterMixin):
         embed: Callable[[EvaluationSet], np.ndarray],
     ) -> np.ndarray:
         """Embed the changed models and keep all other embeddings exactly."""
-        pool = self._embedding_pool()
+        pool = self._fitted_pool()
         embeddings = np.empty(
             (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
         )
@@ -109,11 +107,14 @@ class EmbeddingRouterMixin(RouterMixin):
         return embeddings
 
     def _substitutes(
-        self, pool: ModelPool, columns: np.ndarray, available: np.ndarray, fallback: str
+        self,
+        pool: EmbeddingPoolT,
+        columns: np.ndarray,
+        available: np.ndarray,
+        fallback: str,
     ) -> np.ndarray | None:
         if fallback != "neighbor":
             return super()._substitutes(pool, columns, available, fallback)
-        assert isinstance(pool, EmbeddingPool)
         return _nearest_available(pool.embeddings[columns], available)
 
 

@@ -28,7 +28,7 @@ class MeanPool(ModelPool):
         return np.tile(self.means[columns], (len(encodings), 1))
 
 
-class BestSingleRouter(RouterMixin):
+class BestSingleRouter(RouterMixin[MeanPool]):
     """Send every query to the model with the best mean score.
 
     P(correct) is the model's mean over its evaluations, whatever the query, shrunk to
@@ -111,10 +111,8 @@ class BestSingleRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> MeanPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, MeanPool)
         # With the prior of `fit`, the means of other models stay exactly the same.
-        return _mean_pool(models, evaluations, pool.prior)
+        return _mean_pool(models, evaluations, self._fitted_pool().prior)
 
 
 def _mean_pool(

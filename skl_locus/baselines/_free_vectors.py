@@ -45,7 +45,7 @@ class VectorPool(EmbeddingPool):
         return expit(self.predictor.logits(encodings, self.embeddings[columns]))
 
 
-class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
+class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
     """A router with one trained vector per model and a common predictor.
 
     Subclasses define the predictor by `_predictor_type` and `_shape`.
@@ -135,12 +135,8 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
         embeddings = self._updated_embeddings(
             models, evaluations, changed, self._fit_new
         )
-        return VectorPool(models, evaluations, embeddings, self._predictor())
-
-    def _predictor(self) -> VectorPredictor:
-        pool = self._fitted_pool()
-        assert isinstance(pool, VectorPool)
-        return pool.predictor
+        predictor = self._fitted_pool().predictor
+        return VectorPool(models, evaluations, embeddings, predictor)
 
     def _fit_new(self, evaluations: EvaluationSet) -> np.ndarray:
         """Train vectors with the predictor frozen: (n_models, n_components)."""
@@ -158,7 +154,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
 
         training, validation = self._split(evaluations)
         return fit_new_vector(
-            self._predictor(),
+            self._fitted_pool().predictor,
             self._start,
             training,
             validation,

@@ -52,7 +52,7 @@ class ClusterPool(ModelPool):
         return self.means[:, columns][nearest]
 
 
-class KMeansRouter(RouterMixin):
+class KMeansRouter(RouterMixin[ClusterPool]):
     """Predict each model by its mean score in the cluster of the query.
 
     The clusters are those of k-means on the unit-length encodings of the queries
@@ -168,17 +168,17 @@ class KMeansRouter(RouterMixin):
     @property
     def n_clusters_(self) -> int:
         """Number of clusters used."""
-        return len(self._cluster_pool().clusters)
+        return len(self._fitted_pool().clusters)
 
     @property
     def shrinkage_(self) -> float:
         """Shrinkage used."""
-        return self._cluster_pool().shrinkage
+        return self._fitted_pool().shrinkage
 
     @property
     def cluster_centers_(self) -> np.ndarray:
         """Means of the clusters' unit vectors."""
-        return self._cluster_pool().clusters.centers
+        return self._fitted_pool().clusters.centers
 
     def _make_pool(self, evaluations: EvaluationSet) -> ClusterPool:
         clusters, shrinkage = choose_setting(
@@ -194,7 +194,7 @@ class KMeansRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> ClusterPool:
-        old = self._cluster_pool()
+        old = self._fitted_pool()
         return _cluster_pool(
             models, evaluations, old.prior, old.shrinkage, old.clusters
         )
@@ -213,11 +213,6 @@ class KMeansRouter(RouterMixin):
         if self.shrinkage == "auto":
             shrinkages = SHRINKAGES
         return list(product(clusterings, shrinkages))
-
-    def _cluster_pool(self) -> ClusterPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, ClusterPool)
-        return pool
 
 
 def _cluster_pool(

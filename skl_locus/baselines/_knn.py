@@ -41,7 +41,7 @@ class NeighborPool(ModelPool):
         return self.stored.averages(encodings, [self.neighborhood], columns)[0]
 
 
-class KNNRouter(RouterMixin):
+class KNNRouter(RouterMixin[NeighborPool]):
     """Predict each model by its mean score on the most similar queries.
 
     Similarity is the cosine of the encodings. The neighbours of a query are found for
@@ -172,17 +172,17 @@ class KNNRouter(RouterMixin):
     @property
     def n_neighbors_(self) -> int:
         """Number of neighbours used."""
-        return self._neighbor_pool().neighborhood.n_neighbors
+        return self._fitted_pool().neighborhood.n_neighbors
 
     @property
     def temperature_(self) -> float:
         """Width of the softmax used."""
-        return self._neighbor_pool().neighborhood.temperature
+        return self._fitted_pool().neighborhood.temperature
 
     @property
     def shrinkage_(self) -> float:
         """Shrinkage used."""
-        return self._neighbor_pool().neighborhood.shrinkage
+        return self._fitted_pool().neighborhood.shrinkage
 
     def _make_pool(self, evaluations: EvaluationSet) -> NeighborPool:
         prior = float(evaluations.scores.mean(dtype=np.float64))
@@ -196,7 +196,7 @@ class KNNRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> NeighborPool:
-        old = self._neighbor_pool()
+        old = self._fitted_pool()
         stored = StoredScores.from_evaluations(models, evaluations, old.prior)
         return NeighborPool(models, evaluations, old.prior, old.neighborhood, stored)
 
@@ -213,11 +213,6 @@ class KNNRouter(RouterMixin):
                 _choices(self.n_neighbors, N_NEIGHBORS),
             )
         ]
-
-    def _neighbor_pool(self) -> NeighborPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, NeighborPool)
-        return pool
 
 
 def _choices(value: Any, grid: Sequence) -> Sequence:

@@ -38,7 +38,7 @@ class RegressionPool(ModelPool):
         return self.regression.probabilities(self.predictors.take(columns), encodings)
 
 
-class LinearRouter(RouterMixin):
+class LinearRouter(RouterMixin[RegressionPool]):
     """Predict each model by a penalised regression on the query encoding.
 
     Each model has its own logistic (or ridge) regression of its scores on the encodings
@@ -161,17 +161,17 @@ class LinearRouter(RouterMixin):
     @property
     def alpha_(self) -> float:
         """Penalty used."""
-        return self._regression_pool().regression.alpha
+        return self._fitted_pool().regression.alpha
 
     @property
     def coef_(self) -> np.ndarray:
         """Coefficients, in the order of ``models_``."""
-        return self._regression_pool().predictors.coef
+        return self._fitted_pool().predictors.coef
 
     @property
     def intercept_(self) -> np.ndarray:
         """Intercepts, in the order of ``models_``."""
-        return self._regression_pool().predictors.intercept
+        return self._fitted_pool().predictors.intercept
 
     def _make_pool(self, evaluations: EvaluationSet) -> RegressionPool:
         alpha = self.alpha
@@ -189,14 +189,9 @@ class LinearRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> RegressionPool:
-        old = self._regression_pool()
+        old = self._fitted_pool()
         # All other models keep their coefficients exactly.
         predictors = refit_some(
             old.regression, old.predictors, old.models, models, evaluations, changed
         )
         return RegressionPool(models, evaluations, old.regression, predictors)
-
-    def _regression_pool(self) -> RegressionPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, RegressionPool)
-        return pool
