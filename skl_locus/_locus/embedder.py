@@ -222,7 +222,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         return self._state.config["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Return whether there is a trained network."""
+        """Return whether there is a network."""
         return hasattr(self, "_state")
 
     def _fit(self, X: Any, y: Any) -> EvaluationSet:

@@ -1,4 +1,4 @@
-"""Parameters and training of the two LOCUS estimators."""
+"""Parameters and training that the two LOCUS estimators share."""
 
 from __future__ import annotations
 

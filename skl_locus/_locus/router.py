@@ -44,7 +44,7 @@ class LocusPool(EmbeddingPool):
         object.__setattr__(self, "evidence", evidence)
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return P(correct) from the combined logits of network and evidence."""
+        """Return P(correct) from the weighted logits of network and evidence."""
         return self.scores_and_probabilities(encodings, columns)[1]
 
     def scores_and_probabilities(

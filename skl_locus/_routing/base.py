@@ -402,7 +402,7 @@ class RouterMixin(
         return hasattr(self, "_pool")
 
     def __sklearn_tags__(self) -> Tags:
-        """Declare that there are at most two classes."""
+        """Return the tags, with two classes at most."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
