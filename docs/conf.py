@@ -1,4 +1,4 @@
-"""How Sphinx builds this documentation."""
+"""Configuration of Sphinx for this documentation."""
 
 import skl_locus
 

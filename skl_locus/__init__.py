@@ -71,7 +71,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for: one router should not wait for all that others need."""
+    """Import a public name at its first use."""
+    # Importing one router should not take the time of all the others' dependencies.
     if name in _SUBPACKAGES:
         return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
@@ -82,5 +83,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
+    """List the public names, imported or not."""
     return sorted({*globals(), *__all__, *_SUBPACKAGES})

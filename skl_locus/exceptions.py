@@ -1,4 +1,4 @@
-"""Errors and warnings of the package's own."""
+"""Errors and warnings of this package."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import os
 
 
 class ConstantScoreWarning(UserWarning):
-    """All scores of a table are equal, so nothing distinguishes the queries."""
+    """Warning that all scores of a table are equal, so there is nothing to learn."""
 
 
 class SkippedRecordsWarning(UserWarning):
-    """A reader left out evaluations that it could not use."""
+    """Warning that a reader skipped evaluations that it could not use."""
 
 
 class FetchError(OSError):
-    """A file of a data set could not be fetched, or is not the one expected."""
+    """Error if a file of a data set cannot be fetched or has unexpected content."""
 
 
 class UnreachedTargetWarning(UserWarning):
-    """Held-out queries do not show that a policy reaches what is asked of it."""
+    """Warning that a policy does not reach its target on the held-out queries."""
 
 
 class LogFormatError(ValueError):
-    """A log of evaluations is not what its reader expects.
+    """Error if a log of evaluations does not have the format that its reader expects.
 
     Parameters
     ----------
     problem : str
-        What is wrong.
+        Description of the problem.
     path : str or path-like, default=None
-        The file or folder.
+        File or folder.
     line : int, default=None
-        Line of the file, counted from 1; the row, where a format has no lines.
+        Line of the file, counted from 1, or the row if the format has no lines.
 
     Attributes
     ----------
     path : str or None
-        The file or folder.
+        File or folder.
     line : int or None
-        The line.
+        Line or row.
 
     Examples
     --------
@@ -53,13 +53,13 @@ class LogFormatError(ValueError):
         path: str | os.PathLike | None = None,
         line: int | None = None,
     ) -> None:
-        # All arguments go to the base class, which is what makes a copy.
+        # Copies and pickles call the class with the arguments of the base class.
         super().__init__(problem, path, line)
         self.path = None if path is None else os.fspath(path)
         self.line = line
 
     def __str__(self) -> str:
-        """Return the place and the problem."""
+        """Return the problem, with its place in front."""
         problem, place = self.args[0], self.path
         if place is None:
             return problem

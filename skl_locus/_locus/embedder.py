@@ -1,4 +1,4 @@
-"""The estimator that turns evaluations into model embeddings."""
+"""The transformer from evaluations to model embeddings."""
 
 from __future__ import annotations
 
@@ -14,38 +14,136 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
 from skl_locus._locus.parameters import LocusParameters
-from skl_locus._utils.docstrings import documented
 from skl_locus._utils.model_frames import ModelFrameMixin
 
 UNSCORED = 0.5
-"""Score of every row of an array, which has none."""
+"""Score given to the rows of an array, which has no scores."""
 
 
-@documented("; read unless ``y`` is given")
 class LocusEmbedder(ModelFrameMixin, LocusParameters):
     """Embed models from their evaluations, one row per model.
 
-    An attention encoder turns the set of a model's scored queries into one vector,
-    in one deterministic pass that does not depend on their order (paper, sections
-    2.1 and 2.3). `fit` trains it; `transform` embeds any models, seen or new.
+    An attention encoder maps the set of a model's scored queries to one vector, in one
+    deterministic pass that does not depend on the order of the queries (paper, sections
+    2.1 and 2.3). `fit` trains the encoder; `transform` embeds any models, seen in `fit`
+    or new.
 
     Parameters
     ----------
-    {parameters}
+    n_components : int, default=128
+        Length of an embedding and width d of the network.
+    n_latents : int, default=64
+        Number r of latents in a bottleneck block (eq. 2).
+    n_layers : int, default=2
+        Number L of blocks.
+    n_heads : int, default=4
+        Number of attention heads. If it does not divide ``n_components``, the
+        largest smaller number that does is used.
+    dim_feedforward : int, default=None
+        Hidden width of the feed-forward layers; None means twice ``n_components``.
+    attention : {"latent", "full"}, default="latent"
+        Form of the attention: "latent" is a bottleneck of latents, with a cost
+        linear in the number of evaluations; "full" is plain self-attention, with a
+        quadratic cost.
+    predictor_hidden : int, default=64
+        Hidden width of the correctness predictor.
+    n_inputs : int, default=64
+        Number of principal components of the encodings that enter the network, half
+        whitened; None keeps all.
+    bilinear : bool, default=True
+        Whether the predictor adds z.u / sqrt(d) to its logit.
+    local_evidence : bool, default=True
+        Whether the router combines the prediction of the network with stacked
+        evidence from the model's own scores on similar queries.
+        ``local_evidence=False, bilinear=False`` is the paper's method.
+    dropout : float, default=0.1
+        Share of the residual branches dropped in training.
+    query_noise : float, default=1.0
+        Standard deviation of the Gaussian noise added to the network's inputs in
+        training; the inputs have unit variance.
+    max_iter : int, default=500
+        Maximum number of optimiser steps.
+    batch_size : int, default=8
+        Number of models per step.
+    min_context, max_context : int, default=32, 256
+        Range of the number of evaluations per model that the encoder receives in
+        training. Embeddings are made from all evaluations.
+    n_targets : int, default=256
+        Maximum number of queries per model in the loss of a step.
+    learning_rate_init : float, default=5e-4
+        Highest learning rate of AdamW.
+    alpha : float, default=0.05
+        Weight decay.
+    ema_decay : float, default=0.98
+        Decay of the moving average of the weights; the average is what is kept.
+    early_stopping : bool, default=True
+        Whether to stop when the log loss on held-out queries no longer falls.
+    validation_fraction : float, default=0.15
+        Share of the queries held out of the network's training, for early stopping
+        and for the weights of the local evidence. With fewer than 10 queries, none
+        are held out.
+    n_iter_no_change : int, default=6
+        Number of checks without improvement before the training stops. There are 24
+        checks in ``max_iter`` steps.
+    tol : float, default=1e-4
+        Smallest decrease of the log loss that counts as an improvement.
+    random_state : int, RandomState or None, default=None
+        Seed of all randomness; the global random generators are not touched.
+    device : str, default="auto"
+        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+    precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
+        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
+        elsewhere. "bfloat16" trains like "auto" and rounds the products when models
+        are embedded: faster on processors with bfloat16 arithmetic, and
+        probabilities differ by about 0.001.
+    verbose : int, default=0
+        Verbosity; 1 shows the progress of the training.
+    warm_start : bool, default=False
+        Whether to continue from the network of the previous fit.
+    encoder : str, QueryEncoder or scikit-learn text transformer, default=None
+        Encoder of text queries; None if the queries are vectors.
+    model_col, query_col, query_id_col : str, default="model", "query", "query_id"
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
+    score_col : str, default="score"
+        Name of the column with the scores; not read if ``y`` is given.
+    encoding_cols : list of str, default=None
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
+    duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
-    {training_attributes}
+    n_features_in_ : int
+        Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
+    query_encoder_ : QueryEncoder or None
+        Fitted encoder of text queries.
+    n_iter_ : int
+        Number of steps taken.
+    best_iter_ : int
+        Step after which the weights were kept.
+    loss_curve_ : list of float
+        Training loss of each step.
+    validation_scores_ : list of float
+        Negative log loss on the held-out queries at each check.
+    device_ : str
+        Device of the training.
 
     See Also
     --------
-    LocusRouter : Predicts and routes with such embeddings.
+    LocusRouter : Prediction and routing with such embeddings.
 
     Notes
     -----
-    Output samples are models, not input rows. A bare array is a table of one unnamed
-    model; it is accepted so that scikit-learn's conventions hold, and embedded with
-    score 0.5 in `transform`.
+    The samples of the output are models, not rows of the input. An array is a table of
+    one unnamed model; it is accepted to comply with scikit-learn's conventions, and
+    `transform` embeds it with the score 0.5 in each row.
 
     Examples
     --------
@@ -70,19 +168,19 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
 
         Returns
         -------
-        LocusEmbedder
-            Itself.
+        self
+            The fitted embedder.
 
         Raises
         ------
         ValueError
-            If the table or the scores cannot be used; the embedder stays as it was.
+            If the table or the scores cannot be used; the embedder stays unchanged.
         """
         self._fit(X, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Train the encoder and embed the models it was trained on.
+        """Train the encoder and embed the models of the training table.
 
         Parameters
         ----------
@@ -112,7 +210,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         Returns
         -------
         DataFrame or ndarray of shape (n_models, n_components)
-            Embeddings; for a dataframe indexed by model, sorted by label.
+            Embeddings. For a dataframe, the index is the model, sorted by label.
         """
         check_is_fitted(self)
         self._check_container()
@@ -124,7 +222,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         return self._state.config["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a network."""
+        """Return whether there is a network."""
         return hasattr(self, "_state")
 
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
@@ -176,7 +274,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
 
 
 def _unnamed_scores(y: Any, n_rows: int) -> np.ndarray:
-    """Spread whatever stands beside an array's rows over [0, 1]."""
+    """Map the labels of an array's rows to scores in [0, 1]."""
     labels = column_or_1d(y)
     assert_all_finite(labels, input_name="y")
     if labels.dtype.kind in "biuf" and labels.min() >= 0 and labels.max() <= 1:

@@ -1,4 +1,4 @@
-"""What the two LOCUS estimators share: their parameters and their training."""
+"""Parameters and training that the two LOCUS estimators share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from skl_locus._utils.estimators import PickleVersionMixin
 
 
 class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin):
-    """Parameters and training of LocusEmbedder and LocusRouter."""
+    """Base of LocusEmbedder and LocusRouter."""
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -129,9 +129,9 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         self.duplicates = duplicates
 
     def _train(self, evaluations: EvaluationSet, *, hold_out: bool) -> np.ndarray:
-        """Train the network; return which rows were held out of training.
+        """Train the network and return the mask of the rows held out of training.
 
-        Sets ``_state``, ``device_`` and what training tells about itself.
+        Sets ``_state``, ``device_`` and the history of the training.
         """
         from skl_locus._torch.device import resolve_placement
         from skl_locus._torch.fit_locus import fit_locus

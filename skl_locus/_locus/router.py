@@ -18,7 +18,6 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
-from skl_locus._utils.docstrings import documented
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class LocusPool(EmbeddingPool):
     predictor : PackedPredictor
         The network's predictor for the embeddings.
     local : EvidenceStack or None
-        What the models' own scores say.
+        Evidence from the models' own scores.
     evidence : PackedEvidence or None
-        The same, ready to predict.
+        The same evidence, packed for prediction.
     """
 
     predictor: PackedPredictor
@@ -45,13 +44,13 @@ class LocusPool(EmbeddingPool):
         object.__setattr__(self, "evidence", evidence)
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return P(correct) as the weighed logits of network and evidence."""
+        """Return P(correct) from the weighted logits of network and evidence."""
         return self.scores_and_probabilities(encodings, columns)[1]
 
     def scores_and_probabilities(
         self, encodings: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what decides between models, and P(correct)."""
+        """Return decision scores and P(correct), each (n_queries, n_columns)."""
         logits = self.predictor.take(columns).logits(encodings)
         if self.evidence is None:
             probabilities = expit(logits)
@@ -62,38 +61,137 @@ class LocusPool(EmbeddingPool):
         return expit(decisions), expit(logits)
 
 
-@documented("; never read by a router, which takes ``y``")
-class LocusRouter(EmbeddingRouterMixin, LocusParameters):
-    """Route queries to the model most likely to answer them correctly.
+class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
+    """Route each query to the model most likely to answer it correctly.
 
-    Learns an embedding per model and a predictor of P(model answers query) from a
-    log of evaluations (LOCUS, paper sections 2 and 3.1). New models are added with
-    some of their evaluations and no training. The predictor's logit is weighed
-    against the model's own scores on like queries, with weights that all models
-    share; `route` weighs the same evidence a little differently from P(correct), so
-    that `routing_scores` are not probabilities.
+    The router learns an embedding of each model, and a predictor of the probability
+    that a model answers a query correctly, from a log of evaluations (LOCUS, paper
+    sections 2 and 3.1). New models are added with some of their evaluations and without
+    training.
+
+    The logit of the predictor is combined with evidence from the model's own scores on
+    similar queries, with weights shared by all models. `route` uses other weights than
+    `predict_proba`, so `routing_scores` are not probabilities.
 
     Parameters
     ----------
-    {parameters}
+    n_components : int, default=128
+        Length of an embedding and width d of the network.
+    n_latents : int, default=64
+        Number r of latents in a bottleneck block (eq. 2).
+    n_layers : int, default=2
+        Number L of blocks.
+    n_heads : int, default=4
+        Number of attention heads. If it does not divide ``n_components``, the
+        largest smaller number that does is used.
+    dim_feedforward : int, default=None
+        Hidden width of the feed-forward layers; None means twice ``n_components``.
+    attention : {"latent", "full"}, default="latent"
+        Form of the attention: "latent" is a bottleneck of latents, with a cost
+        linear in the number of evaluations; "full" is plain self-attention, with a
+        quadratic cost.
+    predictor_hidden : int, default=64
+        Hidden width of the correctness predictor.
+    n_inputs : int, default=64
+        Number of principal components of the encodings that enter the network, half
+        whitened; None keeps all.
+    bilinear : bool, default=True
+        Whether the predictor adds z.u / sqrt(d) to its logit.
+    local_evidence : bool, default=True
+        Whether the router combines the prediction of the network with stacked
+        evidence from the model's own scores on similar queries.
+        ``local_evidence=False, bilinear=False`` is the paper's method.
+    dropout : float, default=0.1
+        Share of the residual branches dropped in training.
+    query_noise : float, default=1.0
+        Standard deviation of the Gaussian noise added to the network's inputs in
+        training; the inputs have unit variance.
+    max_iter : int, default=500
+        Maximum number of optimiser steps.
+    batch_size : int, default=8
+        Number of models per step.
+    min_context, max_context : int, default=32, 256
+        Range of the number of evaluations per model that the encoder receives in
+        training. Embeddings are made from all evaluations.
+    n_targets : int, default=256
+        Maximum number of queries per model in the loss of a step.
+    learning_rate_init : float, default=5e-4
+        Highest learning rate of AdamW.
+    alpha : float, default=0.05
+        Weight decay.
+    ema_decay : float, default=0.98
+        Decay of the moving average of the weights; the average is what is kept.
+    early_stopping : bool, default=True
+        Whether to stop when the log loss on held-out queries no longer falls.
+    validation_fraction : float, default=0.15
+        Share of the queries held out of the network's training, for early stopping
+        and for the weights of the local evidence. With fewer than 10 queries, none
+        are held out.
+    n_iter_no_change : int, default=6
+        Number of checks without improvement before the training stops. There are 24
+        checks in ``max_iter`` steps.
+    tol : float, default=1e-4
+        Smallest decrease of the log loss that counts as an improvement.
+    random_state : int, RandomState or None, default=None
+        Seed of all randomness; the global random generators are not touched.
+    device : str, default="auto"
+        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+    precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
+        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
+        elsewhere. "bfloat16" trains like "auto" and rounds the products when models
+        are embedded: faster on processors with bfloat16 arithmetic, and
+        probabilities differ by about 0.001.
+    verbose : int, default=0
+        Verbosity; 1 shows the progress of the training.
+    warm_start : bool, default=False
+        Whether to continue from the network of the previous fit.
+    encoder : str, QueryEncoder or scikit-learn text transformer, default=None
+        Encoder of text queries; None if the queries are vectors.
+    model_col, query_col, query_id_col : str, default="model", "query", "query_id"
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
+    score_col : str, default="score"
+        Name of the column with the scores. A router never reads them there: it takes
+        ``y``.
+    encoding_cols : list of str, default=None
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
+    duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     embeddings_ : ndarray of shape (n_models, n_components)
-        One row per entry of ``models_``.
+        Embeddings of the models, one row per entry of ``models_``.
     embedder_ : LocusEmbedder
-        The trained encoder, which can embed other models.
+        Trained encoder, which can embed other models.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
+    n_features_in_ : int
+        Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
-    {training_attributes}
+        Fitted encoder of text queries.
+    n_iter_ : int
+        Number of steps taken.
+    best_iter_ : int
+        Step after which the weights were kept.
+    loss_curve_ : list of float
+        Training loss of each step.
+    validation_scores_ : list of float
+        Negative log loss on the held-out queries at each check.
+    device_ : str
+        Device of the training.
 
     See Also
     --------
-    LocusEmbedder : Only the embeddings.
+    LocusEmbedder : Embeddings only.
     KMeansRouter, KNNRouter, BestSingleRouter : Simpler routers.
 
     Examples
@@ -113,9 +211,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     embedder_: LocusEmbedder
 
     def _locus_pool(self) -> LocusPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, LocusPool)
-        return pool
+        return self._fitted_pool()
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
@@ -137,7 +233,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     def _fit_local(
         self, evaluations: EvaluationSet, held_out: np.ndarray
     ) -> EvidenceStack:
-        """Weigh the evidence on queries that the network was not trained on."""
+        """Fit the weights of the evidence on queries held out of the training."""
         seen, unseen = split_at(evaluations, held_out)
         if unseen is None:
             return fit_evidence(evaluations, held_out, np.empty(0))
@@ -158,7 +254,7 @@ class LocusRouter(EmbeddingRouterMixin, LocusParameters):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LocusPool:
-        pool = self._locus_pool()
+        pool = self._fitted_pool()
         embeddings = self._updated_embeddings(models, evaluations, changed, self._embed)
         return LocusPool(
             models,

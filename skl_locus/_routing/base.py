@@ -6,7 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -28,23 +28,29 @@ CORRECT_FROM = 0.5
 """Scores and probabilities from here on count as correct."""
 
 
-class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
-    """Predict, route and onboard, given a way to make a pool from evaluations.
+PoolT = TypeVar("PoolT", bound=ModelPool)
 
-    Subclasses implement `_make_pool` and `_update_pool`.
+
+class RouterMixin(
+    ClassifierMixin, PickleVersionMixin, TableReaderMixin, Generic[PoolT]
+):
+    """Base of the routers: prediction, routing and onboarding on a pool of models.
+
+    Subclasses name the class of their pool, as in ``RouterMixin[MeanPool]``, and
+    implement `_make_pool` and `_update_pool`.
     """
 
-    _pool: ModelPool
+    _pool: PoolT
 
     @abstractmethod
-    def _make_pool(self, evaluations: EvaluationSet) -> ModelPool:
-        """Learn from evaluations."""
+    def _make_pool(self, evaluations: EvaluationSet) -> PoolT:
+        """Make a pool of the models from their evaluations."""
 
     @abstractmethod
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
-    ) -> ModelPool:
-        """Return a pool of the given models, of which some have changed."""
+    ) -> PoolT:
+        """Make a pool of models of which only some have changed evaluations."""
 
     @property
     def models_(self) -> np.ndarray:
@@ -52,16 +58,16 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return self._fitted_pool().models
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn who answers what.
+        """Fit the router to a log of evaluations.
 
         Parameters
         ----------
         X : dataframe of shape (n_rows, n_columns) or array of shape \
                 (n_rows, n_features)
-            One row per evaluation, with the model, the query and perhaps its id.
-            An array is a table of one unnamed model.
+            One row per evaluation, with the model, the query and optionally its
+            id. An array is a table of one unnamed model.
         y : array-like of shape (n_rows,)
-            Scores in [0, 1]; any two classes for an array.
+            Scores in [0, 1]; for an array, any two classes.
 
         Returns
         -------
@@ -71,7 +77,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         Raises
         ------
         ValueError
-            If the table or the scores cannot be used; the router stays as it was.
+            If the table or the scores cannot be used; the router stays unchanged.
         """
         # All work is done on a copy and taken over at once: an error leaves a
         # fitted router as it was.
@@ -84,7 +90,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability that each row's model answers its query correctly.
 
-        Predictions for evaluations that were seen in `fit` are optimistic.
+        Predictions for evaluations of the training table are optimistic.
 
         Parameters
         ----------
@@ -112,8 +118,8 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         Returns
         -------
         ndarray of shape (n_rows,)
-            Entries of ``classes_``: 1 where P(correct) is at least 0.5. (Of the
-            classes of an unnamed model, the first on a tie, as in scikit-learn.)
+            Entries of ``classes_``: 1 if P(correct) is at least 0.5. (For an unnamed
+            model, the first class on a tie, as in scikit-learn.)
         """
         probabilities = self.predict_proba(X)
         if self._named:
@@ -128,14 +134,15 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         X : dataframe or array of n_rows rows
             Models and queries, as in `fit`.
         y : array-like of shape (n_rows,)
-            Scores in [0, 1], correct from 0.5 on; classes for an array.
+            Scores in [0, 1], of which those from 0.5 count as correct; for an array,
+            classes.
         sample_weight : array-like of shape (n_rows,), default=None
             Weights of the rows.
 
         Returns
         -------
         float
-            Share of rows predicted rightly.
+            Share of correctly predicted rows.
         """
         # Loading sklearn.metrics takes as long as all of this package.
         from sklearn.metrics import accuracy_score
@@ -146,7 +153,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def routing_scores(self, X: Any) -> np.ndarray:
-        """Return what decides between models for each row.
+        """Return the decision score of each row, by which `route` orders models.
 
         Parameters
         ----------
@@ -156,7 +163,8 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         Returns
         -------
         ndarray of shape (n_rows,)
-            The higher, the better; P(correct) unless the router says otherwise.
+            Decision scores; higher is better. P(correct) unless the documentation of
+            the router differs.
         """
         return self._of_rows(X, lambda pool: pool.decision_scores)
 
@@ -200,12 +208,12 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
     ) -> np.ndarray:
         """Choose a model for each query.
 
-        By default the model of the largest decision score (`routing_scores`). With
-        costs, P(correct) decides: ``cost_weight=w`` takes the model of the largest
-        ``P - w * cost``, ``min_correctness=q`` the cheapest of those with ``P >= q``,
-        or the most probable one where there are none. These are P as the router
-        predicts it; `skl_locus.RouterPolicy` learns from held-out queries which P it
-        takes for routes to be correct that often.
+        By default, the model with the largest decision score (`routing_scores`) is
+        chosen. With costs, the choice depends on P(correct): ``cost_weight=w`` chooses
+        the model with the largest ``P - w * cost``, and ``min_correctness=q`` the
+        cheapest model with ``P >= q``, or the one with the largest P if no model
+        reaches q. These floors apply to uncalibrated P; `skl_locus.RouterPolicy`
+        calibrates them on held-out queries.
 
         Parameters
         ----------
@@ -215,16 +223,16 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         models : sequence of labels, default=None
             Models to choose among, all by default.
         unavailable : collection of labels, default=()
-            Models that are down.
+            Models that must not be chosen.
         fallback : {"rerank", "neighbor"}, default="rerank"
-            Where the best model is down: the next best one, or the model nearest to
-            it in embedding space.
+            Choice if the best model is unavailable: the next best model, or the model
+            nearest to the best one in embedding space.
         costs : mapping or Series of label to float, CostModel, or array of shape \
                 (n_queries, n_models), default=None
-            What each model costs a query, not negative; the columns of an array are
-            in the order of ``models``, or of ``models_``.
+            Non-negative cost of each model per query; the columns of an array are in
+            the order of ``models``, or of ``models_``.
         cost_weight : float, default=None
-            What a unit of cost is worth in P(correct), at least 0.
+            Value of a unit of cost in P(correct), at least 0.
         min_correctness : float, default=None
             Floor in [0, 1] on P(correct); not together with ``cost_weight``.
 
@@ -236,13 +244,14 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         Raises
         ------
         ValueError
-            If a label is unknown, no model is left, a cost is missing, negative or
-            not finite, or if costs are given without a use for them, or the reverse.
+            If a label is unknown, if no model is left, if a cost is missing, negative
+            or not finite, or if costs are given without a weight or a floor, or the
+            reverse.
 
         Notes
         -----
-        Of equally good models the first column is chosen; of equally cheap ones above
-        the floor, the most probable.
+        Of equally good models, the first column is chosen; of equally cheap models
+        above the floor, the one with the largest P.
         """
         pool = self._fitted_pool()
         aim = check_objective(costs, cost_weight, min_correctness)
@@ -280,8 +289,8 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         models : sequence of labels, default=None
             Models to choose among, all by default.
         costs, cost_weight, min_correctness : default=None
-            As for `route`. With a floor, models that reach it come first, the
-            cheapest before all; then the others, the most probable before all.
+            As in `route`. With a floor, the models that reach it come first, in the
+            order of cost; then the others, in the order of P.
 
         Returns
         -------
@@ -314,10 +323,10 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return Ranking(labels, ranked, ranked >= aim.min_correctness)
 
     def vote_weights(self, queries: Any, models: Any = None) -> np.ndarray:
-        """Weigh the answers of several models by their P(correct).
+        """Return weights for a vote of several models, proportional to P(correct).
 
-        For confidence-weighted voting (paper, section 2.2): add up the weights of
-        the models that give the same answer and take the heaviest answer.
+        For confidence-weighted voting (paper, section 2.2): add up the weights of the
+        models with the same answer, and choose the answer with the largest sum.
 
         Parameters
         ----------
@@ -325,7 +334,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
                 dataframe
             Bare queries.
         models : sequence of labels, default=None
-            The models that vote, all by default.
+            Models that vote, all by default.
 
         Returns
         -------
@@ -335,7 +344,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return vote_shares(self.correctness_matrix(queries, models))
 
     def add_models(self, X: Any, y: Any, replace: bool = False) -> Self:
-        """Onboard new models, or refine known ones; nothing shared is trained.
+        """Add new models, or refine known ones, without training of shared parts.
 
         Parameters
         ----------
@@ -344,13 +353,13 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         y : array-like of shape (n_rows,)
             Scores in [0, 1].
         replace : bool, default=False
-            Whether the new evaluations of a known model replace those kept; by
+            Whether the new evaluations of a known model replace the stored ones; by
             default they are added to them.
 
         Returns
         -------
         self
-            The router; no other model's state has changed.
+            The router; the state of all other models is unchanged.
         """
         pool = self._fitted_pool()
         self._require_named("add_models")
@@ -365,7 +374,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return self
 
     def remove_models(self, names: Sequence) -> Self:
-        """Forget models and their evaluations.
+        """Remove models and their evaluations.
 
         Parameters
         ----------
@@ -375,7 +384,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         Returns
         -------
         self
-            The router; no other model's state has changed.
+            The router; the state of all other models is unchanged.
         """
         pool = self._fitted_pool()
         self._require_named("remove_models")
@@ -389,11 +398,11 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a pool."""
+        """Return whether there is a pool."""
         return hasattr(self, "_pool")
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that there are two classes at most."""
+        """Return the tags, with two classes at most."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
@@ -421,7 +430,7 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
                 f"of one unnamed model; fit it with a column {self.model_col!r}."
             )
 
-    def _of_rows(self, X: Any, method: Callable[[ModelPool], Callable]) -> np.ndarray:
+    def _of_rows(self, X: Any, method: Callable[[PoolT], Callable]) -> np.ndarray:
         """Evaluate (encodings, columns) -> matrix at the (query, model) of each row."""
         pool = self._fitted_pool()
         rows = self._read_rows(X, reset=False)
@@ -443,13 +452,13 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
             ]
         return values
 
-    def _fitted_pool(self) -> ModelPool:
+    def _fitted_pool(self) -> PoolT:
         check_is_fitted(self)
         return self._pool
 
     def _choose(
         self,
-        pool: ModelPool,
+        pool: PoolT,
         queries: Any,
         columns: np.ndarray,
         aim: Objective | None,
@@ -485,13 +494,13 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
     def _decision_scores(
-        self, pool: ModelPool, queries: Any, columns: np.ndarray
+        self, pool: PoolT, queries: Any, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct): twice (n_queries, n_columns)."""
         return _scores_and_probabilities(pool, *self._read_queries(queries), columns)
 
     def _substitutes(
-        self, pool: ModelPool, columns: np.ndarray, available: np.ndarray, fallback: str
+        self, pool: PoolT, columns: np.ndarray, available: np.ndarray, fallback: str
     ) -> np.ndarray | None:
         """Find who answers for whom, None where the next best model does."""
         if fallback == "rerank":

@@ -1,9 +1,9 @@
-"""What routers can do whose models have embeddings."""
+"""The base class of the routers with embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,44 +11,47 @@ import pandas as pd
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import nearest_others
-from skl_locus._routing.pool import EmbeddingPool, ModelPool
+from skl_locus._routing.pool import EmbeddingPool
 from skl_locus._utils.validation import check_at_least
 
 CHUNK_MIB = 64
-"""Distances between models held at a time."""
+"""Maximum size of the distances in memory at a time, in MiB."""
 
 
-class EmbeddingRouterMixin(RouterMixin):
-    """A router that embeds its models: neighbours, substitutes, onboarding.
+EmbeddingPoolT = TypeVar("EmbeddingPoolT", bound=EmbeddingPool)
 
-    Subclasses make an `EmbeddingPool`.
+
+class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
+    """Base of the routers with embeddings: neighbours, substitutes, onboarding.
+
+    Subclasses name the class of their pool, an `EmbeddingPool`.
     """
 
     @property
     def embeddings_(self) -> np.ndarray:
         """Embeddings in the order of ``models_``: (n_models, n_components)."""
-        return self._embedding_pool().embeddings
+        return self._fitted_pool().embeddings
 
     def neighbors(
         self, model: Any, k: int = 5, *, metric: str = "euclidean"
     ) -> pd.Series:
-        """Find the models whose embeddings are nearest to one model's.
+        """Find the models with the embeddings nearest to that of one model.
 
         Parameters
         ----------
         model : label
             A model of the pool.
         k : int, default=5
-            Number of neighbours; fewer come back where the pool has fewer.
+            Number of neighbours; all others if the pool has fewer.
         metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
+            Metric of `sklearn.metrics.pairwise_distances`.
 
         Returns
         -------
         Series of shape (k,)
             Distances indexed by label, nearest first.
         """
-        pool = self._embedding_pool()
+        pool = self._fitted_pool()
         check_at_least(k, "k")
         (column,) = pool.columns_of([model])
         distances = _distances(
@@ -61,31 +64,27 @@ class EmbeddingRouterMixin(RouterMixin):
     def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
         """List the substitutes of every model, nearest embedding first.
 
-        What ``route(..., fallback="neighbor")`` uses, for a gateway to keep.
+        These are the substitutes of ``route(..., fallback="neighbor")``, for example
+        for the configuration of a gateway.
 
         Parameters
         ----------
         k : int, default=5
-            Substitutes per model; fewer where the pool has fewer.
+            Number of substitutes per model; all others if the pool has fewer.
         metric : str, default="euclidean"
-            A metric of `sklearn.metrics.pairwise_distances`.
+            Metric of `sklearn.metrics.pairwise_distances`.
 
         Returns
         -------
         DataFrame of shape (n_models, k)
             Labels, one row per model of ``models_``, columns 1 to k.
         """
-        pool = self._embedding_pool()
+        pool = self._fitted_pool()
         check_at_least(k, "k")
         nearest = _nearest_models(pool.embeddings, k, metric)
         index = pd.Index(pool.models.tolist(), name=self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
-
-    def _embedding_pool(self) -> EmbeddingPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, EmbeddingPool)
-        return pool
 
     def _updated_embeddings(
         self,
@@ -94,8 +93,8 @@ class EmbeddingRouterMixin(RouterMixin):
         changed: Collection,
         embed: Callable[[EvaluationSet], np.ndarray],
     ) -> np.ndarray:
-        """Embed the models that have changed and keep all others to the bit."""
-        pool = self._embedding_pool()
+        """Embed the changed models and keep all other embeddings exactly."""
+        pool = self._fitted_pool()
         embeddings = np.empty(
             (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
         )
@@ -108,11 +107,14 @@ class EmbeddingRouterMixin(RouterMixin):
         return embeddings
 
     def _substitutes(
-        self, pool: ModelPool, columns: np.ndarray, available: np.ndarray, fallback: str
+        self,
+        pool: EmbeddingPoolT,
+        columns: np.ndarray,
+        available: np.ndarray,
+        fallback: str,
     ) -> np.ndarray | None:
         if fallback != "neighbor":
             return super()._substitutes(pool, columns, available, fallback)
-        assert isinstance(pool, EmbeddingPool)
         return _nearest_available(pool.embeddings[columns], available)
 
 

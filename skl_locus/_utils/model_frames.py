@@ -1,4 +1,4 @@
-"""Transformers whose output has one row per model."""
+"""Transformers with one row per model in their output."""
 
 from __future__ import annotations
 
@@ -12,46 +12,47 @@ from sklearn.utils import Tags
 
 
 class ModelFrameMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Return embeddings as frames indexed by model."""
+    """Mixin for embeddings as frames indexed by model."""
 
     model_col: str
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of the embeddings.
+        """Set the container of the embeddings.
 
         Parameters
         ----------
         transform : {"default", "pandas"} or None
-            By default a DataFrame for a dataframe and an ndarray for an array.
+            "default" returns a DataFrame for a dataframe and an ndarray for an array;
+            None keeps the present setting.
 
         Returns
         -------
         self
-            The same object.
+            The transformer.
 
         Raises
         ------
         ValueError
-            For "polars", whose frames have no index to hold the models' names.
+            For "polars": its frames have no index for the names of the models.
         """
-        self._refuse_polars(transform)
+        self._check_not_polars(transform)
         return super().set_output(transform=transform)
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that the dtype of the input is not kept."""
+        """Declare that the dtype of the input is not preserved."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
 
     def _check_container(self) -> None:
         own = getattr(self, "_sklearn_output_config", {})
-        self._refuse_polars(own.get("transform", get_config()["transform_output"]))
+        self._check_not_polars(own.get("transform", get_config()["transform_output"]))
 
     def _model_frame(self, embeddings: np.ndarray, models: np.ndarray) -> pd.DataFrame:
         index: Any = pd.Index(models.tolist(), name=self.model_col)
         return pd.DataFrame(embeddings, index, self.get_feature_names_out())
 
-    def _refuse_polars(self, container: str | None) -> None:
+    def _check_not_polars(self, container: str | None) -> None:
         if container == "polars":
             raise ValueError(
                 f"{type(self).__name__} cannot output polars: the models' names are "

@@ -1,4 +1,4 @@
-"""Routers to compare with, one per file."""
+"""Simple routers and comparators, one per file."""
 
 from skl_locus.baselines._best_single import BestSingleRouter
 from skl_locus.baselines._embedllm import EmbedLLMRouter

@@ -1,4 +1,4 @@
-"""Always the model with the best mean score."""
+"""The router to the model with the best mean score."""
 
 from __future__ import annotations
 
@@ -18,43 +18,55 @@ from skl_locus._routing.pool import ModelPool
 
 @dataclass(frozen=True)
 class MeanPool(ModelPool):
-    """Mean scores, shrunk a little to the pool's."""
+    """Mean scores, shrunk to the mean of the pool."""
 
     prior: float
     means: np.ndarray
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the models' means for every query."""
+        """Return the models' means, the same for every query."""
         return np.tile(self.means[columns], (len(encodings), 1))
 
 
-class BestSingleRouter(RouterMixin):
+class BestSingleRouter(RouterMixin[MeanPool]):
     """Send every query to the model with the best mean score.
 
-    The yardstick of routing: P(correct) is the model's mean over its evaluations,
-    shrunk to the pool's mean as if by two evaluations, whatever the query.
+    P(correct) is the model's mean over its evaluations, whatever the query, shrunk to
+    the mean of the pool by a weight of two evaluations. Every other router is measured
+    against this one.
 
     Parameters
     ----------
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    skl_locus.metrics.best_single_score : Score of the best single model.
 
     Examples
     --------
@@ -87,7 +99,7 @@ class BestSingleRouter(RouterMixin):
         self.duplicates = duplicates
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that predictions ignore the query, so that scores are poor."""
+        """Declare that scores are poor, since predictions ignore the query."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags
@@ -99,9 +111,8 @@ class BestSingleRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> MeanPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, MeanPool)
-        return _mean_pool(models, evaluations, pool.prior)
+        # With the prior of `fit`, the means of other models stay exactly the same.
+        return _mean_pool(models, evaluations, self._fitted_pool().prior)
 
 
 def _mean_pool(

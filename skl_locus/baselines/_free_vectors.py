@@ -1,4 +1,4 @@
-"""What the routers share that train one free vector per model."""
+"""The base of the routers with one trained vector per model."""
 
 from __future__ import annotations
 
@@ -27,24 +27,28 @@ from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
 
 VECTOR_CHECKS = 100
-"""Number of validations over ``max_iter`` steps: the rate is constant."""
+"""Number of checks on held-out queries in ``max_iter`` steps.
+
+Checks are denser than those of LOCUS: with a constant learning rate, the best weights
+may be those of any step.
+"""
 
 
 @dataclass(frozen=True)
 class VectorPool(EmbeddingPool):
-    """Vectors of the models and the predictor that they share."""
+    """Vectors of the models and their common predictor."""
 
     predictor: VectorPredictor
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return P(correct) of the predictor."""
+        """Return P(correct) of the predictor: (n_queries, n_columns)."""
         return expit(self.predictor.logits(encodings, self.embeddings[columns]))
 
 
-class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
-    """A router with one trained vector per model and a predictor.
+class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
+    """A router with one trained vector per model and a common predictor.
 
-    Subclasses say in `_predictor_of` which predictor.
+    Subclasses define the predictor by `_predictor_type` and `_shape`.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
             placement,
         )
         self._record_training(placement.device, history)
+        # Vectors of later models are trained from the average model of this pool.
         self._start = vectors.mean(axis=0)
         predictor = self._predictor_type()(shape, weights)
         return VectorPool(evaluations.model_names, evaluations, vectors, predictor)
@@ -130,15 +135,12 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
         embeddings = self._updated_embeddings(
             models, evaluations, changed, self._fit_new
         )
-        return VectorPool(models, evaluations, embeddings, self._predictor())
-
-    def _predictor(self) -> VectorPredictor:
-        pool = self._fitted_pool()
-        assert isinstance(pool, VectorPool)
-        return pool.predictor
+        predictor = self._fitted_pool().predictor
+        return VectorPool(models, evaluations, embeddings, predictor)
 
     def _fit_new(self, evaluations: EvaluationSet) -> np.ndarray:
-        """Train vectors with the predictor frozen, each model by itself."""
+        """Train vectors with the predictor frozen: (n_models, n_components)."""
+        # One model at a time: a vector must not depend on the other models in a call.
         return np.stack(
             [
                 self._fit_one(evaluations.only_models([name]))
@@ -152,7 +154,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
 
         training, validation = self._split(evaluations)
         return fit_new_vector(
-            self._predictor(),
+            self._fitted_pool().predictor,
             self._start,
             training,
             validation,
@@ -167,6 +169,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
     ) -> tuple[EvaluationSet, EvaluationSet | None]:
         if not self.early_stopping:
             return evaluations, None
+        # The seed of `fit`, so that adding a model twice gives the same vector.
         held_out = hold_out_queries(evaluations, self.validation_fraction, self._seed)
         return split_at(evaluations, held_out)
 
@@ -182,6 +185,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
             max_iter=self.max_iter,
             learning_rate_init=self.learning_rate_init,
             alpha=self.alpha,
+            # Neither an average of weights nor a schedule: the methods have none.
             ema_decay=0.0,
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,

@@ -11,38 +11,98 @@ from sklearn.utils._param_validation import Interval
 from skl_locus._data.reader import COLUMN_CONSTRAINTS
 from skl_locus._networks.training_parameters import TRAINING_CONSTRAINTS
 from skl_locus._networks.vector_state import ItemResponsePredictor, ItemResponseShape
-from skl_locus._utils.docstrings import documented_vectors
 from skl_locus.baselines._free_vectors import FreeVectorRouter
 
 
-@documented_vectors("0.0")
 class IRTRouter(FreeVectorRouter):
     """Predict by item response theory, with free vectors as the models' abilities.
 
-    IRT-Net (Chen et al., arXiv 2510.00844): logit P(correct) = a . theta - b, where
-    theta is the ability of the model, a trained vector, and the query's
-    discrimination a and difficulty b come from a mixture of experts, networks with
-    one hidden layer that a softmax of the query weighs.
+    IRT-Net (Chen et al., arXiv 2510.00844) predicts logit P(correct) = a . theta - b.
+    The ability theta of the model is a trained vector. The discrimination a and the
+    difficulty b of the query come from a mixture of experts: networks with one hidden
+    layer, weighted by a softmax of the query.
 
-    A new model's ability is trained with everything else frozen (LOCUS paper, eq.
-    18), from the mean of the abilities of `fit`, on its evaluations alone and
-    without noise.
+    The vector of a new model is trained on its evaluations alone, without noise and
+    with everything else frozen (LOCUS paper, eq. 18). It starts from the mean of the
+    vectors of `fit`.
 
     Parameters
     ----------
     n_components : int, default=128
-        Length of a model's ability.
+        Length of an embedding.
     n_experts : int, default=8
-        Networks of the mixture.
+        Number of networks in the mixture.
     hidden_size : int, default=64
-        Hidden width of each.
+        Width of the hidden layer of each network.
     query_noise : float, default=0.0
-        Standard deviation of the Gaussian noise added to encodings in `fit`.
-    {parameters}
+        Standard deviation of the Gaussian noise added to the encodings in `fit`.
+    max_iter : int, default=5000
+        Maximum number of optimiser steps.
+    batch_size : int, default=2048
+        Number of evaluations per step.
+    learning_rate_init : float, default=1e-4
+        Learning rate of Adam, constant.
+    alpha : float, default=0.0
+        Weight decay, decoupled from the gradient as in AdamW.
+    early_stopping : bool, default=True
+        Whether to stop when the log loss on held-out queries no longer falls, and
+        keep the best weights. The vector of a new model is trained in the same way,
+        on its own queries.
+    validation_fraction : float, default=0.15
+        Share of the queries held out for early stopping. With fewer than 10 queries,
+        none are held out.
+    n_iter_no_change : int, default=10
+        Number of checks without improvement before the training stops. There are 100
+        checks in ``max_iter`` steps.
+    tol : float, default=1e-4
+        Smallest decrease of the log loss that counts as an improvement.
+    random_state : int, RandomState or None, default=None
+        Seed of all randomness; the global random generators are not touched.
+    device : str, default="auto"
+        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+    precision : {"auto", "float32", "float64", "mixed"}, default="auto"
+        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
+        elsewhere.
+    verbose : int, default=0
+        Verbosity; 1 shows the progress of the training.
+    encoder : str, QueryEncoder or scikit-learn text transformer, default=None
+        Encoder of text queries; None if the queries are vectors.
+    model_col, query_col, query_id_col : str, default="model", "query", "query_id"
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
+    encoding_cols : list of str, default=None
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
+    duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
-    {training_attributes}
+    models_ : ndarray of shape (n_models,), object
+        Labels of the models: sorted at `fit`, additions appended.
+    embeddings_ : ndarray of shape (n_models, n_components)
+        Embeddings of the models, one row per entry of ``models_``.
+    classes_ : ndarray of shape (2,)
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
+    n_features_in_ : int
+        Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
+    query_encoder_ : QueryEncoder or None
+        Fitted encoder of text queries.
+    n_iter_ : int
+        Number of steps taken.
+    best_iter_ : int
+        Step after which the weights were kept.
+    loss_curve_ : list of float
+        Training loss of each step.
+    validation_scores_ : list of float
+        Negative log loss on the held-out queries at each check.
+    device_ : str
+        Device of the training.
 
     See Also
     --------
@@ -51,13 +111,13 @@ class IRTRouter(FreeVectorRouter):
 
     Notes
     -----
-    Sizes and optimisation are ours, chosen close to `EmbedLLMRouter`. All experts
-    take part in every prediction, and the only loss is the cross-entropy of the
+    Sizes and optimisation are this package's own, chosen close to `EmbedLLMRouter`. All
+    experts take part in every prediction, and the only loss is the cross-entropy of the
     scores.
 
-    On 20 models and 1024 queries of MMLU-Pro the log loss on other queries was
-    0.5865 by default and 0.5857 with ``learning_rate_init=1e-3``, which took less
-    time (means of three draws, which differ by up to 0.003).
+    On 20 models and 1024 queries of MMLU-Pro, the log loss on other queries was 0.5865
+    with the defaults and 0.5857 with ``learning_rate_init=1e-3``, which took less time
+    (means of three draws, which differ by up to 0.003).
 
     Examples
     --------

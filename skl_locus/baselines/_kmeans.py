@@ -1,4 +1,4 @@
-"""The mean score of each model within clusters of queries."""
+"""The router by each model's mean score within clusters of queries."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.pool import ModelPool
 
 N_CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)
-"""What ``n_clusters="auto"`` chooses from, the simplest first."""
+"""Candidates of ``n_clusters="auto"``, the simplest first."""
 
 QUERIES_PER_CLUSTER = 8
-"""Queries per cluster, on average, that ``n_clusters="auto"`` leaves at least."""
+"""Minimum mean number of queries per cluster with ``n_clusters="auto"``."""
 
 SHRINKAGES = (30.0, 10.0, 3.0, 1.0)
-"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``shrinkage="auto"``, the smoothest first."""
 
 Candidate = tuple[QueryClusters, float]
 """Clusters and the shrinkage of the means within them."""
@@ -52,32 +52,37 @@ class ClusterPool(ModelPool):
         return self.means[:, columns][nearest]
 
 
-class KMeansRouter(RouterMixin):
+class KMeansRouter(RouterMixin[ClusterPool]):
     """Predict each model by its mean score in the cluster of the query.
 
-    K-means on the unit-length encodings of the queries (cosine distance). A model's
-    mean within a cluster is shrunk to its mean over all queries, so that it may have
-    seen any part of them.
+    The clusters are those of k-means on the unit-length encodings of the queries
+    (cosine distance). A model's mean within a cluster is shrunk to its mean over all
+    queries, so a model may be evaluated on any part of the queries.
 
     Parameters
     ----------
     n_clusters : int or "auto", default=16
         Number of clusters, at most the number of distinct encodings. "auto" chooses
-        one by cross-validation.
+        it by cross-validation.
     shrinkage : float or "auto", default=10.0
-        Number of evaluations that a model's mean counts for within a cluster.
+        Weight of the model's mean, as a number of evaluations within a cluster.
+        "auto" chooses it by cross-validation.
     tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
-        What "auto" chooses for.
+        Criterion by which "auto" chooses.
     random_state : int, RandomState or None, default=None
         Seed of k-means.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
@@ -88,22 +93,30 @@ class KMeansRouter(RouterMixin):
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
         Means of the clusters' unit vectors.
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    KNNRouter : Means over the nearest queries.
+    LinearRouter : A regression for each model.
 
     Notes
     -----
-    "auto" cross-validates within `fit` over five folds of its queries. It takes
-    every combination of the values left open: for ``n_clusters`` the powers of two
-    from 1 to 128 that leave eight queries per cluster, for ``shrinkage`` 30, 10, 3
-    and 1. The clusters, which know no scores, are those of all queries of `fit`;
-    the scores within them are those of the training folds alone. Of equally good
-    values the simplest is chosen; `add_models` keeps it.
+    "auto" cross-validates within `fit` over five folds of the queries and tries every
+    combination of the open values: for ``n_clusters`` the powers of two from 1 to 128
+    that leave eight queries per cluster on average, for ``shrinkage`` 30, 10, 3 and 1.
+    The clusters, which do not depend on scores, are those of all queries of `fit`; the
+    means within them are those of the training folds alone. Of equally good values, the
+    simplest is chosen; `add_models` keeps it.
 
     Examples
     --------
@@ -155,17 +168,17 @@ class KMeansRouter(RouterMixin):
     @property
     def n_clusters_(self) -> int:
         """Number of clusters used."""
-        return len(self._cluster_pool().clusters)
+        return len(self._fitted_pool().clusters)
 
     @property
     def shrinkage_(self) -> float:
         """Shrinkage used."""
-        return self._cluster_pool().shrinkage
+        return self._fitted_pool().shrinkage
 
     @property
     def cluster_centers_(self) -> np.ndarray:
         """Means of the clusters' unit vectors."""
-        return self._cluster_pool().clusters.centers
+        return self._fitted_pool().clusters.centers
 
     def _make_pool(self, evaluations: EvaluationSet) -> ClusterPool:
         clusters, shrinkage = choose_setting(
@@ -181,29 +194,25 @@ class KMeansRouter(RouterMixin):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> ClusterPool:
-        old = self._cluster_pool()
+        old = self._fitted_pool()
         return _cluster_pool(
             models, evaluations, old.prior, old.shrinkage, old.clusters
         )
 
     def _candidates(self, evaluations: EvaluationSet) -> list[Candidate]:
-        """List what may be chosen, the simplest first."""
+        """List the candidate settings, the simplest first."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        # Euclidean distances of unit vectors order queries as the cosine does.
         directions = normalize(evaluations.queries.vectors())
         numbers: Sequence = (self.n_clusters,)
         if self.n_clusters == "auto":
-            most = max(1, len(directions) // QUERIES_PER_CLUSTER)
-            numbers = [k for k in N_CLUSTERS if k <= most]
+            largest = max(1, len(directions) // QUERIES_PER_CLUSTER)
+            numbers = [k for k in N_CLUSTERS if k <= largest]
         clusterings = [QueryClusters.fit(directions, k, seed) for k in numbers]
         shrinkages: Sequence = (self.shrinkage,)
         if self.shrinkage == "auto":
             shrinkages = SHRINKAGES
         return list(product(clusterings, shrinkages))
-
-    def _cluster_pool(self) -> ClusterPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, ClusterPool)
-        return pool
 
 
 def _cluster_pool(
@@ -225,6 +234,7 @@ def _cluster_pool(
 def _held_out_means(
     training: EvaluationSet, encodings: np.ndarray, candidates: Sequence[Candidate]
 ) -> Iterator[np.ndarray]:
+    # The clusters are those of all queries: they are made without scores.
     prior = float(training.scores.mean(dtype=np.float64))
     models = training.model_names
     for clusters, shrinkage in candidates:

@@ -1,4 +1,4 @@
-"""The mean score of each model on its most similar queries."""
+"""The router by each model's mean score on the most similar queries."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from skl_locus._routing.pool import ModelPool
 from skl_locus.baselines._knn_averages import Neighborhood, StoredScores
 
 N_NEIGHBORS = (200, 140, 100, 70, 50, 35, 25, 18, 12, 8, 5, 3)
-"""What ``n_neighbors="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``n_neighbors="auto"``, the smoothest first."""
 
 TEMPERATURES = (0.4, 0.2, 0.1, 0.05)
-"""What ``temperature="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``temperature="auto"``, the smoothest first."""
 
 SHRINKAGES = (30.0, 10.0, 3.0, 0.0)
-"""What ``shrinkage="auto"`` chooses from, the smoothest first."""
+"""Candidates of ``shrinkage="auto"``, the smoothest first."""
 
 
 @dataclass(frozen=True)
 class NeighborPool(ModelPool):
-    """Stored evaluations and how they are averaged."""
+    """Stored evaluations and the weights of their averages."""
 
     prior: float
     neighborhood: Neighborhood
@@ -41,64 +41,80 @@ class NeighborPool(ModelPool):
         return self.stored.averages(encodings, [self.neighborhood], columns)[0]
 
 
-class KNNRouter(RouterMixin):
+class KNNRouter(RouterMixin[NeighborPool]):
     """Predict each model by its mean score on the most similar queries.
 
-    Similarity is the cosine of the encodings; a model's neighbours are taken among
-    the queries that it was evaluated on itself.
+    Similarity is the cosine of the encodings. The neighbours of a query are found for
+    each model among the queries on which that model was evaluated.
 
     Parameters
     ----------
     n_neighbors : int or "auto", default=25
-        Number of queries; a model with fewer uses all that it has. "auto" chooses
-        one by cross-validation.
+        Number of neighbours; a model with fewer queries uses all of them. "auto"
+        chooses it by cross-validation.
     weights : {"uniform", "distance", "softmax"}, default="uniform"
-        Weight w of a neighbour at cosine c: 1; 1 / (1 - c), where queries with the
-        very direction asked for leave the others none; or exp(c / temperature).
+        Weight w of a neighbour with cosine c. "uniform": w = 1. "distance":
+        w = 1 / (1 - c), and if some neighbours have exactly the direction of the
+        query, only these count. "softmax": w = exp(c / temperature).
     temperature : float or "auto", default=0.2
-        Width of the softmax; not used with other weights.
+        Width of the softmax; not used with other weights. "auto" chooses it by
+        cross-validation.
     shrinkage : float or "auto", default=0.0
-        Number of evaluations that a model's mean counts for.
+        Weight of the model's mean, as a number of evaluations. "auto" chooses it by
+        cross-validation.
     tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
-        What "auto" chooses for.
+        Criterion by which "auto" chooses.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
     n_neighbors_ : int
-        Number of queries used.
+        Number of neighbours used.
     temperature_ : float
         Width of the softmax used.
     shrinkage_ : float
         Shrinkage used.
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    KMeansRouter : Means within clusters of queries.
+    LinearRouter : A regression for each model.
 
     Notes
     -----
-    With the weights w_i and scores y_i of the neighbours, their effective number
-    n = (sum w)^2 / sum w^2 (Kish), a model's mean mu (shrunk to the mean of all
-    evaluations of `fit` as if by two evaluations) and the shrinkage s,
-    P = (n * sum(w_i y_i) / sum(w_i) + s * mu) / (n + s).
+    Let w_i and y_i be the weights and scores of the neighbours, n = (sum w)^2 / sum w^2
+    their effective number (Kish), mu the model's mean (shrunk to the mean of all
+    evaluations of `fit` by a weight of two evaluations), and s the shrinkage. Then::
 
-    "auto" cross-validates within `fit` over five folds of its queries, which hold
-    no score that `fit` was not given. It takes every combination of the values that
-    are left open: for ``n_neighbors`` 3 to 200 in 12 steps, for ``temperature``
-    0.4, 0.2, 0.1 and 0.05, for ``shrinkage`` 30, 10, 3 and 0. Of equally good
-    ones the smoothest is chosen; `add_models` keeps it.
+        P = (n * sum(w_i y_i) / sum(w_i) + s * mu) / (n + s)
+
+    "auto" cross-validates within `fit` over five folds of the queries; it uses no
+    scores but those given to `fit`. It tries every combination of the open values: for
+    ``n_neighbors`` 3 to 200 in 12 steps, for ``temperature`` 0.4, 0.2, 0.1 and 0.05,
+    for ``shrinkage`` 30, 10, 3 and 0. Of equally good values, the smoothest is chosen;
+    `add_models` keeps it.
 
     Examples
     --------
@@ -155,18 +171,18 @@ class KNNRouter(RouterMixin):
 
     @property
     def n_neighbors_(self) -> int:
-        """Number of queries used."""
-        return self._neighbor_pool().neighborhood.n_neighbors
+        """Number of neighbours used."""
+        return self._fitted_pool().neighborhood.n_neighbors
 
     @property
     def temperature_(self) -> float:
         """Width of the softmax used."""
-        return self._neighbor_pool().neighborhood.temperature
+        return self._fitted_pool().neighborhood.temperature
 
     @property
     def shrinkage_(self) -> float:
         """Shrinkage used."""
-        return self._neighbor_pool().neighborhood.shrinkage
+        return self._fitted_pool().neighborhood.shrinkage
 
     def _make_pool(self, evaluations: EvaluationSet) -> NeighborPool:
         prior = float(evaluations.scores.mean(dtype=np.float64))
@@ -174,18 +190,19 @@ class KNNRouter(RouterMixin):
             self._neighborhoods(), evaluations, _held_out_averages, self.tune_for
         )
         models = evaluations.model_names
-        stored = StoredScores.of(models, evaluations, prior)
+        stored = StoredScores.from_evaluations(models, evaluations, prior)
         return NeighborPool(models, evaluations, prior, neighborhood, stored)
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> NeighborPool:
-        old = self._neighbor_pool()
-        stored = StoredScores.of(models, evaluations, old.prior)
+        old = self._fitted_pool()
+        stored = StoredScores.from_evaluations(models, evaluations, old.prior)
         return NeighborPool(models, evaluations, old.prior, old.neighborhood, stored)
 
     def _neighborhoods(self) -> list[Neighborhood]:
-        """List what may be chosen, the smoothest first."""
+        """List the candidate settings, the smoothest first."""
+        # Other weights ignore the temperature: candidates of it would be equal.
         softmax = self.weights == "softmax"
         temperatures = _choices(self.temperature, TEMPERATURES)
         return [
@@ -197,11 +214,6 @@ class KNNRouter(RouterMixin):
             )
         ]
 
-    def _neighbor_pool(self) -> NeighborPool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, NeighborPool)
-        return pool
-
 
 def _choices(value: Any, grid: Sequence) -> Sequence:
     return grid if value == "auto" else (value,)
@@ -211,5 +223,5 @@ def _held_out_averages(
     training: EvaluationSet, encodings: np.ndarray, settings: Sequence[Neighborhood]
 ) -> list[np.ndarray]:
     prior = float(training.scores.mean(dtype=np.float64))
-    stored = StoredScores.of(training.model_names, training, prior)
+    stored = StoredScores.from_evaluations(training.model_names, training, prior)
     return stored.averages(encodings, settings)

@@ -14,26 +14,26 @@ from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import shrunk_model_means
 
 CHUNK_SIMILARITIES = 4_000_000
-"""Similarities held at a time; 16 MB in float32."""
+"""Maximum number of similarities in memory at a time; 16 MB in float32."""
 
 EXACT = 1e-6
-"""Cosine distances up to here are those of equal directions in float32."""
+"""Largest cosine distance that counts as zero: the rounding error of float32."""
 
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """How many neighbours count, and for how much.
+    """Number, weights and shrinkage of the neighbours in an average.
 
     Parameters
     ----------
     n_neighbors : int
-        Number of nearest queries; a model with fewer uses all that it has.
+        Number of nearest queries; a model with fewer queries uses all of them.
     weights : {"uniform", "distance", "softmax"}
         Weight of a neighbour: equal, 1 / (1 - cos) or exp(cos / temperature).
     temperature : float
         Width of the softmax.
     shrinkage : float
-        Evaluations that a model's mean counts for.
+        Weight of the model's mean, as a number of evaluations.
     """
 
     n_neighbors: int
@@ -42,9 +42,10 @@ class Neighborhood:
     shrinkage: float = 0.0
 
     def weigh(self, similarities: np.ndarray) -> np.ndarray:
-        """Weigh neighbours by their cosines, each (n_rows, n_neighbors)."""
+        """Return the weights of neighbours by cosine, each (n_rows, n_neighbors)."""
         cosines = similarities.astype(np.float64)
         if self.weights == "softmax":
+            # Only ratios of weights count; the largest exponent is 0 against overflow.
             gaps = cosines - cosines.max(axis=1, keepdims=True)
             return np.exp(gaps / self.temperature)
         if self.weights == "distance":
@@ -54,9 +55,10 @@ class Neighborhood:
     def shrink(
         self, averages: np.ndarray, weights: np.ndarray, means: np.ndarray
     ) -> np.ndarray:
-        """Pull averages (n_rows, n_models) to the models' means (n_models,)."""
+        """Shrink averages (n_rows, n_models) to the models' means (n_models,)."""
         if self.shrinkage == 0:
             return averages
+        # Kish's effective number: unequal weights average fewer evaluations.
         totals = weights.sum(axis=1, keepdims=True)
         effective = totals**2 / (weights**2).sum(axis=1, keepdims=True)
         return (effective * averages + self.shrinkage * means) / (
@@ -66,16 +68,16 @@ class Neighborhood:
 
 @dataclass(frozen=True)
 class StoredScores:
-    """Scores by query, ready to be averaged.
+    """Scores of models by query, in the form that averages need.
 
     Parameters
     ----------
     directions : ndarray of shape (n_vectors, n_features), float32
         Unit vectors of the queries.
-    groups : tuple of Evaluated
-        Scores of the models, by what they were evaluated on.
+    groups : tuple of QueryGroup
+        Scores of the models, in groups of models with the same queries.
     means : ndarray of shape (n_models,)
-        What the models' averages may be shrunk to.
+        Mean score of each model, to which its averages are shrunk.
     """
 
     directions: np.ndarray
@@ -83,10 +85,10 @@ class StoredScores:
     means: np.ndarray
 
     @classmethod
-    def of(
+    def from_evaluations(
         cls, models: np.ndarray, evaluations: EvaluationSet, prior: float
     ) -> StoredScores:
-        """Store evaluations of models, whose order is that of the columns."""
+        """Store the evaluations of models, which give the order of the columns."""
         return cls(
             normalize(evaluations.queries.encodings),
             group_by_queries(models, evaluations),
@@ -103,17 +105,19 @@ class StoredScores:
         directions = normalize(encodings)
         shape = (len(encodings), len(self.means))
         matrices = [np.empty(shape, dtype=np.float32) for _ in settings]
+        # Neighbours are found once for all models of a group and for all settings.
         wanted = np.arange(len(self.means))[columns]
-        asked = [g for g in self.groups if np.isin(g.columns, wanted).any()]
+        groups = [g for g in self.groups if np.isin(g.columns, wanted).any()]
         step = max(1, CHUNK_SIMILARITIES // len(self.directions))
         for start in range(0, len(encodings), step):
-            some = slice(start, start + step)
-            similarities = directions[some] @ self.directions.T
-            for group in asked:
-                own = similarities[:, group.rows]
-                averages = _group_averages(group, own, settings, self.means)
+            chunk = slice(start, start + step)
+            similarities = directions[chunk] @ self.directions.T
+            for group in groups:
+                averages = _group_averages(
+                    group, similarities[:, group.rows], settings, self.means
+                )
                 for matrix, average in zip(matrices, averages, strict=True):
-                    matrix[some, group.columns] = average
+                    matrix[chunk, group.columns] = average
         return [matrix[:, columns] for matrix in matrices]
 
 
@@ -128,15 +132,16 @@ def _group_averages(
     scores = group.scores.astype(np.float64)
     averages = []
     for setting in settings:
-        some = slice(setting.n_neighbors)
-        weights = setting.weigh(cosines[:, some])
-        average = _weighted_average(weights, nearest[:, some], scores)
+        # Sorted where settings differ in number: the first columns are the nearest.
+        first = slice(setting.n_neighbors)
+        weights = setting.weigh(cosines[:, first])
+        average = _weighted_average(weights, nearest[:, first], scores)
         averages.append(setting.shrink(average, weights, means[group.columns]))
     return averages
 
 
 def _nearest(similarities: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
-    """Find the most similar columns of each row, sorted if several numbers ask."""
+    """Find the most similar columns of each row, sorted if the numbers differ."""
     k = min(max(numbers), similarities.shape[1])
     distances = -similarities
     nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
@@ -158,7 +163,7 @@ def _weighted_average(
 
 
 def _inverse_distances(distances: np.ndarray) -> np.ndarray:
-    """Invert distances; a query with exact matches has those alone as neighbours."""
+    """Invert distances; rows with exact matches weigh only these, all alike."""
     exact = distances <= EXACT
     inverse = 1 / np.where(exact, 1, distances)
     return np.where(exact.any(axis=1, keepdims=True), exact, inverse)

@@ -1,4 +1,4 @@
-"""One penalised regression on the query encoding for each model."""
+"""The router by one penalised regression for each model."""
 
 from __future__ import annotations
 
@@ -27,42 +27,48 @@ from skl_locus._routing.pool import ModelPool
 
 
 @dataclass(frozen=True)
-class LinePool(ModelPool):
-    """Models' lines and how they were fitted."""
+class RegressionPool(ModelPool):
+    """Linear predictors of the models and the regression that fitted them."""
 
     regression: PooledRegression
-    lines: LinearPredictors
+    predictors: LinearPredictors
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Return the probabilities on the models' lines."""
-        return self.regression.probabilities(self.lines.take(columns), encodings)
+        """Return P(correct) of the models' linear predictors."""
+        return self.regression.probabilities(self.predictors.take(columns), encodings)
 
 
-class LinearRouter(RouterMixin):
+class LinearRouter(RouterMixin[RegressionPool]):
     """Predict each model by a penalised regression on the query encoding.
 
-    One logistic regression (or ridge regression) per model, of its scores on the
-    encodings of the queries that it was evaluated on.
+    Each model has its own logistic (or ridge) regression of its scores on the encodings
+    of the queries on which it was evaluated.
 
     Parameters
     ----------
     alpha : float or "auto", default="auto"
-        L2 penalty, the same for all models. "auto" chooses one by cross-validation.
+        L2 penalty, the same for all models. "auto" chooses it by cross-validation.
     loss : {"log_loss", "squared_error"}, default="log_loss"
-        Logistic regression, or ridge regression with P(correct) clipped to [0, 1].
+        "log_loss" is logistic regression; "squared_error" is ridge regression with
+        P(correct) clipped to [0, 1].
     pooling : {"mean", "none"}, default="mean"
-        What coefficients are pulled to: those of the pool's average model, whose
-        score on a query is the mean over the models evaluated on it, or zero.
+        Target to which the coefficients are shrunk. "mean": the coefficients of the
+        pool's average model, which has on each query the mean score of the models
+        evaluated on it. "none": zero.
     tune_for : {"log_loss", "routing_accuracy"}, default="log_loss"
-        What "auto" chooses for.
+        Criterion by which "auto" chooses.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors; None takes queries that are vectors.
+        Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "max", "last", "first", "raise"}, default="mean"
-        How repeated rows of a (model, query) pair are combined.
+        Combination of repeated rows of a (model, query) pair; "raise" makes them an
+        error.
 
     Attributes
     ----------
@@ -71,34 +77,42 @@ class LinearRouter(RouterMixin):
     coef_ : ndarray of shape (n_models, n_features)
         Coefficients, in the order of ``models_``.
     intercept_ : ndarray of shape (n_models,)
-        Intercepts.
+        Intercepts, in the order of ``models_``.
     models_ : ndarray of shape (n_models,), object
-        Labels: sorted at fit, additions appended.
+        Labels of the models: sorted at `fit`, additions appended.
     classes_ : ndarray of shape (2,)
-        [0, 1]: wrong, correct.
+        [0, 1] for wrong and correct; the labels in ``y`` if ``X`` is an array.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     query_encoder_ : QueryEncoder or None
-        The fitted encoder of texts.
+        Fitted encoder of text queries.
+
+    See Also
+    --------
+    KMeansRouter : Means within clusters of queries.
+    KNNRouter : Means over the nearest queries.
 
     Notes
     -----
-    With l(x) = w.x + b and p = 1 / (1 + exp(-l)), a model's w and b minimise over its
-    evaluations ``sum(-y log p - (1 - y) log(1 - p)) + alpha / 2 |w - c|^2``, or
-    ``sum((y - l)^2) + alpha |w - c|^2``. Here c is the w of the average model, fitted
-    with the same alpha, or zero with ``pooling="none"``. Scores y between 0 and 1
-    count as they are, and b is not penalised. The loss is a sum: the fewer the
-    evaluations, the closer w is to c. A model with scores all 0 or all 1 gets w = c
-    and, at its mean encoding, its mean shrunk to that of `fit` as if by two
-    evaluations.
+    With l(x) = w.x + b and p = 1 / (1 + exp(-l)), a model's w and b minimise
+    ``sum(-y log p - (1 - y) log(1 - p)) + alpha / 2 |w - c|^2``, or
+    ``sum((y - l)^2) + alpha |w - c|^2``, over its evaluations. Here c is the w of the
+    average model, fitted with the same alpha, or zero with ``pooling="none"``. Scores y
+    between 0 and 1 are soft targets, and b is not penalised. The loss is a sum: the
+    fewer the evaluations, the closer w is to c. If all scores of a model are 0, or all
+    are 1, then w = c, and P at the model's mean encoding is its mean score, shrunk to
+    that of `fit` by a weight of two evaluations.
 
-    `add_models` fits a model's own w and b, with the alpha and c of `fit`: they are
-    the same whichever models are added with it.
+    `add_models` fits a model's own w and b, with the alpha and c of `fit`. They do not
+    depend on the models that are added together with it.
 
-    "auto" cross-validates within `fit` over five folds of its queries. It takes
-    300, 100, 30, 10, 3, 1 and 0.3 times the mean squared distance of the encodings
-    from their mean, so that their scale does not matter. Of equally good values the
-    largest is chosen.
+    "auto" cross-validates within `fit` over five folds of the queries. It tries 300,
+    100, 30, 10, 3, 1 and 0.3 times the mean squared distance of the encodings from
+    their mean, so the scale of the encodings has no influence. Of equally good values,
+    the largest is chosen.
 
     Examples
     --------
@@ -147,19 +161,19 @@ class LinearRouter(RouterMixin):
     @property
     def alpha_(self) -> float:
         """Penalty used."""
-        return self._line_pool().regression.alpha
+        return self._fitted_pool().regression.alpha
 
     @property
     def coef_(self) -> np.ndarray:
         """Coefficients, in the order of ``models_``."""
-        return self._line_pool().lines.coef
+        return self._fitted_pool().predictors.coef
 
     @property
     def intercept_(self) -> np.ndarray:
         """Intercepts, in the order of ``models_``."""
-        return self._line_pool().lines.intercept
+        return self._fitted_pool().predictors.intercept
 
-    def _make_pool(self, evaluations: EvaluationSet) -> LinePool:
+    def _make_pool(self, evaluations: EvaluationSet) -> RegressionPool:
         alpha = self.alpha
         if alpha == "auto":
             alpha = choose_alpha(evaluations, self.loss, self.pooling, self.tune_for)
@@ -167,19 +181,17 @@ class LinearRouter(RouterMixin):
             evaluations, self.loss, self.pooling, float(alpha)
         )
         models = evaluations.model_names
-        lines = fit_each(regression, models, evaluations)
-        return LinePool(models, evaluations, regression, stack(lines, models))
+        predictors = fit_each(regression, models, evaluations)
+        return RegressionPool(
+            models, evaluations, regression, stack(predictors, models)
+        )
 
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
-    ) -> LinePool:
-        old = self._line_pool()
-        lines = refit_some(
-            old.regression, old.lines, old.models, models, evaluations, changed
+    ) -> RegressionPool:
+        old = self._fitted_pool()
+        # All other models keep their coefficients exactly.
+        predictors = refit_some(
+            old.regression, old.predictors, old.models, models, evaluations, changed
         )
-        return LinePool(models, evaluations, old.regression, lines)
-
-    def _line_pool(self) -> LinePool:
-        pool = self._fitted_pool()
-        assert isinstance(pool, LinePool)
-        return pool
+        return RegressionPool(models, evaluations, old.regression, predictors)

@@ -1,4 +1,4 @@
-"""Model embeddings as random projections of what the models answer."""
+"""The embedder by random projections of the models' responses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answers:
 
     Parameters
     ----------
-    rows : Rows
+    rows : RowCodes
         Models and queries of a table.
     response_codes : ndarray of shape (n_rows,)
         Response of each row, in the order of the responses' keys.
@@ -57,10 +57,10 @@ class Answers:
         order = np.lexsort((self.response_codes, rows.model_codes, rows.query_codes))
         queries = rows.query_codes[order]
         for code in np.searchsorted(rows.queries.keys, keys):
-            some = order[slice(*np.searchsorted(queries, [code, code + 1]))]
-            starts = np.flatnonzero(np.diff(rows.model_codes[some], prepend=-1))
-            vectors = self.responses[self.response_codes[some]].astype(np.float64)
-            counts = np.diff(np.append(starts, len(some)))[:, None]
+            answers = order[slice(*np.searchsorted(queries, [code, code + 1]))]
+            starts = np.flatnonzero(np.diff(rows.model_codes[answers], prepend=-1))
+            vectors = self.responses[self.response_codes[answers]].astype(np.float64)
+            counts = np.diff(np.append(starts, len(answers)))[:, None]
             query = rows.queries.vectors(slice(code, code + 1))[0]
             yield query, np.add.reduceat(vectors, starts) / counts
 
@@ -68,11 +68,11 @@ class Answers:
 class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
     """Embed models by a random projection of their responses to common queries.
 
-    The comparator LLM-DNA (Wu et al., arXiv 2509.24496) as the paper's section 1.1
-    describes it: the encodings of all queries and of a model's responses to them are
-    concatenated and projected down by a Gaussian random matrix. Nothing is learned,
-    no scores are read and nothing is predicted; every model must have answered every
-    query.
+    LLM-DNA (Wu et al., arXiv 2509.24496), a comparator, as section 1.1 of the LOCUS
+    paper describes it: the encodings of all queries and of a model's responses to them
+    are concatenated and projected to fewer dimensions by a Gaussian random matrix.
+    Nothing is learned, no scores are read and nothing is predicted. Every model must
+    have answered every query.
 
     Parameters
     ----------
@@ -81,46 +81,56 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
     random_state : int, RandomState or None, default=None
         Seed of the random matrix, drawn in `fit`.
     response_col : str, default="response"
-        Column of the responses: texts, or a vector per cell.
+        Name of the column with the responses: texts, or a vector per cell.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
-        How text becomes vectors, fitted on the distinct queries and anew on the
-        distinct responses; None takes vectors.
+        Encoder of texts, fitted on the distinct queries and separately on the
+        distinct responses; None if both are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
-        Columns of the model, the query and (optional) its identity.
+        Names of the columns with the model, the query and (optionally) the identity
+        of the query.
     encoding_cols : list of str, default=None
-        Columns of the query encoding where there is no query column.
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
     duplicates : {"mean", "raise"}, default="mean"
-        Whether the encodings of a model's repeated responses to a query are averaged.
+        Combination of repeated rows of a (model, query) pair: the mean of the
+        response encodings, or an error.
 
     Attributes
     ----------
     query_keys_ : ndarray of shape (n_queries,)
         Digests of the queries of `fit`, ascending.
     n_queries_ : int
-        Number of queries that every model must have answered.
+        Number of queries to which every model must have a response.
     n_features_in_ : int
         Length of a query encoding.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the encoding columns. Defined only if the queries are given as
+        columns.
     n_response_features_ : int
         Length of a response encoding.
-    query_encoder_, response_encoder_ : QueryEncoder or None
-        The fitted encoders of texts.
+    query_encoder_ : QueryEncoder or None
+        Fitted encoder of text queries.
+    response_encoder_ : QueryEncoder or None
+        Fitted encoder of text responses.
 
     See Also
     --------
-    LocusEmbedder : Embeds models from any scored queries.
+    LocusEmbedder : Embeddings from any scored queries.
 
     Notes
     -----
-    z_m = sum over queries q of [phi(x_q), psi(r_mq)] R_q, where the entries of R_q
-    are independent normal with variance 1 / ``n_components``. Squared distances are
-    those of the concatenated encodings in expectation (Johnson and Lindenstrauss);
-    the queries, which all models share, shift every embedding alike. R_q is not
-    stored but drawn again from the seed and the key of the query, so that memory
-    does not grow with the number of queries and their order never matters.
-    Embeddings to be compared need one fitted embedder and a NumPy whose generator
-    draws the same numbers.
+    z_m = sum over queries q of [phi(x_q), psi(r_mq)] R_q, where the entries of R_q are
+    independent normal with variance 1 / ``n_components``. In expectation, squared
+    distances are those of the concatenated encodings (Johnson and Lindenstrauss). The
+    queries, which all models share, shift every embedding alike.
 
-    Output samples are models, not input rows.
+    R_q is not stored but drawn again from the seed and the key of the query. The memory
+    therefore does not grow with the number of queries, and the order of the queries
+    does not matter. Embeddings are comparable only if they come from one fitted
+    embedder and from NumPy versions whose generators draw the same numbers.
+
+    The samples of the output are models, not rows of the input.
 
     Examples
     --------
@@ -168,7 +178,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         self.duplicates = duplicates
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Take over the queries, the encoders and a seed.
+        """Store the queries, fit the encoders and draw a seed.
 
         Parameters
         ----------
@@ -186,13 +196,13 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         ------
         ValueError
             If the table cannot be used or a model lacks a response; the embedder
-            stays as it was.
+            stays unchanged.
         """
         self._fit(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> pd.DataFrame:
-        """Take over the queries and embed the models of the table.
+        """Fit to the queries of a table and embed its models.
 
         Parameters
         ----------
@@ -215,7 +225,8 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         Parameters
         ----------
         X : dataframe of n_rows rows
-            Responses of any models to all queries of `fit`; others are ignored.
+            Responses of any models to all queries of `fit`. Other queries are
+            ignored.
 
         Returns
         -------
@@ -238,11 +249,11 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         return self._n_components
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a query set."""
+        """Return whether there is a query set."""
         return hasattr(self, "query_keys_")
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that the input is a table with responses, never an array."""
+        """Declare the input as a table with responses, never an array."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
@@ -356,6 +367,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
             )
 
     def _embed(self, answers: Answers) -> pd.DataFrame:
+        # One query at a time: the matrices R_q of all queries need not fit in memory.
         Z = np.zeros((len(answers.models), self._n_components))
         by_query = answers.by_query(self.query_keys_)
         for key, (query, responses) in zip(self.query_keys_, by_query, strict=True):

@@ -37,7 +37,7 @@ def apgr_score(
         Quality of each operating point.
     weak_quality, strong_quality : float
         Qualities of the two models, or of the cheapest and the best of a pool.
-    weak_cost, strong_cost : float, default=0 and 1
+    weak_cost, strong_cost : float, default=0, 1
         Their costs, in the unit of ``costs``.
 
     Returns
@@ -99,7 +99,7 @@ def cpt_score(
         Share of the gap to recover, such as 0.5 or 0.8.
     weak_quality, strong_quality : float
         Qualities of the two models, or of the cheapest and the best of a pool.
-    weak_cost, strong_cost : float, default=0 and 1
+    weak_cost, strong_cost : float, default=0, 1
         Their costs, in the unit of ``costs``.
 
     Returns

@@ -1,4 +1,4 @@
-"""What all portfolios have in common."""
+"""The base class of all portfolios."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ COMMON_CONSTRAINTS: dict = {
 class BasePortfolio(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, PickleVersionMixin, BaseEstimator
 ):
-    """Read a pool, choose from it, and assign embeddings to what was chosen.
+    """Base of the portfolios: choice of models, and assignment of embeddings to them.
 
     Subclasses have the parameters of `COMMON_CONSTRAINTS` and implement `_select`.
     """
@@ -64,21 +64,21 @@ class BasePortfolio(
 
     @abstractmethod
     def _select(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray]:
-        """Return the chosen models and the coverage on the way to them."""
+        """Return the chosen models and the coverage after each step of the choice."""
 
     def predict(self, X: Any) -> np.ndarray:
-        """Assign embeddings to the nearest selected model.
+        """Find the nearest selected model of each embedding.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings; with ``metric="precomputed"`` their distances to all models of
-            the pool, (n_samples, n_models).
+            Embeddings. With ``metric="precomputed"``, their distances to all models
+            of the pool, of shape (n_samples, n_models).
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Index into ``selected_models_``; on a tie the first.
+            Indices into ``selected_models_``; on a tie the first.
         """
         return self._distances(X).argmin(axis=1)
 
@@ -88,8 +88,8 @@ class BasePortfolio(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings; with ``metric="precomputed"`` their distances to all models of
-            the pool, (n_samples, n_models).
+            Embeddings. With ``metric="precomputed"``, their distances to all models
+            of the pool, of shape (n_samples, n_models).
 
         Returns
         -------
@@ -99,7 +99,7 @@ class BasePortfolio(
         return self._distances(X)
 
     def __sklearn_tags__(self) -> Tags:
-        """Say whether the input is distances between all pairs."""
+        """Declare the input as distances of all pairs if the metric is precomputed."""
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.metric == "precomputed"
         tags.input_tags.positive_only = self.metric == "precomputed"

@@ -1,4 +1,4 @@
-"""A portfolio that covers the pool within a budget."""
+"""The portfolio for the best average coverage within a budget."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ from skl_locus.portfolio._selection import coverage_path
 
 
 class BudgetPortfolio(BasePortfolio):
-    """Choose models that cover the pool on average and cost no more than a budget.
+    """Choose models that cover the pool on average, within a budget.
 
-    Maximise J(S) = sum_i max_{s in S} K(i, s) with sum_{s in S} cost_s <= budget
-    (eqs. 12, 14) greedily: buy the affordable model with the largest gain in J per
-    cost (eqs. 15, 16). Since that alone can be arbitrarily bad, also buy by gain
-    alone, which begins with the best single affordable model, and keep the better
-    of the two.
+    Maximise J(S) = sum_i max_{s in S} K(i, s) subject to sum_{s in S} cost_s <= budget
+    (eqs. 12, 14). One greedy rule buys the affordable model with the largest gain in J
+    per cost (eqs. 15, 16). Since this rule alone can be arbitrarily bad, a second one
+    buys by gain alone, starting with the best single affordable model, and the better
+    of the two results is kept.
 
     Parameters
     ----------
     budget : float, default=10.0
-        What the selected models may cost together, in the unit of the costs given to
-        `fit`. Without costs every model costs 1 and it is their number.
+        Maximum total cost of the selected models, in the unit of the costs given to
+        `fit`. Without costs every model costs 1, so this is the number of models.
     metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
-        Distance between models; "precomputed" takes the distances themselves, a
-        square symmetric matrix. A zero vector has cosine distance 1 to all others.
+        Distance between models. "precomputed" means that `fit` is given the
+        distances themselves, a square symmetric matrix. The cosine distance of a
+        zero vector to all others is 1.
     bandwidth : "median" or float, default="median"
         Distance at which the similarity has fallen to 1/e. "median" is the median
-        distance between two models; where it is zero, that of the models that
-        differ. Beyond 2,000 models it is taken over 2,000 of them, always the same.
+        distance between two models; if that is zero, the median over pairs that
+        differ. For more than 2,000 models, the median is taken over a fixed sample
+        of 2,000 of them.
     must_include, exclude : collection of labels, default=()
-        Models that must, and that must not, be chosen. Excluded models still count
-        as models to cover. A table without names takes row numbers.
+        Models that must be chosen, and models that must not. Excluded models still
+        count as models to cover. In a table without names, labels are row numbers.
     memory_limit : float, default=1024.0
         Largest matrix of similarities between all models that may be stored, in MiB
-        (8 bytes per pair: 1024 are enough for 11,585 models). Similarities
+        (8 bytes per pair: 1024 MiB are enough for 11,585 models). Similarities
         are never stored here; above the limit they are computed in single instead
         of double precision, in blocks of a few MiB.
 
     Attributes
     ----------
     selected_indices_ : ndarray of shape (n_selected,)
-        Rows of the selected models, in the order of choice.
+        Row numbers of the selected models, in the order of choice.
     selected_models_ : ndarray of shape (n_selected,)
-        Their names: index labels of a DataFrame, row numbers otherwise.
+        Names of the selected models: index labels of a DataFrame, row numbers
+        otherwise.
     labels_ : ndarray of shape (n_models,)
-        The nearest selected model of each row, as an index into
-        ``selected_models_``; on a tie the first.
+        Nearest selected model of each row, as an index into ``selected_models_``; on
+        a tie the first.
     coverage_ : float
         Sum over the pool of the best similarity to a selected model (eq. 12),
         between 0 and n_models.
     min_coverage_ : float
-        Best similarity of the model that is covered worst (eq. 8).
+        Best similarity of the model with the worst coverage (eq. 8).
     coverage_path_ : ndarray
         Coverage after each choice.
     bandwidth_ : float
@@ -66,11 +69,12 @@ class BudgetPortfolio(BasePortfolio):
     n_features_in_ : int
         Length of an embedding.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of the DataFrame, where they are strings.
+        Names of the columns of a DataFrame, if they are strings.
     total_cost_ : float
-        What the selected models cost together.
+        Total cost of the selected models.
     strategy_ : {"gain per cost", "gain"}
-        The rule that was better; on a tie the cheaper result, then the first rule.
+        Better of the two rules; on a tie the one with the cheaper result, then the
+        first.
 
     See Also
     --------
@@ -78,15 +82,17 @@ class BudgetPortfolio(BasePortfolio):
 
     Notes
     -----
-    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7). The order
-    of the rows never matters: models are put in canonical order, that of the names;
-    without names that of the vectors, first coordinate first, then of the costs
-    (distances: each model's sorted distances). Of models that would do equally well,
-    the first in that order is taken.
+    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7).
 
-    Models of ``must_include`` come first. A model that adds nothing to J, the equal
-    of a selected one, is not bought. Old gains are upper bounds of new ones, so most
-    need not be computed; the result is that of computing all of them.
+    The result does not depend on the order of the rows, since models are first put in
+    canonical order: by name; without names by vector, first coordinate first, then
+    by cost (with precomputed distances, by the model's sorted distances). Of equally
+    good models, the first in this order is chosen.
+
+    The models of ``must_include`` come first. A model that adds nothing to J, such as
+    one with the embedding of a selected model, is not bought. Gains only decrease, so
+    earlier gains are upper bounds and most need not be computed again; the result is
+    the same as with all of them.
 
     Examples
     --------
@@ -129,22 +135,22 @@ class BudgetPortfolio(BasePortfolio):
         X : DataFrame or array of shape (n_models, n_features)
             One embedding per model, or the distances between all models.
         y : ignored
-            For scikit-learn's conventions.
+            Present for scikit-learn's conventions.
         cost : mapping, Series or array-like of shape (n_models,), default=None
-            Cost of each model, positive: by name (others may be priced too), or in
-            the order of the rows. None for 1 each. In a pipeline request it with
-            ``set_fit_request(cost=True)`` and give it by name.
+            Positive cost of each model: by name (other names are allowed), or in the
+            order of the rows. None means 1 for each. In a pipeline, request it with
+            ``set_fit_request(cost=True)`` and pass it by name.
 
         Returns
         -------
-        BudgetPortfolio
-            Itself.
+        self
+            The fitted portfolio.
 
         Raises
         ------
         ValueError
             If the table, a cost or a parameter cannot be used, or if the budget buys
-            no model; the portfolio stays as it was.
+            no model; the portfolio stays unchanged.
         """
         return self._fit(X, cost)
 
@@ -156,14 +162,14 @@ class BudgetPortfolio(BasePortfolio):
         X : DataFrame or array of shape (n_models, n_features)
             One embedding per model, or the distances between all models.
         y : ignored
-            For scikit-learn's conventions.
+            Present for scikit-learn's conventions.
         cost : mapping, Series or array-like of shape (n_models,), default=None
             Cost of each model, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n_models,)
-            ``labels_``.
+            Nearest selected model of each row (``labels_``).
         """
         return self.fit(X, cost=cost).labels_
 
@@ -193,7 +199,7 @@ class BudgetPortfolio(BasePortfolio):
 
 
 def check_budget(pool: Candidates, budget: float) -> None:
-    """Refuse a budget that buys no model, or not all of ``must_include``."""
+    """Check that the budget buys a model, and all of ``must_include``."""
     needed = total_cost(pool.cost, pool.required)
     if needed > budget:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A portfolio in which no model is covered badly."""
+"""The portfolio for the worst covered model."""
 
 from __future__ import annotations
 
@@ -22,44 +22,48 @@ from skl_locus.portfolio._selection import (
 class KCenterPortfolio(ClusterMixin, BasePortfolio):
     """Choose models so that the worst covered model is covered well.
 
-    Start with the kernel medoid, the model with the largest mean similarity to the
-    pool, then add the model whose best similarity to the chosen ones is smallest,
-    again and again: a greedy solution of max min_i max_s K(i, s) (eqs. 8, 10, 11).
+    The first choice is the kernel medoid, the model with the largest mean similarity to
+    the pool. Each further choice is the model with the smallest similarity to its
+    nearest chosen model. This is a greedy solution of max min_i max_s K(i, s) (eqs. 8,
+    10, 11).
 
     Parameters
     ----------
     n_models : int, default=10
-        Number of models to select, those of ``must_include`` among them.
+        Number of models to select, including those in ``must_include``.
     metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
-        Distance between models; "precomputed" takes the distances themselves, a
-        square symmetric matrix. A zero vector has cosine distance 1 to all others.
+        Distance between models. "precomputed" means that `fit` is given the
+        distances themselves, a square symmetric matrix. The cosine distance of a
+        zero vector to all others is 1.
     bandwidth : "median" or float, default="median"
         Distance at which the similarity has fallen to 1/e. "median" is the median
-        distance between two models; where it is zero, that of the models that
-        differ. Beyond 2,000 models it is taken over 2,000 of them, always the same.
+        distance between two models; if that is zero, the median over pairs that
+        differ. For more than 2,000 models, the median is taken over a fixed sample
+        of 2,000 of them.
     must_include, exclude : collection of labels, default=()
-        Models that must, and that must not, be chosen. Excluded models still count
-        as models to cover. A table without names takes row numbers.
+        Models that must be chosen, and models that must not. Excluded models still
+        count as models to cover. In a table without names, labels are row numbers.
     memory_limit : float, default=1024.0
         Largest matrix of similarities between all models that may be stored, in MiB
-        (8 bytes per pair: 1024 are enough for 11,585 models). Similarities
+        (8 bytes per pair: 1024 MiB are enough for 11,585 models). Similarities
         are never stored here; above the limit they are computed in single instead
         of double precision, in blocks of a few MiB.
 
     Attributes
     ----------
     selected_indices_ : ndarray of shape (n_selected,)
-        Rows of the selected models, in the order of choice.
+        Row numbers of the selected models, in the order of choice.
     selected_models_ : ndarray of shape (n_selected,)
-        Their names: index labels of a DataFrame, row numbers otherwise.
+        Names of the selected models: index labels of a DataFrame, row numbers
+        otherwise.
     labels_ : ndarray of shape (n_models,)
-        The nearest selected model of each row, as an index into
-        ``selected_models_``; on a tie the first.
+        Nearest selected model of each row, as an index into ``selected_models_``; on
+        a tie the first.
     coverage_ : float
         Sum over the pool of the best similarity to a selected model (eq. 12),
         between 0 and n_models.
     min_coverage_ : float
-        Best similarity of the model that is covered worst (eq. 8).
+        Best similarity of the model with the worst coverage (eq. 8).
     coverage_path_ : ndarray
         Coverage after each choice.
     bandwidth_ : float
@@ -67,22 +71,23 @@ class KCenterPortfolio(ClusterMixin, BasePortfolio):
     n_features_in_ : int
         Length of an embedding.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of the DataFrame, where they are strings.
+        Names of the columns of a DataFrame, if they are strings.
 
     See Also
     --------
-    KMedoidsPortfolio : Covers the pool on average.
-    BudgetPortfolio : Covers the pool on average, within a budget.
+    KMedoidsPortfolio : Coverage of the pool on average.
+    BudgetPortfolio : Coverage of the pool on average, within a budget.
 
     Notes
     -----
-    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7). The order
-    of the rows never matters: models are put in canonical order, that of the names;
-    without names that of the vectors, first coordinate first (distances: each model's
-    sorted distances). Of models that would do equally well, the first in that order is
-    taken.
+    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7).
 
-    Models of ``must_include`` come first, in place of the medoid.
+    The result does not depend on the order of the rows, since models are first put in
+    canonical order: by name; without names by vector, first coordinate first (with
+    precomputed distances, by the model's sorted distances). Of equally good models,
+    the first in this order is chosen.
+
+    The models of ``must_include`` come first, in place of the medoid.
 
     Examples
     --------
@@ -126,17 +131,17 @@ class KCenterPortfolio(ClusterMixin, BasePortfolio):
         X : DataFrame or array of shape (n_models, n_features)
             One embedding per model, or the distances between all models.
         y : ignored
-            For scikit-learn's conventions.
+            Present for scikit-learn's conventions.
 
         Returns
         -------
-        KCenterPortfolio
-            Itself.
+        self
+            The fitted portfolio.
 
         Raises
         ------
         ValueError
-            If the table or a parameter cannot be used; the portfolio stays as it was.
+            If the table or a parameter cannot be used; the portfolio stays unchanged.
         """
         return self._fit(X)
 
@@ -155,7 +160,7 @@ def k_center(pool: Candidates, n_models: int) -> np.ndarray:
 
 
 def check_size(pool: Candidates, n_models: int) -> None:
-    """Refuse a number of models that cannot be chosen."""
+    """Check that the number of models can be chosen."""
     n_allowed = int(np.count_nonzero(pool.allowed))
     if n_models > n_allowed:
         plural = "" if len(pool) == 1 else "s"

@@ -1,4 +1,4 @@
-"""A portfolio that covers the pool best on average."""
+"""The portfolio for the best average coverage."""
 
 from __future__ import annotations
 
@@ -21,51 +21,54 @@ from skl_locus.portfolio._selection import coverage, improve_by_swaps
 from skl_locus.portfolio._space import fixed_sample
 
 SAMPLE_MODELS = 5000
-"""Models among which swaps are looked for in a pool that is too large for memory."""
+"""Sample size of the search for swaps in a pool too large for memory."""
 
 
 class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
     """Choose models that cover the pool best on average.
 
-    Start with the k-center solution, then make the swap of a selected for another
-    model that adds most to J(S) = sum_i max_{s in S} K(i, s), as long as one adds
-    anything (eqs. 9, 12, 13). At the end no single swap improves J.
+    The search starts from the k-center solution. Each step makes the swap of a selected
+    model for another one that increases J(S) = sum_i max_{s in S} K(i, s) most, as long
+    as some swap increases it (eqs. 9, 12, 13). At the end, no single swap improves J.
 
     Parameters
     ----------
     n_models : int, default=10
-        Number of models to select, those of ``must_include`` among them.
+        Number of models to select, including those in ``must_include``.
     metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
-        Distance between models; "precomputed" takes the distances themselves, a
-        square symmetric matrix. A zero vector has cosine distance 1 to all others.
+        Distance between models. "precomputed" means that `fit` is given the
+        distances themselves, a square symmetric matrix. The cosine distance of a
+        zero vector to all others is 1.
     bandwidth : "median" or float, default="median"
         Distance at which the similarity has fallen to 1/e. "median" is the median
-        distance between two models; where it is zero, that of the models that
-        differ. Beyond 2,000 models it is taken over 2,000 of them, always the same.
+        distance between two models; if that is zero, the median over pairs that
+        differ. For more than 2,000 models, the median is taken over a fixed sample
+        of 2,000 of them.
     must_include, exclude : collection of labels, default=()
-        Models that must, and that must not, be chosen. Excluded models still count
-        as models to cover. A table without names takes row numbers.
+        Models that must be chosen, and models that must not. Excluded models still
+        count as models to cover. In a table without names, labels are row numbers.
     memory_limit : float, default=1024.0
         Largest matrix of similarities between all models that may be stored, in MiB
-        (8 bytes per pair: 1024 are enough for 11,585 models). For larger
-        pools see Notes.
+        (8 bytes per pair: 1024 MiB are enough for 11,585 models). For larger
+        pools, see Notes.
     max_iter : int, default=300
-        Number of swaps to look at, at most.
+        Maximum number of searches through all swaps.
 
     Attributes
     ----------
     selected_indices_ : ndarray of shape (n_selected,)
-        Rows of the selected models, in canonical order (see Notes).
+        Row numbers of the selected models, in canonical order (see Notes).
     selected_models_ : ndarray of shape (n_selected,)
-        Their names: index labels of a DataFrame, row numbers otherwise.
+        Names of the selected models: index labels of a DataFrame, row numbers
+        otherwise.
     labels_ : ndarray of shape (n_models,)
-        The nearest selected model of each row, as an index into
-        ``selected_models_``; on a tie the first.
+        Nearest selected model of each row, as an index into ``selected_models_``; on
+        a tie the first.
     coverage_ : float
         Sum over the pool of the best similarity to a selected model (eq. 12),
         between 0 and n_models.
     min_coverage_ : float
-        Best similarity of the model that is covered worst (eq. 8).
+        Best similarity of the model with the worst coverage (eq. 8).
     coverage_path_ : ndarray
         Coverage of the k-center solution and after each swap.
     bandwidth_ : float
@@ -73,29 +76,30 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
     n_features_in_ : int
         Length of an embedding.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Columns of the DataFrame, where they are strings.
+        Names of the columns of a DataFrame, if they are strings.
     n_iter_ : int
-        Number of times that all swaps were looked at.
+        Number of searches through all swaps.
 
     See Also
     --------
-    KCenterPortfolio : Covers the worst covered model.
-    BudgetPortfolio : Covers the pool on average, within a budget.
+    KCenterPortfolio : Coverage of the worst covered model.
+    BudgetPortfolio : Coverage of the pool on average, within a budget.
 
     Notes
     -----
-    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7). The order
-    of the rows never matters: models are put in canonical order, that of the names;
-    without names that of the vectors, first coordinate first (distances: each model's
-    sorted distances). Of models that would do equally well, the first in that order is
-    taken.
+    The similarity is K(i, s) = exp(-distance(i, s)^2 / bandwidth^2) (eq. 7).
 
-    In a pool whose similarities exceed ``memory_limit``, swaps are looked for in a
-    sample: a fixed random choice of as many models as the limit allows, 5,000 at
-    most, and the k-center solution. A swap is made only if it also adds to the
-    coverage of the full pool, which is what all attributes report; one that does not
-    is not made, nor any other with the same newcomer. The result is a local optimum
-    for newcomers from the sample, and never worse than the k-center solution.
+    The result does not depend on the order of the rows, since models are first put in
+    canonical order: by name; without names by vector, first coordinate first (with
+    precomputed distances, by the model's sorted distances). Of equally good models,
+    the first in this order is chosen.
+
+    In a pool whose similarities exceed ``memory_limit``, swaps are searched in a
+    sample: the k-center solution and a fixed random choice of as many models as the
+    limit allows, at most 5,000. A swap is made only if it also increases the coverage
+    of the full pool, which all attributes report. If it does not, no other swap that
+    adds the same model is tried. The result is a local optimum with respect to models
+    of the sample, and never worse than the k-center solution.
 
     Examples
     --------
@@ -142,17 +146,17 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
         X : DataFrame or array of shape (n_models, n_features)
             One embedding per model, or the distances between all models.
         y : ignored
-            For scikit-learn's conventions.
+            Present for scikit-learn's conventions.
 
         Returns
         -------
-        KMedoidsPortfolio
-            Itself.
+        self
+            The fitted portfolio.
 
         Raises
         ------
         ValueError
-            If the table or a parameter cannot be used; the portfolio stays as it was.
+            If the table or a parameter cannot be used; the portfolio stays unchanged.
 
         Warns
         -----
@@ -184,7 +188,7 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
 
 
 def _searched(pool: Candidates) -> np.ndarray:
-    """Return the models among which swaps are looked for."""
+    """Return the models among which swaps are searched."""
     if pool.fits_in_memory:
         return np.arange(len(pool))
     storable = isqrt(int(pool.memory_limit * MEBIBYTE) // np.dtype(np.float64).itemsize)

@@ -1,4 +1,4 @@
-"""What holds the repository together: the README, CI and the documentation."""
+"""The repository as a whole: the README, CI and the documentation."""
 
 import re
 import subprocess

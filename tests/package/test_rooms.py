@@ -1,6 +1,7 @@
 """Which room of the package may import which, and where torch may be imported."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,38 @@ def test_imports_are_found_wherever_they_stand(tmp_path, monkeypatch):
     )
     assert imported_rooms(file) == {"_policy", "metrics", "_costs"}
     assert "torch.nn" in imported_modules(file)
+
+
+PAGE = PACKAGE.parent / "docs" / "developing.rst"
+"""The page for developers, which shows the table of rooms to people."""
+
+
+def rows_of_table(title):
+    """Return the cells of each row of a table of the page, its header left out."""
+    _, table = PAGE.read_text().split(f".. list-table:: {title}\n")
+    # The table ends where the first line starts that is not indented.
+    table = re.split(r"\n(?=\S)", table)[0]
+    rows = table.split("\n   * - ")[2:]
+    return [re.split(r"\n     - ", row) for row in rows]
+
+
+def code_in(cell):
+    return re.findall(r"``(.+?)``", cell)
+
+
+def test_the_page_for_developers_shows_this_table():
+    rows = rows_of_table("Rooms of skl_locus")
+    shown = {code_in(room)[0]: set(code_in(others)) for room, _, others in rows}
+    assert shown == MAY_IMPORT
+    assert len(rows) == len(MAY_IMPORT)
+
+
+def test_the_page_for_developers_names_files_that_there_are():
+    for change, files in rows_of_table("Files to open first"):
+        names = code_in(files)
+        assert 1 <= len(names) <= 2, change
+        for name in names:
+            room = name.split("/")[0]
+            assert room in MAY_IMPORT.keys() | RESERVED
+            is_new = f"new ``{name}``" in files
+            assert (PACKAGE / name).exists() != is_new, name
