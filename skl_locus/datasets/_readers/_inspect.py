@@ -51,8 +51,8 @@ def read_inspect(
     ----------
     path : str or path-like
         An ``.eval`` or ``.json`` log, or a folder, whose logs are all read. Newer
-        versions of Inspect compress ``.eval`` logs by Zstandard; reading these needs
-        pyarrow.
+        versions of Inspect compress ``.eval`` logs by Zstandard; before Python 3.14,
+        reading these needs the extra ``inspect`` of this package.
     scorer : str, default=None
         The scorer whose value is the score; `None` if there is only one. The grades
         C, P, I and N count 1, 0.5, 0 and 0, and numbers as they are.
