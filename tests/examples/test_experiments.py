@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skl_locus import LocusRouter
+import skl_locus
+from skl_locus import KMeansRouter, LocusRouter
 from skl_locus._evidence import features as _local
 from skl_locus._routing.base import RouterMixin
 from skl_locus.datasets import make_evaluations
@@ -30,8 +31,9 @@ comparison, evaluate, methods, protocol, run_all = map(
     ("comparison", "evaluate", "methods", "protocol", "run_all"),
 )
 e1 = importlib.import_module("e1_sample_efficiency")
-dependencies = importlib.import_module("dependencies")
+check_cells = importlib.import_module("check_cells")
 options = importlib.import_module("options")
+results_versions = importlib.import_module("results_versions")
 study_evidence = importlib.import_module("study_evidence")
 variations = importlib.import_module("variations")
 
@@ -148,19 +150,94 @@ def test_results_depend_on_parameters_and_log(files, tmp_path, count_fits):
     assert count_fits.fits == 3
 
 
-@pytest.mark.parametrize(
-    ("room", "used_by", "not_used_by"),
-    [
-        ("_local.py", "_router.py", "baselines/_irt.py"),
-        ("_torch/network.py", "_router.py", "baselines/_knn.py"),
-        ("_torch/training.py", "baselines/_irt.py", "baselines/_kmeans.py"),
-        ("_routing.py", "baselines/_best_single.py", "_torch/network.py"),
-    ],
-)
-def test_results_depend_on_what_a_router_imports_only(room, used_by, not_used_by):
-    package = dependencies.PACKAGE
-    assert package / room in dependencies.modules_used_by([package / used_by])
-    assert package / room not in dependencies.modules_used_by([package / not_used_by])
+def test_results_depend_on_the_versions_of_method_and_protocol(
+    files, tmp_path, count_fits, monkeypatch
+):
+    parsed = options.parse_options("", arguments(files, tmp_path))
+    log = next(options.main_logs(parsed))
+    both = [
+        options.job(parsed, name, 0, cell=protocol.COMPLETE, n=32)
+        for name in ("kNN", "KMeans")
+    ]
+
+    def fits_of_a_run():
+        before = count_fits.fits
+        e1.run_jobs(evaluate.evaluate_job, log, both, parsed, "")
+        return count_fits.fits - before
+
+    assert [fits_of_a_run(), fits_of_a_run()] == [2, 0]
+    monkeypatch.setitem(results_versions.METHOD_VERSIONS, "kNN", 99)
+    assert [fits_of_a_run(), fits_of_a_run()] == [1, 0]
+    monkeypatch.setattr(results_versions, "PROTOCOL_VERSION", 99)
+    assert [fits_of_a_run(), fits_of_a_run()] == [2, 0]
+
+
+def test_every_method_has_a_version_of_its_results():
+    known = methods.METHODS | methods.REGENERATED
+    assert results_versions.METHOD_VERSIONS.keys() == known.keys()
+
+
+def test_cells_are_computed_as_they_are_pinned(capsys):
+    assert check_cells.main([]) == 0
+    assert "12 cells" in capsys.readouterr().out
+
+
+@pytest.fixture
+def three_cells(tmp_path, monkeypatch):
+    """Check the methods that take no time, against a copy of their pinned cells."""
+    names = ["kNN", "KMeans", "Best single"]
+    monkeypatch.setattr(check_cells, "METHODS", names)
+    pinned = tmp_path / "pinned.csv"
+    check_cells.read_cells(check_cells.PINNED).loc[names].to_csv(pinned)
+    return pinned, ["--pinned", str(pinned)]
+
+
+def test_a_changed_number_fails_until_its_version_is_raised(
+    three_cells, capsys, monkeypatch
+):
+    pinned, arguments = three_cells
+    assert check_cells.main(arguments) == 0
+    cells = check_cells.read_cells(pinned)
+    right = cells.loc["KMeans", "log_loss"]
+    cells.loc["KMeans", "log_loss"] = right + 3e-5
+    cells.to_csv(pinned)
+    capsys.readouterr()
+
+    for given in (arguments, [*arguments, "--write"]):
+        assert check_cells.main(given) == 1
+        said = capsys.readouterr().err
+        assert f"KMeans: log_loss is {right:.6f}, expected {right + 3e-5:.6f}" in said
+        assert "raise the version of 'KMeans' in results_versions.py" in said
+        assert "kNN" not in said
+
+    monkeypatch.setitem(results_versions.METHOD_VERSIONS, "KMeans", 2)
+    assert check_cells.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "no numbers are pinned for the results version 1.2" in said
+    assert check_cells.main([*arguments, "--write"]) == 0
+    assert check_cells.main(arguments) == 0
+    assert check_cells.read_cells(pinned).loc["KMeans", "log_loss"] == right
+
+
+def test_a_change_of_a_router_is_noticed(three_cells, monkeypatch):
+    _, arguments = three_cells
+    predict_proba = KMeansRouter.predict_proba
+
+    def slightly_less_sure(self, X):
+        return 0.5 + (predict_proba(self, X) - 0.5) * 0.999
+
+    monkeypatch.setattr(KMeansRouter, "predict_proba", slightly_less_sure)
+    assert check_cells.main(arguments) == 1
+
+
+def test_a_report_names_version_commit_and_results(files, tmp_path, monkeypatch):
+    report = importlib.import_module("report")
+    parsed = options.parse_options("", arguments(files, tmp_path))
+    first, second, *_ = report.about(parsed)
+    assert f"skl_locus {skl_locus.__version__} (commit " in first
+    assert "LOCUS 1.1, LOCUS (paper) 1.1" in second
+    monkeypatch.setenv("PATH", "")  # as on a machine without git
+    assert "(commit unknown)" in report.about(parsed)[0]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +320,7 @@ def test_metrics_are_those_of_the_package_on_a_partial_log():
     evaluate.fit_on_draw(router, log, drawn)
     scores = log.scores[drawn.test]
     P, decisions = evaluate.predict(router, log, drawn.test, scores)
-    totals = evaluate.query_totals(P, decisions, scores)
-    found = evaluate.summarise(totals, P, scores, drawn.seen)
+    found = evaluate.summarise(P, decisions, scores, drawn.seen)
 
     table = protocol.frame(log, drawn.test, scores)
     p = router.predict_proba(table)[:, 1]
@@ -263,22 +339,18 @@ def test_metrics_are_those_of_the_package_on_a_partial_log():
     }.items():
         assert found[name] == pytest.approx(metric(table["score"], p), rel=1e-5)
 
+    totals = evaluate.query_totals(P, decisions, scores)
+    assert np.nanmean(totals["chosen"]) == pytest.approx(found["routing_accuracy"])
+    for name, loss in comparison.LOSSES.items():
+        if loss != "chosen":
+            mean = totals[loss].sum() / totals["count"].sum()
+            assert mean == pytest.approx(found[name])
+
 
 def test_best_single_is_chosen_on_training_queries_and_needs_coverage():
     seen = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     scores = np.array([[1.0, 0.0, 1.0], [np.nan, 1.0, 1.0], [np.nan, 1.0, 1.0]])
     assert evaluate.best_single_score(seen, scores) == pytest.approx(2 / 3)
-
-
-def test_calibration_error_is_the_gap_of_each_bin():
-    scores = np.repeat([1.0, 0.0], 60)
-    p = np.repeat([0.9, 0.2], 60)
-    assert evaluate.calibration_error(scores, np.full(120, 0.5)) == pytest.approx(0)
-    found = evaluate.calibration_error(scores, p)
-    assert found == pytest.approx((0.1 + 0.2) / 2)
-    shuffled = np.random.default_rng(0).permutation(120)
-    again = evaluate.calibration_error(scores[shuffled], p[shuffled])
-    assert again == pytest.approx(found)
 
 
 def test_luck_alone_has_a_calibration_error_that_falls_with_the_queries():
