@@ -100,7 +100,7 @@ def measured(log, method):
 
 
 def changed_numbers(pinned, found):
-    """Say which numbers differ although their version is the pinned one."""
+    """Return a sentence for each number that differs under its pinned version."""
     problems = []
     for method in found.index.intersection(pinned.index):
         old, new = pinned.loc[method], found.loc[method]
@@ -117,7 +117,7 @@ def changed_numbers(pinned, found):
 
 
 def unpinned_versions(pinned, found):
-    """Say for which methods no numbers are pinned under their version."""
+    """Return a sentence for each method without numbers under its version."""
     versions = pinned["version"].reindex(found.index)
     return [
         f"{method}: no numbers are pinned for the results version {version}. Run "

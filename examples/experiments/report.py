@@ -15,7 +15,7 @@ import skl_locus
 
 FILE_NAME = "report.md"
 NOTES_NAME = "notes.md"
-"""What a reader has to know of a run, written by hand, is put into its report."""
+"""File of remarks on a run, written by hand, that the report includes."""
 
 
 def write_report(options):
