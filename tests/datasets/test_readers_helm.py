@@ -204,7 +204,7 @@ def test_scale_and_no_runs(tmp_path):
     write_run(
         tmp_path,
         "m",
-        [entry(1, scores_and_probabilities=5), entry(2, scores_and_probabilities=1)],
+        [entry(1, judge=5), entry(2, judge=1)],
     )
     with pytest.raises(LogFormatError, match="range from 1 to 5"):
         read_helm(tmp_path, metric="judge")
