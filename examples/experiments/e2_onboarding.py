@@ -12,12 +12,11 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from evaluate import (
-    calibration_error,
+    correctness,
     error_by_chance,
+    extent,
     fit_on_draw,
     predict,
-    query_totals,
-    summarise,
 )
 from figures import label, legend_outside, lines, panels, save
 from jobs import run_jobs
@@ -163,20 +162,23 @@ def training_scores(seen, job):
 def measure_held_out(router, log, drawn, held):
     """Return one row per held-out model."""
     scores = np.where(held, log.scores[drawn.test], np.nan)
-    P, decisions = predict(router, log, drawn.test, scores)
-    observed = np.isfinite(P)
-    together = calibration_error(scores[observed], P[observed])
+    P, _ = predict(router, log, drawn.test, scores)
+    together = correctness(P, scores)["ece"]
     rows = []
     for model in np.flatnonzero(held):
-        own = [matrix[:, [model]] for matrix in (P, decisions, scores)]
-        if not np.isfinite(own[0]).any():
+        own = P[:, [model]], scores[:, [model]]
+        p = P[np.isfinite(P[:, model]), model]
+        if not len(p):
             continue
-        found = summarise(query_totals(*own), own[0], own[2], drawn.seen[:, [model]])
-        for name in ("routing_accuracy", "best_single", "oracle"):
-            del found[name]
-        known = P[observed[:, model], model]
-        found |= {"ece_together": together, "ece_by_chance": error_by_chance(known)}
-        rows.append({"model": log.models[model], **found})
+        rows.append(
+            {
+                "model": log.models[model],
+                **correctness(*own),
+                **extent(*own),
+                "ece_together": together,
+                "ece_by_chance": error_by_chance(p),
+            }
+        )
     return rows
 
 

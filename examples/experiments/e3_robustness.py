@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from evaluate import fit_on_draw, predict, query_totals, summarise
+from evaluate import fit_on_draw, predict, summarise
 from figures import label, legend_outside, level, lines, panels, save
 from jobs import run_jobs
 from methods import LOCUS, REGENERATED, SET_EMBEDDERS, make
@@ -87,10 +87,9 @@ def robustness_job(log, job):
     for change, value, seen in changed_scores(drawn.seen, job):
         again = embed_again(router, log, drawn.train, seen)
         P, decisions = predict(again, log, drawn.test, scores)
-        totals = query_totals(P, decisions, scores)
         about = {"method": job["method"], "seed": job["seed"]}
         about |= {"change": change, "value": value}
-        rows.append(about | summarise(totals, P, scores, seen))
+        rows.append(about | summarise(P, decisions, scores, seen))
         moved.append((change, value, again.embeddings_))
     stability = embedding_stability(
         router,

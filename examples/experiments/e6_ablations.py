@@ -1,4 +1,4 @@
-"""What the parts of LOCUS are worth (Tables 7 to 10) and how it bears noisy scores.
+"""Ablations of LOCUS (Tables 7 to 10) and its robustness to noisy scores.
 
 One part is changed at a time in the network of the paper, where local evidence cannot
 make up for it; noise in the training scores is tried on LOCUS as well.

@@ -1,4 +1,4 @@
-"""Fit a router on a draw and measure it on matrices (n_queries, n_models).
+"""Fits on a draw, measured on matrices (n_queries, n_models).
 
 In every matrix NaN stands for a score that was not observed, or a model that the
 router does not know.
@@ -10,15 +10,18 @@ import numpy as np
 from methods import make
 from protocol import Draw, draw, frame
 
-from skl_locus.metrics import expected_calibration_error, soft_roc_auc_score
+from skl_locus import metrics
+from skl_locus.metrics._correctness import (
+    correctness_hits,
+    log_losses,
+    squared_losses,
+)
 
-CORRECT_FROM = 0.5
-CALIBRATION_BINS = 15
 NOISE_SEED = 7
 CHANCE_SEED, CHANCE_DRAWS = 13, 20
+
 SMALLEST_PROBABILITY = 1e-7
-MIN_COVERAGE = 0.8
-"""A single model that missed more test queries is no yardstick."""
+"""Limit of P(correct) in the log loss, about the resolution of single precision."""
 
 
 def evaluate_job(log, job):
@@ -34,7 +37,7 @@ def evaluate_job(log, job):
         **{key: job[key] for key in ("method", "cell", "n", "seed")},
         "fit_seconds": seconds,
     }
-    rows = by_task(totals, P, scores, drawn.seen, log.tasks[drawn.test])
+    rows = by_task(P, decisions, scores, drawn.seen, log.tasks[drawn.test])
     return {"about": about, "rows": [about | row for row in rows], "totals": totals}
 
 
@@ -87,11 +90,10 @@ def query_totals(P, decisions, scores):
     observed = np.isfinite(P) & np.isfinite(scores)
     chosen = np.where(observed, decisions, -np.inf).argmax(axis=1)
     chosen_score = scores[np.arange(len(scores)), chosen]
-    p = np.clip(P, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     losses = {
-        "correct": (P >= CORRECT_FROM) == (scores >= CORRECT_FROM),
-        "log_loss": -scores * np.log(p) - (1 - scores) * np.log1p(-p),
-        "brier": (P - scores) ** 2,
+        "correct": correctness_hits(scores, P),
+        "log_loss": log_losses(scores, clipped(P)),
+        "brier": squared_losses(scores, P),
     }
     return {
         "chosen": np.where(observed.any(axis=1), chosen_score, np.nan),
@@ -103,68 +105,87 @@ def query_totals(P, decisions, scores):
     }
 
 
-def summarise(totals, P, scores, seen):
-    """Return the row of a table: all metrics, the best single model, the oracle."""
-    observed = np.isfinite(P) & np.isfinite(scores)
-    routable = np.isfinite(totals["chosen"])
-    count = max(1, totals["count"].sum())
-    return {
-        "routing_accuracy": _mean(totals["chosen"][routable]),
-        "correctness_accuracy": totals["correct"].sum() / count,
-        "log_loss": totals["log_loss"].sum() / count,
-        "brier": totals["brier"].sum() / count,
-        "roc_auc": area_under_curve(scores[observed], P[observed]),
-        "ece": calibration_error(scores[observed], P[observed]),
-        "best_single": best_single_score(seen, scores),
-        "oracle": _mean(np.where(observed, scores, -1).max(axis=1)[routable]),
-        "coverage": observed.mean(),
-        "n_queries": int(routable.sum()),
-    }
+def clipped(P):
+    """Keep P off 0 and 1 alike for routers of single and of double precision."""
+    return np.clip(P, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
 
 
-def by_task(totals, P, scores, seen, tasks):
+def by_task(P, decisions, scores, seen, tasks):
     """Return one row over all tasks and one for each of them."""
-    rows = [{"task": "all", **summarise(totals, P, scores, seen)}]
+    rows = [{"task": "all", **summarise(P, decisions, scores, seen)}]
     distinct = np.unique(tasks)
     for task in distinct if len(distinct) > 1 else ():
-        of_task = tasks == task
-        some = {name: values[of_task] for name, values in totals.items()}
-        summary = summarise(some, P[of_task], scores[of_task], seen)
+        own = tasks == task
+        summary = summarise(P[own], decisions[own], scores[own], seen)
         rows.append({"task": str(task), **summary})
     return rows
 
 
+def summarise(P, decisions, scores, seen):
+    """Return the row of a table: all metrics, the best single model, the oracle."""
+    queries, models = np.nonzero(np.isfinite(P) & np.isfinite(scores))
+    log = {"queries": queries, "models": models}
+    y = scores[queries, models]
+    choices = decisions[queries, models]
+    return {
+        "routing_accuracy": (
+            metrics.routing_accuracy_score(y, choices, **log) if len(y) else np.nan
+        ),
+        **correctness(P, scores),
+        "best_single": best_single_score(seen, scores),
+        "oracle": metrics.oracle_score(y, **log) if len(y) else np.nan,
+        **extent(P, scores),
+    }
+
+
+def correctness(P, scores):
+    """Return the metrics of P(correct), over all observed cells together."""
+    observed = np.isfinite(P) & np.isfinite(scores)
+    y, p = scores[observed], P[observed]
+    names = ("correctness_accuracy", "log_loss", "brier", "roc_auc", "ece")
+    if not len(y):
+        return dict.fromkeys(names, np.nan)
+    values = (
+        metrics.correctness_accuracy_score(y, p),
+        metrics.soft_log_loss(y, clipped(p)),
+        metrics.soft_brier_score(y, p),
+        # Undefined, and warned about, where all answers are right or all wrong.
+        metrics.soft_roc_auc_score(y, p) if 0 < y.sum() < len(y) else np.nan,
+        metrics.expected_calibration_error(y, p),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def extent(P, scores):
+    """Return how many cells and queries the metrics are over."""
+    observed = np.isfinite(P) & np.isfinite(scores)
+    return {
+        "coverage": observed.mean(),
+        "n_queries": int(observed.any(axis=1).sum()),
+    }
+
+
 def best_single_score(seen, scores):
-    """Return the test score of the model that was best on the training queries."""
-    covered = np.isfinite(scores).mean(axis=0) >= MIN_COVERAGE
-    candidates = covered & np.isfinite(seen).any(axis=0)
-    if not candidates.any():
+    """Return the test score of the best model in training, NaN if none is covered."""
+    queries, models = np.nonzero(np.isfinite(scores))
+    known = np.nonzero(np.isfinite(seen))
+    try:
+        return metrics.best_single_score(
+            scores[queries, models],
+            queries=queries,
+            models=models,
+            y_train=seen[known],
+            models_train=known[1],
+        )
+    except ValueError:  # no model has been asked enough of the test queries
         return np.nan
-    columns = np.flatnonzero(candidates)
-    best = columns[np.nanmean(seen[:, columns], axis=0).argmax()]
-    return float(np.nanmean(scores[:, best]))
-
-
-def area_under_curve(scores, p):
-    """Return the ROC AUC, NaN where all answers are right or all wrong."""
-    if not len(scores) or not 0 < scores.sum() < len(scores):
-        return np.nan
-    return soft_roc_auc_score(scores, p)
-
-
-def calibration_error(scores, p):
-    """Return the expected calibration error over bins of equal mass."""
-    if not len(p):
-        return np.nan
-    return expected_calibration_error(scores, p, n_bins=CALIBRATION_BINS)
 
 
 def error_by_chance(p):
     """Return the mean calibration error of scores that are right that often."""
+    if not len(p):
+        return np.nan
     rng = np.random.default_rng(CHANCE_SEED)
-    drawn = rng.random((CHANCE_DRAWS, len(p))) < p
-    return _mean(np.array([calibration_error(scores, p) for scores in drawn]))
-
-
-def _mean(values):
-    return float(values.mean()) if len(values) else np.nan
+    drawn = (rng.random((CHANCE_DRAWS, len(p))) < p).astype(float)
+    errors = [metrics.expected_calibration_error(scores, p) for scores in drawn]
+    return float(np.mean(errors))

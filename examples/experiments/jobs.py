@@ -1,24 +1,15 @@
-"""Do jobs in parallel, once: results are kept on disk for each configuration.
+"""Jobs done in parallel, with their results kept on disk.
 
 A job is a function of a log and of a dictionary of plain values with the name of a
 method. Its result is found again under the function, the values, the log's fingerprint
-and the sources that it ran: changing one router lets the results of others stand.
+and the results version of the method (``results_versions.py``).
 """
 
-import inspect
 import os
-from hashlib import sha256
-from pathlib import Path
 
-from dependencies import modules_used_by
 from joblib import Memory, Parallel, delayed, parallel_config
-from methods import make
+from results_versions import results_version
 from tqdm import tqdm
-
-import skl_locus
-
-MEASURED_BY = ("protocol.py", "evaluate.py")
-"""Sources of the experiments that results depend on; parameters are in the jobs."""
 
 
 def run_jobs(function, log, jobs, options, title):
@@ -57,15 +48,5 @@ def _key(function, log, job):
     return (
         f"{function.__module__}.{function.__name__}",
         log.fingerprint,
-        sources_of(job["method"], inspect.getsourcefile(function)),
+        results_version(job["method"]),
     )
-
-
-def sources_of(method, script):
-    """Identify the sources that a script's results for a method depend on."""
-    router = inspect.getsourcefile(type(make(method, seed=0)))
-    measuring = [Path(__file__).parent / name for name in MEASURED_BY] + [Path(script)]
-    digest = sha256(skl_locus.__version__.encode())
-    for path in sorted(modules_used_by([Path(router), *measuring])):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The routers that are compared, by name.
+"""Routers to compare, by name.
 
 A factory takes a seed and whether networks are to be tiny (``--smoke``, where only
 the running matters) and returns an unfitted router.

@@ -1,4 +1,4 @@
-"""What all experiments ask on the command line, and the logs that it names."""
+"""Options on the command line, the same for all experiments, and their logs."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write one Markdown report from the files that the experiments have left."""
+"""A Markdown report made from the files that the experiments have left."""
 
 import platform
 import shlex
@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import pandas as pd
 import paper
 from options import parse_options, read_pools, sources, speed
+from results_versions import commit, results_version
 from sections import SECTIONS
 
 import skl_locus
 
 FILE_NAME = "report.md"
 NOTES_NAME = "notes.md"
-"""What a reader has to know of a run, written by hand, is put into its report."""
+"""File of remarks on a run, written by hand, that the report includes."""
 
 
 def write_report(options):
@@ -53,10 +54,13 @@ def about(options):
         if options.report
         else "the development half; the test half was not read"
     )
+    versions = [f"{name} {results_version(name)}" for name in options.methods]
     return [
-        f"skl_locus {skl_locus.__version__}, Python {platform.python_version()}, "
+        f"skl_locus {skl_locus.__version__} (commit {commit()}), "
+        f"Python {platform.python_version()}, "
         f"{platform.machine()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. "
         f"Plan: {speed(options)}. Test queries come from {half}.",
+        f"Results versions (protocol.method): {', '.join(versions)}.",
         f"Command: `{shlex.join(sys.argv)}`",
         "Seeds: permutation of the halves 100; draw s uses `default_rng(s)`, "
         "s = 0, 1, ..., and so do the routers; models are held out with seed 100; "

@@ -1,4 +1,4 @@
-"""What the data sets share: the data home, its cache files, the long table."""
+"""The data home, its cache files, and the long table, for all data sets."""
 
 import os
 import shutil
@@ -84,9 +84,9 @@ def cached(
         Name inside the data home; it must change with whatever the content
         depends on, such as versions.
     compute : callable
-        Makes the content.
+        Function that makes the content.
     is_valid : callable
-        Tells whether a loaded object is such a content.
+        Whether a loaded object is such a content.
     data_home : str or path-like, default=None
         As in :func:`get_data_home`.
 
@@ -172,7 +172,7 @@ def _load_or_none(path: Path) -> Any:
 
 
 def _dump_atomically(content: Any, path: Path) -> None:
-    """Let no reader see a half-written file, in this process or another."""
+    """Write a file in one step, so that nobody ever reads half of it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

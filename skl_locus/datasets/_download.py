@@ -1,4 +1,4 @@
-"""Files from the web: resumed where interrupted, and checked whenever they are used."""
+"""Downloads that resume after interruptions, with checksums for every use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from tqdm.auto import tqdm
 
@@ -31,13 +32,13 @@ CHUNK_BYTES = 2**20
 """Bytes received at a time."""
 
 TIMEOUT = 10
-"""Seconds that a silent server is waited for, in each attempt."""
+"""Seconds to wait for a silent server, in each attempt."""
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which the same request may succeed."""
 
 OUT_OF_RANGE = 416
-"""HTTP status where there is nothing after the bytes that have arrived."""
+"""HTTP status for a request of bytes beyond the end of the file."""
 
 UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 """Errors of a machine without a network."""
@@ -48,21 +49,31 @@ CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d+|\*)/(?:(\d{1,18})|\*)")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on a server.
+    """A file on a server, and its place on disk.
 
     Parameters
     ----------
     url : str
-        Its address.
+        Address on the server.
     path : Path
-        Where it is kept.
+        Place on disk.
     sha256 : str or None
-        Sum of its content; None where nobody has published it.
+        Published SHA-256, if any.
     """
 
     url: str
     path: Path
     sha256: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Address for messages, without user, password and query.
+
+        The address of a private mirror can hold a token in any of these.
+        """
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 @dataclass(frozen=True)
@@ -72,13 +83,13 @@ class DownloadOptions:
     Parameters
     ----------
     download_if_missing : bool
-        Whether to download at all.
+        Whether to download a file that is not on disk.
     n_retries : int
-        Attempts in a row, after the first one, that may bring nothing new.
+        Further attempts after one that brought no new bytes.
     delay : float
         Seconds between two attempts.
     verbose : bool
-        Whether to show the progress.
+        Whether to show a progress bar.
     """
 
     download_if_missing: bool = True
@@ -88,24 +99,24 @@ class DownloadOptions:
 
 
 class AttemptError(Exception):
-    """An attempt has failed that may be repeated."""
+    """Failure of one attempt; another one may succeed."""
 
 
 class OfflineError(AttemptError):
-    """There is no way to the server: no network, or nobody knows its name."""
+    """Failure to reach the server at all: no network, or an unknown host name."""
 
 
-def fetch_file(remote: RemoteFile, manners: DownloadOptions) -> str:
-    """Have a file on disk, whole and with the right content.
+def fetch_file(remote: RemoteFile, options: DownloadOptions) -> str:
+    """Download a file unless it is on disk, and check its content.
 
-    Without a published sum, the one found at the first use is recorded beside the
-    file, in the format of ``sha256sum``, and must be found again at every later one.
+    Without a published checksum, the checksum at the first use is recorded beside the
+    file, in the format of ``sha256sum``, and compared at every later use.
 
     Parameters
     ----------
     remote : RemoteFile
         The file.
-    manners : DownloadOptions
+    options : DownloadOptions
         How to fetch it.
 
     Returns
@@ -116,24 +127,24 @@ def fetch_file(remote: RemoteFile, manners: DownloadOptions) -> str:
     Raises
     ------
     FetchError
-        If it cannot be had, or has another content.
+        If the file cannot be downloaded or has other content than expected.
     """
     if not remote.path.exists():
-        if not manners.download_if_missing:
+        if not options.download_if_missing:
             raise FetchError(
                 f"{remote.path} is missing and download_if_missing=False; pass True, "
-                f"or put the file from {remote.url} there."
+                f"or put the file from {remote.address} there."
             )
         remote.path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(remote.path):
             if not remote.path.exists():  # another process may have been first
-                _download(remote, manners)
+                _download(remote, options)
     return _checked(remote)
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Let other processes wait that work on the same file, where there are locks."""
+    """Hold an exclusive file lock where the platform has one."""
     with open(path.with_name(f".{path.name}.lock"), "w") as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -141,7 +152,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def _checked(remote: RemoteFile) -> str:
-    """Compare a file on disk with what is known of its content."""
+    """Return the checksum of a file on disk once it is known to be the right one."""
     found = _sha256_of(remote.path)
     record = _beside(remote.path, "sha256")
     expected, origin = remote.sha256, ""
@@ -149,7 +160,7 @@ def _checked(remote: RemoteFile) -> str:
     if expected is None and recorded:
         expected, origin = recorded[0], f" by {record.name}"
     if expected is None:
-        with suppress(OSError):  # a shared folder may be there to be read only
+        with suppress(OSError):  # a shared folder may be read-only
             record.write_text(f"{found}  {remote.path.name}\n")
     elif found != expected:
         raise FetchError(
@@ -160,41 +171,49 @@ def _checked(remote: RemoteFile) -> str:
     return found
 
 
-def _download(remote: RemoteFile, manners: DownloadOptions) -> None:
+def _download(remote: RemoteFile, options: DownloadOptions) -> None:
     _require_http(remote.url)
-    partial = Partial(remote)
+    partial = PartialFile(remote)
     try:
-        _persist(lambda: _receive_whole(remote, partial, manners), partial, manners)
+        _persist(lambda: _receive_whole(remote, partial, options), partial, options)
     except AttemptError as problem:
         kept = f"; {partial.size} bytes are kept to go on from" if partial.size else ""
         raise FetchError(
-            f"{remote.url} could not be fetched ({problem}{kept}); try again, or "
+            f"{remote.address} could not be fetched ({problem}{kept}); try again, or "
             f"download it by other means and put it at {remote.path}."
         ) from problem
     partial.finish()
 
 
 def _persist(
-    attempt: Callable[[], None], partial: Partial, manners: DownloadOptions
+    attempt: Callable[[], None], partial: PartialFile, options: DownloadOptions
 ) -> None:
-    """Repeat an attempt until it succeeds, or too many in a row bring nothing new."""
+    """Repeat an attempt until it succeeds or too many in a row brought no new bytes."""
     begun = reached = partial.size
-    left = manners.n_retries
+    left = options.n_retries
     while True:
         try:
             return attempt()
         except AttemptError as problem:
+            # A connection that breaks often but brings new bytes each time gets
+            # through large files, so each progress starts the count again.
             if partial.size > reached:
-                reached, left = partial.size, manners.n_retries
+                reached, left = partial.size, options.n_retries
+            # Without a network from the start, waiting would only delay the message;
+            # once bytes have arrived, the network is likely to come back.
             offline = isinstance(problem, OfflineError) and reached == begun
             if offline or not left:
                 raise
         left -= 1
-        time.sleep(manners.delay)
+        time.sleep(options.delay)
 
 
-class Partial:
-    """What has arrived of a file, and what tells whether the rest belongs to it."""
+class PartialFile:
+    """Bytes of a file that have arrived, with the version of the file they are of.
+
+    The version is the server's strong ETag. It is kept in a file of its own, so that
+    a later call can still ask for the rest of the same version.
+    """
 
     def __init__(self, remote: RemoteFile) -> None:
         self.path = _beside(remote.path, "part")
@@ -209,66 +228,73 @@ class Partial:
 
     @property
     def tag(self) -> str:
-        """What identifies the version that the bytes are of; empty if unknown."""
+        """ETag of the version that the bytes are of; empty if unknown."""
         return self._tag_path.read_text() if self._tag_path.exists() else ""
 
     def headers(self) -> dict[str, str]:
-        """Ask for the rest, provided that the file on the server is still the same."""
+        """Return the request for the rest, if the file on the server has not changed.
+
+        A server where it has changed ignores the range and sends the whole file.
+        """
         if not self.tag and not self._is_checked:
-            self.discard()  # nothing would tell a rest of another version
+            # Neither an ETag nor a checksum would show that the rest is of another
+            # version.
+            self.discard()
         if not self.size:
             return {}
         condition = {"If-Range": self.tag} if self.tag else {}
         return {"Range": f"bytes={self.size}-", **condition}
 
     def fits(self, response: Any, start: int) -> bool:
-        """Tell whether a response begins where this ends, in the same version."""
+        """Whether a response begins where this ends, in the same version."""
         same_version = _strong_tag(response) in ("", self.tag)
         return start == self.size and same_version
 
     def restart(self, tag: str) -> None:
-        """Begin with the first byte of a version of the file."""
+        """Begin anew, with a version of the file."""
         self.discard()
         self._tag_path.write_text(tag)
 
     def append(self, chunks: Iterator[bytes]) -> None:
-        """Keep what arrives, also when the connection breaks."""
+        """Write each chunk as it arrives: a broken connection keeps those before."""
         with self.path.open("ab") as file:
             for chunk in chunks:
                 file.write(chunk)
 
     def discard(self) -> None:
-        """Forget everything."""
+        """Delete the bytes and their version."""
         self.path.unlink(missing_ok=True)
         self._tag_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Let the file appear, whole, at its place."""
+        """Move the complete file to its place, in one step."""
         self.path.replace(self._target)
         self._tag_path.unlink(missing_ok=True)
 
 
 def _receive_whole(
-    remote: RemoteFile, partial: Partial, manners: DownloadOptions
+    remote: RemoteFile, partial: PartialFile, options: DownloadOptions
 ) -> None:
-    """Receive what is missing, and refuse the whole if it is not as expected."""
+    """Receive the missing bytes and check the whole."""
     resumed = partial.size > 0
-    _receive(remote, partial, manners)
+    _receive(remote, partial, options)
     if remote.sha256 is None:
         return
     found = _sha256_of(partial.path)
     if found == remote.sha256:
         return
     partial.discard()
-    if resumed:
+    if resumed:  # perhaps parts of two versions: the next attempt starts anew
         raise AttemptError("its parts, received one by one, do not fit together")
     raise FetchError(
-        f"{remote.url} has the SHA-256 {found}, but {remote.sha256} is expected for "
-        f"{remote.path}; nothing is kept. Pass checksum= if that content is right."
+        f"{remote.address} has the SHA-256 {found}, but {remote.sha256} is expected "
+        f"for {remote.path}; nothing is kept. Pass checksum= if that content is right."
     )
 
 
-def _receive(remote: RemoteFile, partial: Partial, manners: DownloadOptions) -> None:
+def _receive(
+    remote: RemoteFile, partial: PartialFile, options: DownloadOptions
+) -> None:
     with _opened(remote, partial.headers()) as response:
         start, total = _placed(response)
         out_of_range = response.status == OUT_OF_RANGE
@@ -279,14 +305,14 @@ def _receive(remote: RemoteFile, partial: Partial, manners: DownloadOptions) -> 
         elif out_of_range or not partial.fits(response, start):
             partial.discard()
             raise AttemptError("the server sent another part than it was asked for")
-        with _progress(remote, start, total, manners.verbose) as bar:
+        with _progress(remote, start, total, options.verbose) as bar:
             partial.append(_chunks(response, bar))
     if total is not None and partial.size != total:
         raise AttemptError(f"{partial.size} of {total} bytes have arrived")
 
 
 def _opened(remote: RemoteFile, headers: dict[str, str]) -> Any:
-    """Return a response: the file, a part of it, or that there is no such part."""
+    """Return the response: the file, a part of it, or `OUT_OF_RANGE`."""
     agent = {"User-Agent": f"skl-locus/{version('skl-locus')}"}
     request = urllib.request.Request(remote.url, headers={**agent, **headers})
     try:
@@ -299,15 +325,15 @@ def _opened(remote: RemoteFile, headers: dict[str, str]) -> Any:
         if error.status in TRANSIENT:
             raise AttemptError(problem) from error
         raise FetchError(
-            f"{remote.url} could not be fetched: {problem}; pass the right url=, or "
-            f"put the file at {remote.path}."
+            f"{remote.address} could not be fetched: {problem}; pass the right url=, "
+            f"or put the file at {remote.path}."
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _interruption(error) from error
 
 
 def _interruption(error: Exception) -> AttemptError:
-    """Tell a connection that broke from one that cannot be."""
+    """Return the error for a connection that broke or could not be made."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     cut_off = isinstance(reason, socket.gaierror | ssl.SSLCertVerificationError)
     if cut_off or getattr(reason, "errno", None) in UNREACHABLE:
@@ -337,7 +363,7 @@ def _placed(response: Any) -> tuple[int, int | None]:
 
 
 def _strong_tag(response: Any) -> str:
-    """Return what identifies a version byte by byte, or nothing."""
+    """Return the ETag if it is strong: a weak one (W/) allows other bytes."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else ""
 

@@ -1,4 +1,4 @@
-"""Public evaluation logs: downloaded once, then read from disk."""
+"""Public evaluation logs, downloaded once and then read from disk."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ MODEL_NAMES = "model_order.csv"
 """Names of EmbedLLM's models, for rows that have only their numbers."""
 
 MAX_BYTES = 2**35
-"""Size that an unpacked archive may have; LLMRouterBench's has 1.3 GB packed."""
+"""Limit for an unpacked archive; that of LLMRouterBench has 1.3 GB packed."""
 
-PUBLISHED_SUMS = {
+PUBLISHED_CHECKSUMS = {
     "train.csv": "4ac81ebe312d2ca0290c78774ddc5f5852acb66cd10d28738efcb2a0dbd8e247",
     "val.csv": "802f312809e7c7086233510b3c1e12619ab72051e06664ebb8bff24cf0f67fce",
     "routerbench_0shot.pkl": (
@@ -59,9 +59,9 @@ PUBLISHED_SUMS = {
         "b79f8cde1a6f029c2efa663a3a3b6f7748defb22341fe59f328cebef6648c8f1"
     ),
 }
-"""SHA-256 of files in these revisions, as their hosts state them."""
+"""SHA-256 of the files in these revisions, as the hosts publish them."""
 
-_SUM = re.compile("[0-9a-f]{64}")
+_CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 def fetch_embedllm(
@@ -144,7 +144,7 @@ def fetch_embedllm(
       model   query query_id  score  task
     0     a  7 * 8?        0    1.0  sums
     """
-    manners = _manners(download_if_missing, n_retries, delay, verbose)
+    options = _download_options(download_if_missing, n_retries, delay, verbose)
     unknown = set(splits) - set(SPLITS)
     if unknown or isinstance(splits, str) or not splits:
         raise ValueError(f"splits must be some of {SPLITS}, got {splits!r}.")
@@ -152,7 +152,7 @@ def fetch_embedllm(
     base = (url or EMBEDLLM).rstrip("/")
     for name in (MODEL_NAMES, *(f"{split}.csv" for split in splits)):
         given = (checksum or {}).get(name)
-        fetch_file(_remote(f"{base}/{name}", folder, given), manners)
+        fetch_file(_remote(f"{base}/{name}", folder, given), options)
     return read_embedllm(
         folder,
         splits=tuple(splits),
@@ -246,7 +246,7 @@ def fetch_routerbench(
        model   query query_id  score  task   cost
     0  small  7 * 8?   sums.0    0.0  sums  0.001
     """
-    manners = _manners(download_if_missing, n_retries, delay, verbose)
+    options = _download_options(download_if_missing, n_retries, delay, verbose)
     if version not in VERSIONS:
         raise ValueError(f"version must be one of {VERSIONS}, got {version!r}.")
     folder = Path(get_data_home(data_home)) / "routerbench"
@@ -257,7 +257,7 @@ def fetch_routerbench(
             "it; pass allow_pickle=True if you trust its origin, or the url= of a csv "
             "or parquet file."
         )
-    fetch_file(remote, manners)
+    fetch_file(remote, options)
     return read_routerbench(
         remote.path, allow_pickle=allow_pickle, scale=scale, errors=errors
     )
@@ -343,16 +343,16 @@ def fetch_llmrouterbench(
        model   query  score  task
     0  small  7 * 8?    1.0  sums
     """
-    manners = _manners(download_if_missing, n_retries, delay, verbose)
+    options = _download_options(download_if_missing, n_retries, delay, verbose)
     check_at_least(max_bytes, "max_bytes")
     folder = Path(get_data_home(data_home)) / "llmrouterbench"
     remote = _remote(url or LLMROUTERBENCH, folder, checksum)
-    found = fetch_file(remote, manners)
+    found = fetch_file(remote, options)
     unpacked = unpack(remote.path, found, suffix=".json", max_bytes=max_bytes)
     return read_llmrouterbench(unpacked, scale=scale, errors=errors)
 
 
-def _manners(
+def _download_options(
     download_if_missing: bool, n_retries: int, delay: float, verbose: bool
 ) -> DownloadOptions:
     check_at_least(n_retries, "n_retries", 0)
@@ -362,14 +362,17 @@ def _manners(
 
 
 def _remote(url: str, folder: Path, checksum: str | None) -> RemoteFile:
-    """Name a file by the end of its address, and know its sum if anybody does."""
+    """Return the file at an address, named by the end of its path.
+
+    Its checksum is the one given, else the one published for the name, if any.
+    """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if not name:
         raise ValueError(f"url must end with the name of a file, got {url!r}.")
     if checksum is None:
-        return RemoteFile(url, folder / name, PUBLISHED_SUMS.get(name))
+        return RemoteFile(url, folder / name, PUBLISHED_CHECKSUMS.get(name))
     expected = checksum.lower()
-    if not _SUM.fullmatch(expected):
+    if not _CHECKSUM.fullmatch(expected):
         raise ValueError(
             f"checksum of {name} must be a SHA-256 in 64 hexadecimal digits, got "
             f"{checksum!r}."

@@ -1,4 +1,4 @@
-"""A synthetic evaluation log whose families, tasks and probabilities are known."""
+"""A synthetic evaluation log with known families, tasks and probabilities."""
 
 from numbers import Integral, Real
 
@@ -14,8 +14,8 @@ from skl_locus.datasets._base import long_table
 _TASK_SPREAD = 0.5
 # Standard deviation of the abilities of models, in logits.
 _ABILITY_SPREAD = 0.5
-# Random part of a family's profile, relative to its specialization: it tells
-# families apart that are strong on the same tasks.
+# Random part of a family's profile, relative to its specialization: it makes
+# families differ that are strong on the same tasks.
 _FAMILY_TASTE = 0.25
 # A cost doubles with every step of this many logits of ability.
 _LOGITS_PER_DOUBLING = 0.5
@@ -53,7 +53,7 @@ def make_evaluations(
 
     Tasks are clusters of the query encodings. Every family is strong on its own
     tasks. Difficulties have a part that is linear in the encoding, with standard
-    deviation one, and a part that the encoding does not tell.
+    deviation one, and a part that is independent of the encoding.
 
     Parameters
     ----------

@@ -213,6 +213,19 @@ def test_retries_are_counted(tmp_path, n_retries):
     assert len(requests) == 1 + n_retries
 
 
+@pytest.mark.parametrize("answer", [status(404), status(503), other(b"other")])
+def test_messages_hide_the_secrets_of_an_address(tmp_path, answer):
+    with serving(CONTENT, answer) as server, pytest.raises(FetchError) as caught:
+        fetch_routerbench(
+            url=f"{server.url}/table.csv?key=k3y0fm1ne",
+            data_home=tmp_path,
+            checksum=SUM,
+            delay=0,
+        )
+    assert f"{server.url}/table.csv " in str(caught.value)
+    assert "k3y0fm1ne" not in str(caught.value)
+
+
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
 def test_what_will_not_change_is_not_tried_again(tmp_path, code):
     requests = fail(tmp_path, CONTENT, status(code), match=f"HTTP status {code}")

@@ -49,8 +49,8 @@ def lm_eval_logs(tmp_path_factory):
 @pytest.mark.parametrize("log_format", ["eval", "json"])
 def test_logs_of_inspect_say_what_inspect_says(inspect_logs, log_format):
     folder, said = inspect_logs
-    if log_format == "eval":
-        pytest.importorskip("pyarrow")
+    if log_format == "eval" and sys.version_info < (3, 14):
+        pytest.importorskip("backports.zstd")
     table = read_inspect(folder / log_format)
     assert table["model"].unique().tolist() == ["mockllm/model"]
     assert table["task"].unique().tolist() == ["quiz"]

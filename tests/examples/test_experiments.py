@@ -1,8 +1,6 @@
 """The experiments that redo the paper's tables: protocol, cache and report."""
 
 import importlib
-import json
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -10,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from experiment_tables import N_TWINS, tables
 
-from skl_locus import LocusRouter
-from skl_locus._evidence import features
+import skl_locus
+from skl_locus import KMeansRouter, LocusRouter
 from skl_locus._routing.base import RouterMixin
-from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
     correctness_accuracy_score,
     routing_accuracy_score,
@@ -30,28 +28,9 @@ comparison, evaluate, methods, protocol, run_all = map(
     ("comparison", "evaluate", "methods", "protocol", "run_all"),
 )
 e1 = importlib.import_module("e1_sample_efficiency")
-dependencies = importlib.import_module("dependencies")
+check_cells = importlib.import_module("check_cells")
 options = importlib.import_module("options")
-study_evidence = importlib.import_module("study_evidence")
-variations = importlib.import_module("variations")
-
-N_TWINS = 6
-"""Queries whose text is that of another one."""
-
-
-def tables(**parameters):
-    """Return evaluations, queries with texts (some twice), encodings and models."""
-    pool = make_evaluations(
-        **{"n_models": 8, "n_queries": 160, "n_tasks": 3, "random_state": 0}
-        | parameters
-    )
-    queries = pool.queries.assign(query=[f"text {i}" for i in range(160)])
-    queries.loc[: N_TWINS - 1, "query"] = queries["query"].to_numpy()[N_TWINS:][
-        :N_TWINS
-    ]
-    evaluations = pool.evaluations[["model", "query_id", "score"]]
-    models = pool.models.rename(columns={"cost": "n_params_billion"})
-    return evaluations, queries, pool.encodings, models
+results_versions = importlib.import_module("results_versions")
 
 
 def log_of(*, report=False, **parameters):
@@ -148,19 +127,94 @@ def test_results_depend_on_parameters_and_log(files, tmp_path, count_fits):
     assert count_fits.fits == 3
 
 
-@pytest.mark.parametrize(
-    ("room", "used_by", "not_used_by"),
-    [
-        ("_evidence/features.py", "_locus/router.py", "baselines/_irt.py"),
-        ("_torch/network.py", "_locus/router.py", "baselines/_knn.py"),
-        ("_torch/training.py", "baselines/_irt.py", "baselines/_kmeans.py"),
-        ("_routing/base.py", "baselines/_best_single.py", "_torch/network.py"),
-    ],
-)
-def test_results_depend_on_what_a_router_imports_only(room, used_by, not_used_by):
-    package = dependencies.PACKAGE
-    assert package / room in dependencies.modules_used_by([package / used_by])
-    assert package / room not in dependencies.modules_used_by([package / not_used_by])
+def test_results_depend_on_the_versions_of_method_and_protocol(
+    files, tmp_path, count_fits, monkeypatch
+):
+    parsed = options.parse_options("", arguments(files, tmp_path))
+    log = next(options.main_logs(parsed))
+    both = [
+        options.job(parsed, name, 0, cell=protocol.COMPLETE, n=32)
+        for name in ("kNN", "KMeans")
+    ]
+
+    def fits_of_a_run():
+        before = count_fits.fits
+        e1.run_jobs(evaluate.evaluate_job, log, both, parsed, "")
+        return count_fits.fits - before
+
+    assert [fits_of_a_run(), fits_of_a_run()] == [2, 0]
+    monkeypatch.setitem(results_versions.METHOD_VERSIONS, "kNN", 99)
+    assert [fits_of_a_run(), fits_of_a_run()] == [1, 0]
+    monkeypatch.setattr(results_versions, "PROTOCOL_VERSION", 99)
+    assert [fits_of_a_run(), fits_of_a_run()] == [2, 0]
+
+
+def test_every_method_has_a_version_of_its_results():
+    known = methods.METHODS | methods.REGENERATED
+    assert results_versions.METHOD_VERSIONS.keys() == known.keys()
+
+
+def test_cells_are_computed_as_they_are_pinned(capsys):
+    assert check_cells.main([]) == 0
+    assert "12 cells" in capsys.readouterr().out
+
+
+@pytest.fixture
+def three_cells(tmp_path, monkeypatch):
+    """Check the methods that take no time, against a copy of their pinned cells."""
+    names = ["kNN", "KMeans", "Best single"]
+    monkeypatch.setattr(check_cells, "METHODS", names)
+    pinned = tmp_path / "pinned.csv"
+    check_cells.read_cells(check_cells.PINNED).loc[names].to_csv(pinned)
+    return pinned, ["--pinned", str(pinned)]
+
+
+def test_a_changed_number_fails_until_its_version_is_raised(
+    three_cells, capsys, monkeypatch
+):
+    pinned, arguments = three_cells
+    assert check_cells.main(arguments) == 0
+    cells = check_cells.read_cells(pinned)
+    right = cells.loc["KMeans", "log_loss"]
+    cells.loc["KMeans", "log_loss"] = right + 3e-5
+    cells.to_csv(pinned)
+    capsys.readouterr()
+
+    for given in (arguments, [*arguments, "--write"]):
+        assert check_cells.main(given) == 1
+        said = capsys.readouterr().err
+        assert f"KMeans: log_loss is {right:.6f}, expected {right + 3e-5:.6f}" in said
+        assert "raise the version of 'KMeans' in results_versions.py" in said
+        assert "kNN" not in said
+
+    monkeypatch.setitem(results_versions.METHOD_VERSIONS, "KMeans", 2)
+    assert check_cells.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "no numbers are pinned for the results version 1.2" in said
+    assert check_cells.main([*arguments, "--write"]) == 0
+    assert check_cells.main(arguments) == 0
+    assert check_cells.read_cells(pinned).loc["KMeans", "log_loss"] == right
+
+
+def test_a_change_of_a_router_is_noticed(three_cells, monkeypatch):
+    _, arguments = three_cells
+    predict_proba = KMeansRouter.predict_proba
+
+    def slightly_less_sure(self, X):
+        return 0.5 + (predict_proba(self, X) - 0.5) * 0.999
+
+    monkeypatch.setattr(KMeansRouter, "predict_proba", slightly_less_sure)
+    assert check_cells.main(arguments) == 1
+
+
+def test_a_report_names_version_commit_and_results(files, tmp_path, monkeypatch):
+    report = importlib.import_module("report")
+    parsed = options.parse_options("", arguments(files, tmp_path))
+    first, second, *_ = report.about(parsed)
+    assert f"skl_locus {skl_locus.__version__} (commit " in first
+    assert "LOCUS 1.1, LOCUS (paper) 1.1" in second
+    monkeypatch.setenv("PATH", "")  # as on a machine without git
+    assert "(commit unknown)" in report.about(parsed)[0]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +297,7 @@ def test_metrics_are_those_of_the_package_on_a_partial_log():
     evaluate.fit_on_draw(router, log, drawn)
     scores = log.scores[drawn.test]
     P, decisions = evaluate.predict(router, log, drawn.test, scores)
-    totals = evaluate.query_totals(P, decisions, scores)
-    found = evaluate.summarise(totals, P, scores, drawn.seen)
+    found = evaluate.summarise(P, decisions, scores, drawn.seen)
 
     table = protocol.frame(log, drawn.test, scores)
     p = router.predict_proba(table)[:, 1]
@@ -263,22 +316,18 @@ def test_metrics_are_those_of_the_package_on_a_partial_log():
     }.items():
         assert found[name] == pytest.approx(metric(table["score"], p), rel=1e-5)
 
+    totals = evaluate.query_totals(P, decisions, scores)
+    assert np.nanmean(totals["chosen"]) == pytest.approx(found["routing_accuracy"])
+    for name, loss in comparison.LOSSES.items():
+        if loss != "chosen":
+            mean = totals[loss].sum() / totals["count"].sum()
+            assert mean == pytest.approx(found[name])
+
 
 def test_best_single_is_chosen_on_training_queries_and_needs_coverage():
     seen = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     scores = np.array([[1.0, 0.0, 1.0], [np.nan, 1.0, 1.0], [np.nan, 1.0, 1.0]])
     assert evaluate.best_single_score(seen, scores) == pytest.approx(2 / 3)
-
-
-def test_calibration_error_is_the_gap_of_each_bin():
-    scores = np.repeat([1.0, 0.0], 60)
-    p = np.repeat([0.9, 0.2], 60)
-    assert evaluate.calibration_error(scores, np.full(120, 0.5)) == pytest.approx(0)
-    found = evaluate.calibration_error(scores, p)
-    assert found == pytest.approx((0.1 + 0.2) / 2)
-    shuffled = np.random.default_rng(0).permutation(120)
-    again = evaluate.calibration_error(scores[shuffled], p[shuffled])
-    assert again == pytest.approx(found)
 
 
 def test_luck_alone_has_a_calibration_error_that_falls_with_the_queries():
@@ -355,97 +404,6 @@ def test_held_out_models_have_one_rotation_each():
     e2 = importlib.import_module("e2_onboarding")
     held = np.stack([e2.held_out(11, r) for r in range(e2.N_ROTATIONS)])
     np.testing.assert_array_equal(held.sum(axis=0), 1)
-
-
-def write_log(folder):
-    """Write a log as the study finds them."""
-    folder.mkdir()
-    evaluations, queries, encodings, models = tables()
-    evaluations.to_parquet(folder / "evaluations.parquet")
-    queries.to_parquet(folder / "queries.parquet")
-    np.save(folder / "encodings_minilm.npy", encodings)
-    return models.index.tolist()
-
-
-@pytest.fixture
-def one_pool(tmp_path):
-    write_log(tmp_path / "small")
-    return ["--data", str(tmp_path)]
-
-
-def study_of(one_pool, *given, cell="complete"):
-    chosen = study_evidence.parse_options([*one_pool, *given])
-    return study_evidence.study(chosen, "small", "all", cell, 30, 0, False)
-
-
-def test_the_study_measures_network_evidence_and_comparators(one_pool):
-    tiny = [f"{name}={value}" for name, value in methods.TINY_NETWORK.items()]
-    alone = study_of(one_pool)
-    whole = study_of(one_pool, "--network", *tiny, "--beside", "KMeans")
-    losses = {whole["log_loss"], whole["log_loss network"], whole["log_loss KMeans"]}
-    assert len(losses | {alone["log_loss"]}) == 4
-    assert all(0 < loss < 1 for loss in losses)
-
-
-def test_the_study_is_done_by_workers(tmp_path):
-    pools = {}
-    for name in options.FOLDERS:
-        members = write_log(tmp_path / name)
-        pools[name] = dict.fromkeys(options.DEFAULT_POOLS[name], members)
-    (tmp_path / "pools.json").write_text(json.dumps(pools))
-    output = tmp_path / "summary.csv"
-    command = [sys.executable, study_evidence.__file__, "--data", str(tmp_path)]
-    command += ["--n-jobs", "2", "--seeds", "1", "--sizes", "30", "--cells", "complete"]
-    subprocess.run([*command, "--output", str(output)], check=True, timeout=300)
-    summary = pd.read_csv(output)
-    assert len(summary) == 5  # two pools of two logs, and the mean
-    assert summary["log_loss"].between(0, 1).all()
-
-
-def test_the_study_changes_constants(one_pool, monkeypatch):
-    monkeypatch.setattr(
-        features, "SHRINKAGE_RANGE", features.SHRINKAGE_RANGE
-    )  # puts it back
-    before = study_of(one_pool)
-    after = study_of(
-        one_pool, "--change", "_evidence.features.SHRINKAGE_RANGE=[1000, 1000]"
-    )
-    assert before["log_loss"] != after["log_loss"]
-    with pytest.raises(ValueError, match=r"features\.PULL is not"):
-        study_evidence.make_changes(["_evidence.features.PULL=1"])
-
-
-def test_the_study_leaves_each_task_out_once(one_pool, monkeypatch):
-    monkeypatch.setattr(study_evidence, "SMALLEST_TASK", 5)
-    chosen = study_evidence.parse_options([*one_pool, "--cells", "complete", "shift"])
-    cells = study_evidence.cells_of(chosen, "small")
-    assert cells[0] == "complete"
-    assert len(set(cells[1:])) == 3
-    assert np.isfinite(study_of(one_pool, cell=cells[1])["log_loss"])
-
-
-def test_best_by_task_takes_the_best_mean_of_each_task():
-    scores = np.array([[1, 0, np.nan], [1, 0, 0], [0, 1, 0], [0.5, 0, 0]])
-    tasks = np.array(["a", "a", "b", "b"])
-    assert study_evidence.best_by_task(scores, tasks) == (1 + 1 + 0.5 + 0.5) / 4
-
-
-@pytest.mark.parametrize("kind", ["graded", "judged"])
-def test_scores_of_other_kinds_keep_right_above_wrong(kind):
-    rng = np.random.default_rng(0)
-    scores = rng.integers(2, size=(200, 3)).astype(float)
-    scores[0, 0] = np.nan
-    other = variations.SCORES[kind](scores, rng)
-    assert np.isnan(other[0, 0])
-    assert np.nanmin(other) >= 0
-    assert np.nanmax(other) <= 1
-    assert np.nanmean(other[scores == 1]) > np.nanmean(other[scores == 0]) + 0.2
-
-
-def test_uneven_logs_have_models_with_few_and_with_all_scores():
-    sizes = np.isfinite(variations.uneven(np.ones((400, 5)), 0)).sum(axis=0)
-    assert sizes.max() == 400
-    assert 5 < sizes.min() < 30
 
 
 def test_tables_of_the_report_are_markdown():

@@ -66,8 +66,7 @@ def results(request):
         router = methods.make(method, 0)
         evaluate.fit_on_draw(router, log, drawn)
         P, decisions = evaluate.predict(router, log, drawn.test, scores)
-        totals = evaluate.query_totals(P, decisions, scores)
-        rows[method] = evaluate.summarise(totals, P, scores, drawn.seen)
+        rows[method] = evaluate.summarise(P, decisions, scores, drawn.seen)
     return rows
 
 

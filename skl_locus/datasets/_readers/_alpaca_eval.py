@@ -20,7 +20,7 @@ from skl_locus.datasets._readers._values import (
 )
 
 TIE = 1.5
-"""Preference where both answers are as good."""
+"""Preference for neither answer."""
 
 
 def read_alpaca_eval(
@@ -98,7 +98,7 @@ def _score(annotation: Mapping[str, Any]) -> float | None:
     preference = number_or_none(annotation.get("preference"), "preference")
     if preference is None:
         return None
-    if preference == 0:
+    if preference == 0:  # how old annotators wrote a tie
         preference = TIE
     if not 1 <= preference <= 2:
         raise RecordError(f"'preference' is {preference:g}, not from 1 to 2")

@@ -1,4 +1,4 @@
-"""What a reader says of each evaluation, as the long table."""
+"""Builder of the long table from the evaluations that a reader finds."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
 
 ERRORS = ("raise", "skip")
-"""What to do with a malformed record."""
+"""Ways to treat a malformed record."""
 
 NUMBERS = ("cost", "tokens", "latency")
-"""Columns of numbers that a table has where its format does."""
+"""Optional columns of numbers."""
 
 COLUMNS = ("model", "query", "query_id", "task", *NUMBERS, "response")
 """All columns but the score; only model and query are in every table."""
 
 MISSING_SCORE = "missing score"
-"""Why a record was left out: its format allows it to have no score."""
+"""Reason to leave out a record that, as its format allows, has no score."""
 
 MALFORMED = "malformed"
-"""Why a record or file was left out: it cannot be used."""
+"""Reason to leave out a record or file that cannot be used."""
 
 Scale = float | tuple[float, float] | Mapping[str, float | tuple[float, float]] | None
 
 
 class LogBuilder:
-    """Collects evaluations, and counts what was left out.
+    """Collector of evaluations that counts the records it leaves out.
 
     Parameters
     ----------
     source : str or path-like
-        What is read, for error messages.
+        File or folder that is read, for error messages.
     errors : {"raise", "skip"}, default="raise"
         Whether a malformed record is an error or is counted.
     scale : float, (float, float), mapping or None, default=None
-        Where the best score is, or the worst and the best.
+        The best score, or the worst and the best, perhaps by task.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class LogBuilder:
         self._first_error: LogFormatError | None = None
         self._pool: dict[str, str] = {}
         self._text_of_id: dict[Any, Any] = {}
+        # Logs have millions of rows: a list would take four times the memory.
         self._scores = array("d")
         self._columns: dict[str, list] = {}
 
@@ -80,7 +81,7 @@ class LogBuilder:
         *,
         record: int | None = None,
     ) -> Iterator[None]:
-        """Name the place of a malformed record, or count the record."""
+        """Raise a malformed record's error with its place, or count the record."""
         try:
             yield
         except RecordError as problem:
@@ -92,13 +93,13 @@ class LogBuilder:
             self.skipped[MALFORMED] += 1
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Count records that are no evaluations for this table."""
+        """Count records that have no place in the table."""
         self.skipped[reason] += count
 
     def add(
         self, *, model: Any, query: Any, score: float | None, **optional: Any
     ) -> None:
-        """Add one evaluation; one without a score is counted instead."""
+        """Add one evaluation, or count it if it has no score."""
         if score is None:
             self.skip(MISSING_SCORE)
             return
@@ -109,7 +110,7 @@ class LogBuilder:
         self._scores.append(score)
 
     def frame(self) -> pd.DataFrame:
-        """Return the table, with what is missing from it in ``attrs["skipped"]``."""
+        """Return the table, with counts of left out records in ``attrs["skipped"]``."""
         self._warn()
         if not len(self):
             raise LogFormatError(
@@ -133,19 +134,21 @@ class LogBuilder:
         return table
 
     def _append(self, name: str, value: Any) -> None:
-        """Append to a column, which begins with its first value."""
+        """Append to a column; it is made at its first value, with None before."""
         if name in self._columns:
             self._columns[name].append(value)
         elif value is not None:
             self._columns[name] = [None] * len(self) + [value]
 
     def _pooled(self, value: Any) -> Any:
-        """Let equal texts share one object: most columns repeat few of them."""
+        """Return the first object of an equal text: most columns repeat few texts."""
         return self._pool.setdefault(value, value) if isinstance(value, str) else value
 
     def _check_identity(self, query_id: Any, query: Any) -> None:
         if query_id is None or not isinstance(query, str):
             return
+        # Estimators identify queries by their ids, so two texts under one id would
+        # silently be averaged as one query.
         if self._text_of_id.setdefault(query_id, query) != query:
             raise RecordError(
                 f"the query id {query_id!r} stands for another text than before; "

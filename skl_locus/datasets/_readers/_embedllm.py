@@ -1,4 +1,4 @@
-"""The data of EmbedLLM: one row per prompt and model, in large csv files."""
+"""Data of EmbedLLM: one row per prompt and model, in large csv files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPLITS = ("train", "val", "test")
 """Names of the csv files."""
 
 COLUMNS = ("prompt_id", "model_name", "label", "prompt", "category")
-"""Columns that a csv file must have."""
+"""Required columns of the csv files."""
 
 _PAIR = ["model", "query_id"]
 
@@ -126,6 +126,7 @@ def _model_names(path: Path, log: LogBuilder) -> dict[int, str]:
 
 
 def _model_of(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    # Some rows have only the number of their model.
     if row["model_name"]:
         return row["model_name"]
     number = number_or_none(row.get("model_id"), "model_id")
@@ -135,7 +136,7 @@ def _model_of(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
 
 
 def _combined(table: pd.DataFrame, duplicates: str, folder: Path) -> pd.DataFrame:
-    """Return a table in which each model answers a prompt once."""
+    """Return the table with one row per model and prompt."""
     repeated = table.duplicated(_PAIR)
     if not repeated.any():
         return table

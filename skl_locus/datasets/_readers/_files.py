@@ -1,4 +1,4 @@
-"""Files as records with the line that each stands on; nothing is unpickled here."""
+"""Files as records with their line numbers, without pickles."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder_of(path: str | os.PathLike) -> Path:
 
 
 def files_in(folder: Path, *patterns: str) -> list[Path]:
-    """Return the files below a folder, sorted by path; at least one."""
+    """Return the files below a folder that match, sorted by path, at least one."""
     files = {path for pattern in patterns for path in folder.rglob(pattern)}
     found = sorted(path for path in files if path.is_file())
     if not found:
@@ -43,9 +43,10 @@ def files_in(folder: Path, *patterns: str) -> list[Path]:
 
 
 def newest(files: Iterable[Path], time: re.Pattern) -> list[Path]:
-    """Return files, newest first: by the time in the name, else by the name."""
+    """Return files, newest first: by the time in the name, then by the name."""
 
     def age(path: Path) -> tuple[str, str]:
+        # Digits only: writers differ in what they put between them.
         match = time.search(path.name)
         return (re.sub(r"\D", "", match[0]) if match else "", path.name)
 
@@ -53,14 +54,15 @@ def newest(files: Iterable[Path], time: re.Pattern) -> list[Path]:
 
 
 def require_inside(name: str) -> None:
-    """Refuse a member of an archive whose path leads out of it."""
+    """Check that the path of a member of an archive does not lead out of it."""
+    # A backslash is a separator only for programs on Windows, which read archives too.
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts:
         raise RecordError(f"the archive has a member outside of it, {name!r}")
 
 
 def decode(raw: bytes) -> str:
-    """Return text that is UTF-8, with or without a byte order mark."""
+    """Return UTF-8 as text, without its byte order mark."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,7 +71,7 @@ def decode(raw: bytes) -> str:
 
 
 def parse_json(raw: bytes) -> Any:
-    """Return a JSON document; an error says which of its lines is bad."""
+    """Return a JSON document; an error names the line."""
     text = decode(raw)
     if not text.strip():
         raise RecordError("it is empty")
@@ -88,7 +90,7 @@ def json_document(path: Path) -> Any:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file that are not blank, to be parsed one by one."""
+    """Yield the lines that are not blank, with their numbers."""
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if raw.strip():
@@ -118,6 +120,8 @@ def csv_rows(
     A row that is not UTF-8, or longer or shorter than the header, is malformed.
     """
     _allow_long_cells()
+    # Bytes are decoded line by line here: a text file would raise at the first one
+    # that is not UTF-8, without its line, and end the whole file.
     with path.open("rb") as file, _progress(path, verbose) as bar:
         lines = _Utf8Lines(file, bar)
         reader = csv.reader(lines, strict=True)
@@ -176,7 +180,7 @@ def frame_rows(
 def require_columns(
     columns: Iterable[str], needed: Iterable[str], path: str | os.PathLike
 ) -> None:
-    """Refuse a table without a column, naming those that it has."""
+    """Check that a table has columns; the error names those that it has."""
     columns = list(columns)
     missing = [name for name in needed if name not in columns]
     if missing:
@@ -188,7 +192,11 @@ def require_columns(
 
 
 class _Utf8Lines:
-    """Lines of a file as text; remembers one that is not UTF-8 until asked."""
+    """Lines of a file as text; one that is not UTF-8 is an error of the next `check`.
+
+    An error in ``__next__`` would end the csv reader; so the line is decoded with
+    replacements, and the row that it is part of fails afterwards.
+    """
 
     def __init__(self, file: Iterable[bytes], bar: Any) -> None:
         self._file = enumerate(file, start=1)

@@ -1,4 +1,4 @@
-"""Runs of HELM: statistics of every instance."""
+"""Runs of HELM: statistics of each instance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ METRICS = (
 """Metrics in the order of preference, where none is named."""
 
 ANSWER_TOKENS = ("num_output_tokens", "num_completion_tokens")
-"""Tokens of the answer, in new and in old versions."""
+"""Names of the number of tokens of an answer, in new and in old versions."""
 
 _MODEL_ARGUMENTS = ("model=", "model_deployment=")
 
@@ -114,7 +114,7 @@ def read_helm(
 
 
 class _Reader:
-    """Reads one run after the other, and holds each against those before."""
+    """Reader of one run after another that checks each against those before."""
 
     def __init__(self, log: LogBuilder, metric: str | Mapping[str, str] | None) -> None:
         self._log = log
@@ -178,6 +178,7 @@ class _Reader:
                 f"task {task!r} has the metrics {', '.join(map(repr, available))}; "
                 "name one by metric="
             )
+        # Scores of two metrics are not comparable, so one task has one metric.
         first = self._choices.setdefault(task, metric)
         if first != metric:
             raise RecordError(
@@ -217,7 +218,11 @@ def _about(path: Path) -> tuple[str, str]:
 
 
 def _task(run: str) -> str:
-    """Return the name of a run without the model."""
+    """Return the name of a run without the model.
+
+    A name is "scenario:argument=value,...", and the model is one of the arguments:
+    without it, the runs of all models on one scenario have one name.
+    """
     scenario, _, arguments = run.partition(":")
     kept = [
         part for part in arguments.split(",") if not part.startswith(_MODEL_ARGUMENTS)
@@ -232,7 +237,10 @@ def _text(content: Any) -> str:
 
 
 def _values(entry: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the metrics of an entry that have a value, before any is kept."""
+    """Return the metrics of an entry that have a value.
+
+    A list, so that a malformed statistic leaves out the entry as a whole.
+    """
     values = []
     for stat in as_list(entry.get("stats"), "'stats'"):
         stat = as_mapping(stat, "the statistic")

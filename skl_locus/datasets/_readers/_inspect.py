@@ -29,7 +29,7 @@ GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Scores of correct, partially correct, incorrect and missing answers."""
 
 NO_LOGS = ("eval-set.json", "logs.json")
-"""Files that Inspect keeps beside its logs."""
+"""JSON files that Inspect keeps beside its logs and that are none themselves."""
 
 _ATTACHMENT = "attachment://"
 
@@ -51,8 +51,8 @@ def read_inspect(
     ----------
     path : str or path-like
         An ``.eval`` or ``.json`` log, or a folder, whose logs are all read. Newer
-        versions of Inspect compress ``.eval`` logs by Zstandard; reading these needs
-        pyarrow.
+        versions of Inspect compress ``.eval`` logs by Zstandard; before Python 3.14,
+        reading these needs the extra ``inspect`` of this package.
     scorer : str, default=None
         The scorer whose value is the score; `None` if there is only one. The grades
         C, P, I and N count 1, 0.5, 0 and 0, and numbers as they are.
@@ -110,7 +110,7 @@ def read_inspect(
 
 @dataclass
 class _Epochs:
-    """What all epochs of one sample say."""
+    """The query of a sample, and the values of all its epochs."""
 
     query: str
     response: str | None
@@ -125,7 +125,7 @@ class _Epochs:
 
 
 class _Averages:
-    """The samples of all logs."""
+    """Samples of all logs, for means over epochs and logs."""
 
     def __init__(self) -> None:
         self._samples: dict[tuple[str, str, str], _Epochs] = {}
@@ -196,6 +196,7 @@ def _archive(
 ) -> tuple[Mapping[str, Any], Iterator[Any]]:
     """Return the header and the samples, which are read one after the other."""
     members = members_of(path, max_bytes)
+    # header.json is written at the end: a run that was stopped has only its start.
     header = members.get("header.json") or members.get("_journal/start.json")
     if header is None:
         raise RecordError("the archive has neither header.json nor _journal/start.json")
@@ -256,6 +257,7 @@ def _response(sample: Mapping[str, Any]) -> str | None:
     choices = output.get("choices")
     if not isinstance(choices, list) or not choices:
         return None
+    # The response is a by-product: an odd one does not make the sample malformed.
     try:
         return _text(sample, [choices[0].get("message")], "message")
     except (RecordError, AttributeError):
@@ -267,7 +269,10 @@ def _text(sample: Mapping[str, Any], content: Any, name: str) -> str:
 
 
 def _attached(sample: Mapping[str, Any], text: str) -> str:
-    """Return a text with the long passages that the log keeps apart."""
+    """Return a text with its attachments put back.
+
+    Inspect stores a long passage once, and "attachment://<hash>" wherever it occurs.
+    """
     attachments = sample.get("attachments")
     if _ATTACHMENT not in text or not isinstance(attachments, Mapping):
         return text

@@ -28,7 +28,7 @@ from skl_locus.datasets._readers._values import (
 )
 
 TIME = re.compile(r"\d{8}_\d{6}(?=\.json$)")
-"""Time of a run, at the end of the name of its file."""
+"""Time of a run, at the end of its file name."""
 
 
 def read_llmrouterbench(
@@ -131,6 +131,7 @@ def _add_records(log: LogBuilder, path: Path, run: Mapping[str, Any]) -> None:
 
 def _query_of(record: Mapping[str, Any]) -> str:
     query = record.get("origin_query") or record.get("prompt")
+    # Some queries are lists of messages: as JSON, equal ones stay equal.
     if isinstance(query, list | dict):
         query = json.dumps(query, ensure_ascii=False)
     return required_text(query, "origin_query")

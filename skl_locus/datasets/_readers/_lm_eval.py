@@ -1,4 +1,4 @@
-"""Samples that the lm-evaluation-harness logs."""
+"""Samples logged by the lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class _Sample:
 
 
 class _Reader:
-    """Reads one file after the other, and holds each against those before."""
+    """Reader of one file after another that checks each against those before."""
 
     def __init__(self, log: LogBuilder, metric: Choice, filter: Choice) -> None:
         self._log = log
@@ -165,8 +165,11 @@ class _Reader:
         return metric, filter
 
     def _add(self, sample: _Sample, model: str, task: str, metric: str) -> None:
+        # Documents are numbered within their task.
         query_id = f"{task}/{sample.doc_id}"
         score = required_number(sample.metrics.get(metric), metric)
+        # The first model's text stands for all: chat templates make the texts of one
+        # document differ, while its fingerprint is the same.
         first = self._documents.setdefault(query_id, sample)
         if first.fingerprint != sample.fingerprint:
             raise RecordError(
@@ -234,6 +237,7 @@ def _metrics_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _response(answers: Any) -> str | None:
+    # The text lies in lists, more or less deep by version and kind of task.
     while isinstance(answers, list) and answers:
         answers = answers[0]
     return answers if isinstance(answers, str) else None

@@ -1,4 +1,4 @@
-"""Tables that are nearly the long table already."""
+"""Tables with one row per evaluation, or with one row per query."""
 
 from __future__ import annotations
 
@@ -197,7 +197,10 @@ def add_wide_row(
     query_col: str,
     present: Mapping[str, str],
 ) -> None:
-    """Add the evaluations of one query, once all of its cells are known to be good."""
+    """Add the evaluations of one query.
+
+    All cells are checked before the first is added: a malformed row is left out whole.
+    """
     query = query_cell(row.get(query_col), query_col)
     optional = optional_cells(row, present)
     scores = {
@@ -209,7 +212,7 @@ def add_wide_row(
 
 
 def label(value: Any, name: str) -> Any:
-    """Return the label of a model: a text, or a number where the format has such."""
+    """Return a label: a text, or a number in formats that have them."""
     if isinstance(value, str):
         return required_text(value, name)
     if is_missing(value):
@@ -228,7 +231,7 @@ def query_cell(value: Any, name: str) -> Any:
 
 
 def optional_cells(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a row says beyond model, query and score, by our names."""
+    """Return the optional cells of a row under the names of the long table."""
     return {
         ours: _optional_cell(ours, row.get(name), name) for ours, name in names.items()
     }

@@ -25,16 +25,16 @@ from skl_locus.datasets._readers._values import (
 from skl_locus.exceptions import LogFormatError
 
 RESPONSE = "|model_response"
-"""What follows the model in the name of the column of its answers."""
+"""Ending of a column of answers; before it stands the model."""
 
 COST = "|total_cost"
-"""What follows the model in the name of the column of its costs."""
+"""Ending of a column of costs; before it stands the model."""
 
 DESCRIBED = ("sample_id", "prompt", "eval_name")
-"""Columns that describe the prompt."""
+"""Columns about the prompt."""
 
 PICKLES = (".pkl", ".pickle")
-"""Endings of the files that have to be allowed."""
+"""Endings of files that may run code when they are loaded."""
 
 
 def read_routerbench(
@@ -147,7 +147,10 @@ def _models_of(columns: list[str], path: str | os.PathLike) -> list[str]:
 
 
 def _add_row(log: LogBuilder, row: Mapping[str, Any], models: list[str]) -> None:
-    """Add the evaluations of one prompt, once all its cells are known to be good."""
+    """Add the evaluations of one prompt.
+
+    All cells are checked before the first is added: a malformed row is left out whole.
+    """
     described: dict[str, Any] = {
         "query": _joined(required_text(row.get("prompt"), "prompt")),
         "query_id": required_text(row.get("sample_id"), "sample_id"),
@@ -170,7 +173,10 @@ def _evaluation(row: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _joined(text: str) -> str:
-    """Return the texts of a written list, or a text that is none as it is."""
+    """Return the texts of a list written as Python code, joined; others as they are.
+
+    The published tables have prompts as ``"['...']"``.
+    """
     if not text.lstrip().startswith("["):
         return text
     try:

@@ -1,4 +1,4 @@
-"""What a cell of a log may hold."""
+"""Checks and conversions of the values in records."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 
 MISSING_TEXTS = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>"})
-"""Cells of a text file that say that there is no number, in lower case."""
+"""Texts that mean "no number" in a cell of a text file, in lower case."""
 
 
 class RecordError(ValueError):
-    """A record cannot be used; whoever knows the file turns it into an error.
+    """Problem of a record; `LogBuilder.record_errors` adds the file and the line.
 
     Parameters
     ----------
     problem : str
-        What is wrong.
+        The problem.
     line : int, default=None
-        Line of the file, where it is known.
+        Line of the file, if known.
     """
 
     def __init__(self, problem: str, line: int | None = None) -> None:
@@ -29,7 +29,7 @@ class RecordError(ValueError):
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a cell is empty."""
+    """Whether a cell is empty."""
     if value is None or value is pd.NA or value is pd.NaT:
         return True
     return isinstance(value, float) and math.isnan(value)
@@ -51,7 +51,7 @@ def number_or_none(value: Any, name: str) -> float | None:
 
 
 def required_number(value: Any, name: str) -> float:
-    """Return a finite number that has to be there."""
+    """Return a finite number; an empty cell is an error."""
     number = number_or_none(value, name)
     if number is None:
         raise RecordError(f"{name!r} has no value")
@@ -59,9 +59,10 @@ def required_number(value: Any, name: str) -> float:
 
 
 def required_text(value: Any, name: str) -> str:
-    """Return a text that has to be there; numbers are labels as well."""
+    """Return a text that is not blank; an integer is a label as well."""
     if isinstance(value, str) and value.strip():
         return value
+    # JSON writers leave ids as numbers; True is an int in Python, but no label.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise RecordError(f"{name!r} is {value!r:.60}, not a text")
@@ -82,13 +83,13 @@ def as_list(value: Any, name: str) -> list:
 
 
 def sum_or_none(*numbers: float | None) -> float | None:
-    """Return the sum of those that are there."""
+    """Return the sum of the numbers that are not None, None without any."""
     present = [number for number in numbers if number is not None]
     return sum(present) if present else None
 
 
 def text_of_messages(content: Any, name: str) -> str:
-    """Return the text of a request: a text, or the messages of a chat in order."""
+    """Return the text of a request: a text, or the messages of a chat joined."""
     if isinstance(content, list):
         parts = [_message_text(message) for message in content]
         return required_text("\n".join(part for part in parts if part), name)

@@ -1,13 +1,13 @@
-"""JSON documents in zip archives: nothing explodes, nothing is extracted to disk."""
+"""JSON documents in zip archives, read in memory and within limits of size."""
 
 from __future__ import annotations
 
-import io
-import struct
+import sys
 import zipfile
 import zlib
+from copy import copy
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from skl_locus.datasets._readers._files import parse_json, require_inside
 from skl_locus.datasets._readers._values import RecordError
@@ -19,37 +19,27 @@ MEMBER_FRACTION = 16
 """A single member may have this fraction of the limit: it is held in memory."""
 
 ZSTANDARD = 93
-"""Compression that the zip format has and zipfile, before Python 3.14, has not."""
+"""Compression method that ``zipfile`` has a name for from Python 3.14 on only."""
 
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, ZSTANDARD)
-"""Ways of compression whose result can be limited in size."""
-
-LOCAL_HEADER = struct.Struct("<4s22x2H")
-"""What precedes a member: signature, then lengths of its name and its extra field."""
-
-ENCRYPTED = 1
-"""Flag of a member that needs a password."""
-
-SIGNATURE = b"PK\3\4"
-"""Beginning of a local header."""
+"""Methods that can stop at a number of decompressed bytes."""
 
 DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
-    struct.error,
     EOFError,
-    OSError,  # a position before the file; also what pyarrow raises
+    OSError,  # a position before the file
     ValueError,
     OverflowError,
     RuntimeError,  # encryption, and versions of zip that are not known
 )
-"""What zipfile and pyarrow raise on archives that are damaged or of another kind."""
+"""Errors of the standard library for damaged archives and for files of other kinds."""
 
 
 def members_of(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
-    """Return what the directory of an archive lists, once it is known to be harmless.
+    """Return the members of an archive by name, once all are known to be harmless.
 
-    A name that is there twice means its last member: Inspect appends.
+    A name that occurs twice stands for its last member: Inspect appends.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -59,12 +49,7 @@ def members_of(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
     except DAMAGES as error:
         raise RecordError(f"not a readable zip archive ({error})") from None
     for member in listed:
-        _refuse_unknown(member)
-        if member.file_size > max_bytes / MEMBER_FRACTION:
-            raise RecordError(
-                f"{member.filename!r} has {member.file_size} bytes after "
-                f"decompression, more than a sixteenth of max_bytes={max_bytes}"
-            )
+        _check_member(member, max_bytes)
     total = sum(member.file_size for member in listed)
     if total > max_bytes:
         raise RecordError(
@@ -74,8 +59,7 @@ def members_of(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
     return {member.filename: member for member in listed}
 
 
-def _refuse_unknown(member: zipfile.ZipInfo) -> None:
-    """Refuse paths that lead elsewhere, and what cannot be decompressed in parts."""
+def _check_member(member: zipfile.ZipInfo, max_bytes: int) -> None:
     name = member.filename
     require_inside(name)
     if member.compress_type not in COMPRESSIONS:
@@ -83,15 +67,20 @@ def _refuse_unknown(member: zipfile.ZipInfo) -> None:
             f"{name!r} is compressed in a way that cannot be limited (zip compression "
             f"{member.compress_type}); convert the log to json by 'inspect log'"
         )
+    if member.file_size > max_bytes / MEMBER_FRACTION:
+        raise RecordError(
+            f"{name!r} has {member.file_size} bytes after decompression, more than a "
+            f"sixteenth of max_bytes={max_bytes}"
+        )
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
-    """Return the JSON document in a member, as long as it is listed to be."""
+    """Return the JSON document of a member; no more is read than its listed size."""
     try:
         if member.compress_type == ZSTANDARD:
-            return parse_json(_zstandard_bytes(archive, member))
-        # Without a size, a member that is larger than listed would be decompressed
-        # whole.
+            return parse_json(_zstandard_content(archive, member))
+        # The listed size was checked, but may be too small: without it as a limit,
+        # ``read`` would decompress all that there is.
         with archive.open(member) as file:
             return parse_json(file.read(member.file_size))
     except RecordError as error:
@@ -100,29 +89,40 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
         raise RecordError(f"{member.filename!r} is damaged ({error})") from None
 
 
-def _zstandard_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    try:
-        from pyarrow import CompressedInputStream
-    except ImportError:
-        raise RecordError(
-            "compressed by Zstandard, which needs pyarrow; install it, or convert the "
-            "log to json by 'inspect log'"
-        ) from None
-    if member.flag_bits & ENCRYPTED:
-        raise RecordError("encrypted")
-    with open(str(archive.filename), "rb") as file:
-        raw = io.BytesIO(_compressed_bytes(file, member))
-    content = CompressedInputStream(raw, "zstd").read(member.file_size)
+def _zstandard_content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    # ``zipfile`` stops after the first Zstandard frame, also where it knows the
+    # method, but Inspect begins another frame every 200 MiB, and ``ZstdFile`` reads
+    # them all. So ``zipfile`` only hands out the compressed bytes here.
+    zstd = _zstandard_module()
+    with archive.open(_as_stored(member)) as raw, zstd.ZstdFile(raw) as file:
+        try:
+            content = file.read(member.file_size)
+        except zstd.ZstdError as error:
+            raise zipfile.BadZipFile(str(error)) from None
     if zlib.crc32(content) != member.CRC:
         raise zipfile.BadZipFile("bad CRC-32")
     return content
 
 
-def _compressed_bytes(file: BinaryIO, member: zipfile.ZipInfo) -> bytes:
-    file.seek(member.header_offset)
-    header = file.read(LOCAL_HEADER.size)
-    signature, *lengths = LOCAL_HEADER.unpack(header)
-    if signature != SIGNATURE:
-        raise zipfile.BadZipFile("bad local header")
-    file.seek(sum(lengths), io.SEEK_CUR)
-    return file.read(member.compress_size)
+def _as_stored(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Describe a member as if its compressed bytes were its content."""
+    stored = copy(member)
+    stored.compress_type = zipfile.ZIP_STORED
+    stored.file_size = member.compress_size
+    del stored.CRC  # that of the decompressed content, which is not checked here
+    return stored
+
+
+def _zstandard_module() -> Any:
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+    except ImportError:
+        raise RecordError(
+            "compressed by Zstandard, which needs backports.zstd; install it by "
+            "\"pip install 'skl-locus[inspect]'\", or convert the log to json by "
+            "'inspect log'"
+        ) from None
+    return zstd
