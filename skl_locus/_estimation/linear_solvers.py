@@ -25,8 +25,8 @@ class LinearPredictors:
 
     Parameters
     ----------
-    coef : ndarray of shape (n_models, n_features)
-        Slopes.
+    coef : ndarray of shape (n_models, n_features) or (1, n_features)
+        Slopes, in one row if all models share them.
     intercept : ndarray of shape (n_models,)
         Values at the origin.
     """
@@ -40,9 +40,10 @@ class LinearPredictors:
 
     def take(self, models: np.ndarray) -> LinearPredictors:
         """Keep some models, in the order given."""
-        if np.array_equal(models, np.arange(len(self.coef))):
+        if np.array_equal(models, np.arange(len(self.intercept))):
             return self
-        return LinearPredictors(self.coef[models], self.intercept[models])
+        coef = self.coef if len(self.coef) == 1 else self.coef[models]
+        return LinearPredictors(coef, self.intercept[models])
 
     def plus(self, other: LinearPredictors) -> LinearPredictors:
         """Add slopes and intercepts."""
@@ -81,7 +82,9 @@ class RotatedDesign:
         X = encodings.astype(np.float64)
         center = X.mean(axis=0)
         X -= center
-        # Several times as fast as a singular value decomposition of X.
+        # The eigenvectors of the smaller of the two Gram matrices are several times as
+        # fast as a singular value decomposition of X. They square the widths, so that
+        # narrow axes lose digits; those are the ones that are left out.
         few = len(X) <= X.shape[1]
         squares, vectors = eigh(X @ X.T if few else X.T @ X, driver="evd")
         squares = squares.clip(0)
@@ -112,7 +115,7 @@ def fit_ridge(
 
     Parameters
     ----------
-    design : Design
+    design : RotatedDesign
         The encodings x.
     targets : ndarray of shape (n_queries, n_models)
         The targets y.
@@ -126,6 +129,7 @@ def fit_ridge(
     levels : ndarray of shape (n_models,)
         Values at the mean encoding.
     """
+    # In principal axes the normal equations are diagonal.
     levels = targets.mean(axis=0)
     products = design.coordinates.T @ (targets - levels)
     slopes = products / (design.widths[:, None] ** 2 + alpha)
@@ -139,7 +143,7 @@ def fit_logistic(
 
     Parameters
     ----------
-    design : Design
+    design : RotatedDesign
         The encodings x.
     scores : ndarray of shape (n_queries, n_models)
         Scores y in [0, 1], not all of a model at the same end.
@@ -170,6 +174,7 @@ def fit_logistic(
         gradient = np.vstack([Z.T @ gaps + alpha * slopes, gaps.sum(axis=0)])
         return loss + alpha / 2 * np.sum(slopes**2), (gradient * units).ravel()
 
+    # Start without slopes, at the level of each model's mean.
     start = np.zeros(shape)
     start[-1] = logit(scores.mean(axis=0)) * steepness[-1]
     limits = {"gtol": GRADIENT_TOLERANCE, "ftol": 0, "maxiter": MAX_STEPS}

@@ -105,7 +105,7 @@ def _products_of(placement: Placement) -> torch.autocast:
     Products alone are rounded: tokens are summed and normalised in float32.
     """
     device = placement.device.type
-    return torch.autocast(device, torch.bfloat16, enabled=placement.reduced)
+    return torch.autocast(device, torch.bfloat16, enabled=placement.bfloat16_inference)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class TrainingOptions:
     validate_every: int
     schedule: str = "cosine"
     max_gradient_norm: float = MAX_GRADIENT_NORM
-    mixed_precision: bool = False
+    amp: bool = False
     verbose: int = 0
 
 
@@ -196,7 +196,7 @@ def _step(
     options: TrainingOptions,
 ) -> float:
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision):
+    with torch.autocast("cuda", torch.bfloat16, enabled=options.amp):
         loss = batch_loss()
     loss.backward()
     if math.isfinite(options.max_gradient_norm):

@@ -115,7 +115,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
             validation,
             shape,
             self._sampling(),
-            self._options(placement.mixed),
+            self._options(placement.amp),
             self._seed,
             placement,
         )
@@ -175,7 +175,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
 
         return VectorSampling(self.batch_size, self.query_noise)
 
-    def _options(self, mixed_precision: bool = False) -> Any:
+    def _options(self, amp: bool = False) -> Any:
         from skl_locus._torch.training import TrainingOptions
 
         return TrainingOptions(
@@ -188,6 +188,6 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin):
             validate_every=max(1, self.max_iter // VECTOR_CHECKS),
             schedule="constant",
             max_gradient_norm=math.inf,
-            mixed_precision=mixed_precision,
+            amp=amp,
             verbose=self.verbose,
         )

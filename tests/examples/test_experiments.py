@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from skl_locus import LocusRouter
-from skl_locus._evidence import features as _local
 from skl_locus._routing.base import RouterMixin
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
@@ -402,15 +401,24 @@ def test_the_study_is_done_by_workers(tmp_path):
     assert summary["log_loss"].between(0, 1).all()
 
 
-def test_the_study_changes_constants(one_pool, monkeypatch):
-    monkeypatch.setattr(
-        _local, "SHRINKAGE_RANGE", _local.SHRINKAGE_RANGE
-    )  # puts it back
+def test_the_study_changes_the_configuration(one_pool):
     before = study_of(one_pool)
-    after = study_of(one_pool, "--change", "_local.PULLS=[1000, 1000]")
+    after = study_of(one_pool, "--change", "shrinkage_range=[1000, 1000]")
     assert before["log_loss"] != after["log_loss"]
-    with pytest.raises(ValueError, match=r"_local\.PULL is not"):
-        study_evidence.make_changes(["_local.PULL=1"])
+    assert study_of(one_pool) == before
+    assert (
+        study_of(one_pool, "--change", "weights.mean=5")["log_loss"]
+        > (before["log_loss"])
+    )
+    network = ["--network", "max_iter=2", "n_components=4"]
+    changed = study_of(one_pool, *network, "--change", "network_share=1")
+    assert changed["log_loss"] != study_of(one_pool, *network)["log_loss"]
+
+
+@pytest.mark.parametrize("name", ["shrinkage", "weights.average", "scales.tiny"])
+def test_the_study_refuses_unknown_settings(name):
+    with pytest.raises(ValueError, match=f"{name} is not a setting"):
+        study_evidence.changed_config([f"{name}=1"])
 
 
 def test_the_study_leaves_each_task_out_once(one_pool, monkeypatch):
