@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from skl_locus._evidence.config import EvidenceConfig
 
 NEWTON_STEPS = 12
-"""Newton steps, always as many, so that no model's result depends on another's. From
-the largest possible start they reach the optimum to the last bits."""
+"""Newton steps, always as many, so that no model's result depends on another's. They
+reach the optimum to rounding, also for models that are always right or wrong."""
 
 LARGEST_STEP = 2.0
 """Steps are cut there: far from the optimum the logistic loss is nearly straight, and

@@ -1,4 +1,4 @@
-"""Where and how precisely a network runs."""
+"""Devices and precisions of networks."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def resolve_placement(device: str, precision: str) -> Placement:
             f"precision='mixed' needs a CUDA device, got device={str(where)!r}; use "
             "precision='auto'."
         )
+    # bfloat16 has the range of float32: unlike float16 it needs no scaling of the loss.
     amp = where.type == "cuda" and precision in ("auto", "mixed", "bfloat16")
     dtype = torch.float64 if precision == "float64" else torch.float32
     if dtype == torch.float64 and where.type == "mps":
