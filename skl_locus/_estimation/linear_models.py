@@ -26,7 +26,7 @@ distance of the encodings from their mean."""
 
 PROBABILITY_CLIP_FLOAT32 = float(np.finfo(np.float32).eps)
 """Means of models without variation are kept this far from 0 and 1 before their logit
-is taken: nearer, float32 cannot tell them from 0 and 1."""
+is taken: the resolution of float32 near 1."""
 
 
 @dataclass(frozen=True)

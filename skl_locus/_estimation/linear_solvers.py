@@ -25,8 +25,8 @@ class LinearPredictors:
 
     Parameters
     ----------
-    coef : ndarray of shape (n_models, n_features) or (1, n_features)
-        Slopes, in one row if all models share them.
+    coef : ndarray of shape (n_models, n_features)
+        Slopes.
     intercept : ndarray of shape (n_models,)
         Values at the origin.
     """
@@ -40,10 +40,9 @@ class LinearPredictors:
 
     def take(self, models: np.ndarray) -> LinearPredictors:
         """Keep some models, in the order given."""
-        if np.array_equal(models, np.arange(len(self.intercept))):
+        if np.array_equal(models, np.arange(len(self.coef))):
             return self
-        coef = self.coef if len(self.coef) == 1 else self.coef[models]
-        return LinearPredictors(coef, self.intercept[models])
+        return LinearPredictors(self.coef[models], self.intercept[models])
 
     def plus(self, other: LinearPredictors) -> LinearPredictors:
         """Add slopes and intercepts."""

@@ -13,7 +13,6 @@ import numpy as np
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._estimation.clusters import QueryClusters
 from skl_locus._estimation.linear_models import PooledRegression, learn_regression
-from skl_locus._estimation.linear_solvers import LinearPredictors
 from skl_locus._evidence.ability import RaschDifficulties, logit_of
 
 if TYPE_CHECKING:
@@ -130,30 +129,31 @@ class ClusterTable:
 
 @dataclass(frozen=True)
 class QueryFunctions:
-    """One function of the query per model: a linear part plus one per cluster.
+    """One function of the query per model: linear in the encoding plus one per cluster.
 
     Every feature has this form, so that any number of them is served by one matrix
     product and a few look-ups.
 
     Parameters
     ----------
-    linear : LinearPredictors
-        Coefficients and intercepts; one row of coefficients may serve all models.
+    intercept : ndarray of shape (n_models,)
+        What does not depend on the query.
+    coef : ndarray of shape (n_models, n_features) or (1, n_features), or None
+        Coefficients of the encoding, in one row if all models share them.
     table : ClusterTable or None
         What is added within clusters.
     """
 
-    linear: LinearPredictors
+    intercept: np.ndarray
+    coef: np.ndarray | None = None
     table: ClusterTable | None = None
-
-    @classmethod
-    def constant(cls, values: np.ndarray, n_features: int) -> QueryFunctions:
-        """Return functions that do not depend on the query: (n_models,)."""
-        return cls(LinearPredictors(np.zeros((1, n_features)), values))
 
     def values(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Evaluate the functions of some models: (n_queries, n_columns)."""
-        values = self.linear.take(columns).values(encodings)
+        values = np.tile(self.intercept[columns], (len(encodings), 1))
+        coef = _rows(self.coef, columns)
+        if coef is not None:
+            values += encodings.astype(np.float64) @ coef.T
         if self.table is not None:
             values += self.table.values(encodings, columns)
         return values
@@ -161,7 +161,12 @@ class QueryFunctions:
     def take(self, columns: np.ndarray) -> QueryFunctions:
         """Keep some models, in the order given."""
         table = None if self.table is None else self.table.take(columns)
-        return QueryFunctions(self.linear.take(columns), table)
+        return QueryFunctions(self.intercept[columns], _rows(self.coef, columns), table)
+
+
+def _rows(coef: np.ndarray | None, columns: np.ndarray) -> np.ndarray | None:
+    """Return the coefficients of some models; a row that all share stays one."""
+    return coef if coef is None or len(coef) == 1 else coef[columns]
 
 
 class Feature(ABC):

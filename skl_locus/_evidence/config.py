@@ -15,7 +15,7 @@ class EvidenceConfig:
     """Everything that is set rather than learned when evidence is fitted.
 
     The defaults are what did best on development halves of real logs; the ledger in
-    ``docs/results`` tells what else was tried. Studies pass other values in.
+    ``docs/results`` lists what else was tried. Studies pass other values in.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class EvidenceConfig:
     weight_penalty : float
         Penalty, per model, on departures from the proportions of ``weights``. It grows
         with the number of models because the evaluations of one query are not
-        independent: more models tell less than more queries do.
+        independent: more models add less information than more queries do.
     size_penalty : float
         Penalty, per model, on the common size of the weights. It is smaller because
         one number is learned well from few evaluations.
@@ -67,8 +67,8 @@ class EvidenceConfig:
         equally far apart do not make the discount a cliff.
     shrinkage_range : tuple of float
         Least and most evaluations that the expected mean may count for in a model's
-        mean within a cluster. Where clusters tell models apart the method of moments
-        finds few; on real logs it is mostly the most.
+        mean within a cluster. The method of moments finds few where models differ
+        between clusters; on real logs it is mostly the most.
     pool_shrinkage : float
         The same for the mean of all models within a cluster, which is not learned:
         most clusters hold far more evaluations of the whole pool than that.
@@ -82,8 +82,8 @@ class EvidenceConfig:
         Least variance of abilities, so that a new model may differ from a pool of
         equals.
     max_queries : int
-        Queries that penalties, weights and share are learned on. More tell nothing
-        new, and cross-validation takes as long as all the rest of the fit.
+        Queries that penalty, weights and share are learned on. A few numbers are known
+        well enough by then, and cross-validation fits everything five times.
     clustering_seed : int
         Seed of k-means; clusters are part of a deterministic fit.
     """

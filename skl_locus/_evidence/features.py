@@ -37,24 +37,16 @@ SMALLEST_DIVISOR = 1e-9
 
 @dataclass(frozen=True)
 class AdjustedMean(Feature):
-    """The logit of a model's mean, adjusted for how hard its queries were.
-
-    Parameters
-    ----------
-    n_features : int
-        Length of an encoding.
-    """
-
-    n_features: int
+    """The logit of a model's mean, adjusted for how hard its queries were."""
 
     @classmethod
     def fit(cls, pool: PoolContext) -> AdjustedMean:
         """Learn nothing: the adjustment is part of the context of all features."""
-        return cls(pool.evaluations.queries.n_features)
+        return cls()
 
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Return the mean of each model, whatever the query."""
-        return QueryFunctions.constant(models.mean_logits, self.n_features)
+        return QueryFunctions(models.mean_logits)
 
 
 @dataclass(frozen=True)
@@ -73,14 +65,11 @@ class ClusterMeans(Feature):
         How much easier the queries of a cluster are than others, as a logit.
     shrinkage : float
         Evaluations that the expected mean counts for in a model's mean.
-    n_features : int
-        Length of an encoding.
     """
 
     clusters: QueryClusters
     offsets: np.ndarray
     shrinkage: float
-    n_features: int
 
     @classmethod
     def fit(cls, pool: PoolContext, scale: str = "middle") -> ClusterMeans:
@@ -94,7 +83,7 @@ class ClusterMeans(Feature):
         shrinkage = shrinkage_by_moments(
             sums, squares, counts, expected, config.shrinkage_range
         )
-        return cls(clusters, offsets, shrinkage, evaluations.queries.n_features)
+        return cls(clusters, offsets, shrinkage)
 
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Return a table of shrunk means."""
@@ -107,9 +96,8 @@ class ClusterMeans(Feature):
             _expected_means(means, self.offsets),
             self.shrinkage,
         )
-        zeros = QueryFunctions.constant(np.zeros(len(means)), self.n_features)
-        table = logit_of(shrunk)[:, models.order]
-        return replace(zeros, table=ClusterTable(self.clusters, table))
+        table = ClusterTable(self.clusters, logit_of(shrunk)[:, models.order])
+        return QueryFunctions(np.zeros(len(means)), table=table)
 
 
 @dataclass(frozen=True)
@@ -135,7 +123,7 @@ class AverageRegression(Feature):
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Return one slope for all models and an intercept for each."""
         moved = self.common.intercept + (models.mean_logits - self.level)
-        return QueryFunctions(LinearPredictors(self.common.coef, moved))
+        return QueryFunctions(moved, self.common.coef)
 
 
 @dataclass(frozen=True)
@@ -158,22 +146,23 @@ class OwnRegression(Feature):
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Fit a regression for every model."""
         lines = fit_each(self.regression, models.models, models.evaluations)
-        return QueryFunctions(stack(lines, models.models))
+        stacked = stack(lines, models.models)
+        return QueryFunctions(stacked.intercept, stacked.coef)
 
     def updated(
         self, functions: QueryFunctions, models: ModelContext
     ) -> QueryFunctions:
         """Fit regressions of the models that have changed and keep all others."""
-        return QueryFunctions(
-            refit_some(
-                self.regression,
-                functions.linear,
-                models.known,
-                models.models,
-                models.evaluations,
-                models.changed,
-            )
+        assert functions.coef is not None
+        lines = refit_some(
+            self.regression,
+            LinearPredictors(functions.coef, functions.intercept),
+            models.known,
+            models.models,
+            models.evaluations,
+            models.changed,
         )
+        return QueryFunctions(lines.intercept, lines.coef)
 
 
 FEATURES = (

@@ -18,8 +18,8 @@ class NoveltyDiscount:
     """Weight of evidence about a query by its distance from the known ones.
 
     With d the distance of a query to the nearest cluster centre, the weight is 1 up to
-    a quantile (the 99th percentile by default) of what d is for a known query whose
-    cluster was made without it, and falls exponentially beyond.
+    a quantile (the 99th percentile by default) of d over the known queries, each with
+    its cluster made without it, and falls exponentially beyond.
 
     Parameters
     ----------

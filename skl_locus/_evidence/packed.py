@@ -14,8 +14,8 @@ from skl_locus._evidence.base import QueryFunctions
 from skl_locus._evidence.novelty import NoveltyDiscount
 
 MAX_LOGIT = float(logit(1 - PROBABILITY_CLIP_MEANS))
-"""Evidence is kept between this logit and its negative: no set of evaluations that a
-pool has tells apart what lies beyond, and log loss would pay for the attempt."""
+"""Evidence is kept between this logit and its negative, the bounds of the means that it
+is made of: a regression far from its data would claim more."""
 
 
 @dataclass(frozen=True)
@@ -198,14 +198,15 @@ def _weighted_sum(
     clusterings: list[QueryClusters],
 ) -> list[np.ndarray]:
     """Weigh slopes (n_features, n_models), intercepts, and a table per clustering."""
-    n_models = len(next(iter(functions.values())).linear.intercept)
+    n_models = len(next(iter(functions.values())).intercept)
     n_features = clusterings[0].centers.shape[1]
     slopes, intercepts = np.zeros((n_models, n_features)), np.zeros(n_models)
     tables = [np.zeros((len(clusters), n_models)) for clusters in clusterings]
     for name, function in functions.items():
-        weight, linear, table = weights[name], function.linear, function.table
-        slopes += weight * linear.coef
-        intercepts += weight * linear.intercept
+        weight, table = weights[name], function.table
+        intercepts += weight * function.intercept
+        if function.coef is not None:
+            slopes += weight * function.coef
         if table is not None:
             tables[_place_of(table.clusters, clusterings)] += weight * table.table
     return [slopes.T, intercepts, *tables]

@@ -152,8 +152,7 @@ class EvidenceStack:
     @property
     def anchor_logits(self) -> np.ndarray:
         """What predictions fall back to far from all known queries: (n_models,)."""
-        anchor = next(iter(self.functions.values()))
-        return anchor.linear.intercept
+        return next(iter(self.functions.values())).intercept
 
     def values(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Stack all features: (n_queries, n_columns, n_features), float32.

@@ -19,7 +19,7 @@ def fit_weights(
 
     Minimises the soft cross-entropy of ``size * (start + departures)`` with penalties
     on the departures and on how far ``size`` is from 1. The size is apart since it is
-    one number, which few evaluations tell well, and the proportions are many.
+    one number, learned well from few evaluations, and the proportions are several.
 
     Parameters
     ----------

@@ -11,7 +11,6 @@ from small import SMALL
 
 from skl_locus import BestSingleRouter, LocusRouter
 from skl_locus._estimation.clusters import QueryClusters
-from skl_locus._estimation.linear_solvers import LinearPredictors
 from skl_locus._evidence.base import (
     ClusterTable,
     Feature,
@@ -51,8 +50,8 @@ class TwoClustersAndAnAxis(Feature):
         sums, counts = self.clusters.totals(models.evaluations)
         table = (sums / (counts + 1))[:, models.order]
         slopes = self.axis * models.means[:, None]
-        linear = LinearPredictors(slopes, models.mean_logits / 2)
-        return QueryFunctions(linear, ClusterTable(self.clusters, table))
+        table = ClusterTable(self.clusters, table)
+        return QueryFunctions(models.mean_logits / 2, slopes, table)
 
 
 TOY = FeatureSpec("toy", TwoClustersAndAnAxis.fit, weight=0.7, decision_weight=-0.4)
