@@ -65,7 +65,7 @@ def prepare(options):
     vectors = encodings(n_evaluations, N_FEATURES)
     matrix = scores(n_models, n_evaluations)
     evaluations = evaluation_set(vectors, matrix)
-    reduced = replace(placement, reduced=True)
+    reduced = replace(placement, bfloat16_inference=True)
     phi, y = torch.tensor(vectors), torch.tensor(matrix)
     return {
         "plain": no_grad(lambda: twin.embed(phi, y)),

@@ -81,17 +81,14 @@ def enlarged(router, n_models):
     embeddings = pool.embeddings[origin]
     embeddings += rng.standard_normal(embeddings.shape, np.float32) / 10
     labels = np.array([f"model-{i:06d}" for i in range(n_models)], dtype=object)
-    local = replace(
-        pool.local,
-        models=labels,
-        sizes=pool.local.sizes[origin],
-        mean_logits=pool.local.mean_logits[origin],
-        cluster_logits=tuple(table[:, origin] for table in pool.local.cluster_logits),
-        lines=pool.local.lines.take(origin),
-    )
-    predictor = router._state.pack(embeddings)
+    evidence = pool.evidence.take(origin, labels)
+    predictor = router._network.pack(embeddings)
     twin._pool = replace(
-        pool, models=labels, embeddings=embeddings, predictor=predictor, local=local
+        pool,
+        models=labels,
+        embeddings=embeddings,
+        predictor=predictor,
+        evidence=evidence,
     )
     return twin
 

@@ -1,22 +1,22 @@
 """Study what `LocusRouter` is made of, on development halves, in minutes.
 
-    python examples/experiments/study_evidence.py --change _evidence.features.SHRINKAGE_RANGE=[10,10]
+    python examples/experiments/study_evidence.py --change shrinkage_range=[10,10]
     python examples/experiments/study_evidence.py --network n_inputs=32 --sizes 512
 
 The first fits the evidence without its network on small draws from the development
 halves of both logs (each half is trained on once and tested on once) and prints, per
 cell, log loss, routing accuracy and the best single model; the second fits all of the
 router, with the parameters given, and prints the network's log loss as well.
-``--change`` sets constants of the package's modules, so that one thing can be tried at
-a time. Logs of other kinds: ``--models`` draws small pools, ``--scores`` turns right
-and wrong into grades or into levels of a judge, ``--uneven`` gives models from a few
-to all of the evaluations. ``--beside`` measures comparators on the same draws. The
-ledger in docs/results/quality-ledger.md quotes such commands. Test halves are not
-read.
+``--change`` sets fields of the package's `EvidenceConfig`, so that one thing can be
+tried at a time; ``weights.mean=0`` sets one entry of a mapping. Logs of other kinds:
+``--models`` draws small pools, ``--scores`` turns right and wrong into grades or into
+levels of a judge, ``--uneven`` gives models from a few to all of the evaluations.
+``--beside`` measures comparators on the same draws. The ledger in
+docs/results/quality-ledger.md quotes such commands, older ones with the names of
+constants that became these fields. Test halves are not read.
 """
 
 import argparse
-import importlib
 import json
 from copy import copy
 from dataclasses import replace
@@ -43,6 +43,7 @@ from tqdm import tqdm
 from variations import SCORES, few_models, other_scores, uneven
 
 from skl_locus import BestSingleRouter
+from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.fit import fit_evidence
 
 SIZES = {"mmlu_pro": (256, 512, 1024), "zeroeval": (256, 512)}
@@ -104,8 +105,8 @@ def parse_options(arguments):
         "--change",
         nargs="+",
         default=[],
-        metavar="MODULE.NAME=VALUE",
-        help="constants of modules of the package, values as JSON",
+        metavar="NAME=VALUE",
+        help="fields of EvidenceConfig, or FIELD.KEY of mappings; values as JSON",
     )
     return parser.parse_args(arguments)
 
@@ -123,7 +124,7 @@ def cells_of(options, folder):
 
 def study(options, folder, pool, cell, n, seed, swapped):
     """Fit the evidence, and what is beside it, on one draw and measure them."""
-    make_changes(options.change)
+    config = changed_config(options.change)
     files = Files.in_folder(options.data / folder, "minilm")
     log = restrict(read_log(files, report=False), pool, files)
     if swapped:
@@ -136,9 +137,10 @@ def study(options, folder, pool, cell, n, seed, swapped):
     scores = log.scores[drawn.test]
     row = {"folder": folder, "pool": pool, "cell": cell, "n": n}
     if options.network is None:
-        row |= measures("", *judge(log, drawn), scores)
+        row |= measures("", *evidence_alone(log, drawn, config), scores)
     else:
         router = make(LOCUS, seed, **read_parameters(options.network))
+        router._evidence_config = config
         fit_on_draw(router, log, drawn)
         row |= measures_of(router, "", log, drawn)
         row |= measures_of(without_evidence(router), " network", log, drawn)
@@ -174,13 +176,16 @@ def measures(name, decisions, P, scores):
     }
 
 
-def make_changes(changes):
+def changed_config(changes):
+    """Return the default configuration with fields, or entries of mappings, set."""
+    config = EvidenceConfig()
     for path, value in read_parameters(changes).items():
-        module, name = path.rsplit(".", 1)
-        module = importlib.import_module(f"skl_locus.{module}")
-        if not hasattr(module, name):
-            raise ValueError(f"{path} is not a constant of the package.")
-        setattr(module, name, value)
+        name, _, key = path.partition(".")
+        if name not in vars(config) or (key and key not in getattr(config, name)):
+            raise ValueError(f"{path} is not a setting of the evidence.")
+        value = {**getattr(config, name), key: value} if key else value
+        config = replace(config, **{name: value})
+    return config
 
 
 def read_parameters(assignments):
@@ -190,20 +195,20 @@ def read_parameters(assignments):
 
 
 def without_evidence(router):
-    """Take the local evidence off a fitted router."""
+    """Take the stacked evidence off a fitted router."""
     bare = copy(router)
-    bare._pool = replace(router._locus_pool(), local=None)
+    bare._pool = replace(router._locus_pool(), evidence=None)
     return bare
 
 
-def judge(log, drawn):
+def evidence_alone(log, drawn, config):
     """Return decision scores and P(correct), both without the network."""
     table = frame(log, drawn.train, drawn.seen)
     # The simplest router reads the table.
     reader = BestSingleRouter().fit(table, table["score"])
     evaluations = reader._fitted_pool().evaluations
-    nothing_held_out = np.zeros(len(evaluations), dtype=bool)
-    evidence = fit_evidence(evaluations, nothing_held_out, np.empty(0))
+    none_held_out = np.zeros(len(evaluations), dtype=bool)
+    evidence = fit_evidence(evaluations, none_held_out, np.empty(0), config)
     shared = replace(evidence.shared, network_share=0.0)
     packed = replace(evidence, shared=shared).pack()
     encodings = log.vectors[drawn.test]

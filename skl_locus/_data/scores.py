@@ -12,6 +12,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from skl_locus.exceptions import ConstantScoreWarning
 
+CORRECT_FROM = 0.5
+"""The least score, and the least probability, that counts as correct."""
+
 
 def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
     """Check scores in [0, 1] and return them as float32 of shape (n_rows,).

@@ -1,4 +1,4 @@
-"""Groups of similar queries, and how each model does within them."""
+"""Clusters of similar queries, and models' mean scores within them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ N_STARTS = 4
 CHUNK_QUERIES = 8_192
 """Queries assigned to clusters at a time."""
 
-PRIOR_EVALUATIONS = 2.0
-"""Evaluations that the mean over all models counts for in each model's mean."""
+MEAN_SHRINKAGE = 2.0
+"""Evaluations that the mean over all models counts for in the mean of one model or
+query: enough for finite logits, and soon outweighed."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,16 @@ class QueryClusters:
 
     def assign(self, encodings: np.ndarray) -> np.ndarray:
         """Find the nearest centre of each encoding: (n_queries,)."""
+        # sklearn.metrics.pairwise_distances_argmin gives the same in twice the time
+        # (thirty times for a single query), and importing it takes longer than
+        # importing this package.
         half_norms = (self.centers**2).sum(axis=1) / 2
         nearest = np.empty(len(encodings), dtype=np.intp)
         for start in range(0, len(encodings), CHUNK_QUERIES):
-            some = slice(start, start + CHUNK_QUERIES)
-            closeness = encodings[some] @ self.centers.T - half_norms
-            nearest[some] = closeness.argmax(axis=1)
+            chunk = slice(start, start + CHUNK_QUERIES)
+            # |x - c|^2 = |x|^2 - 2 (x.c - |c|^2 / 2), and |x|^2 is the same for all c.
+            closeness = encodings[chunk] @ self.centers.T - half_norms
+            nearest[chunk] = closeness.argmax(axis=1)
         return nearest
 
     def squared_distances(self, encodings: np.ndarray) -> np.ndarray:
@@ -89,6 +94,7 @@ class QueryClusters:
         """Sum scores and count evaluations, each (n_clusters, n_models)."""
         groups = self.assign(evaluations.queries.encodings)[evaluations.queries.rows]
         shape = (len(self), evaluations.n_models)
+        # One flat index per cell: summing is one pass over the evaluations.
         cells = groups[evaluations.query_codes] * shape[1] + evaluations.model_codes
         size = shape[0] * shape[1]
         sums = np.bincount(cells, evaluations.scores.astype(np.float64), size)
@@ -100,7 +106,7 @@ def shrunk_model_means(evaluations: EvaluationSet, prior: float) -> np.ndarray:
     """Return each model's mean score, shrunk to ``prior``: (n_models,)."""
     sizes = evaluations.sizes
     sums = evaluations.model_means() * sizes
-    return (sums + PRIOR_EVALUATIONS * prior) / (sizes + PRIOR_EVALUATIONS)
+    return (sums + MEAN_SHRINKAGE * prior) / (sizes + MEAN_SHRINKAGE)
 
 
 def shrunk_cluster_means(
@@ -119,15 +125,16 @@ def shrunk_cluster_means(
         Scores.
     means : ndarray of shape (n_models,)
         What a model's cluster means are shrunk to.
-    pull : float
+    shrinkage : float
         Number of evaluations that ``means`` count for.
 
     Returns
     -------
     ndarray of shape (n_clusters, n_models)
-        (sum + pull * mean) / (count + pull).
+        (sum + shrinkage * mean) / (count + shrinkage).
     """
     sums, counts = clusters.totals(evaluations)
     weights = counts + shrinkage
+    # With a shrinkage of 0 an empty cell has no mean of its own.
     shrunk = np.broadcast_to(means, sums.shape).copy()
     return np.divide(sums + shrinkage * means, weights, out=shrunk, where=weights > 0)

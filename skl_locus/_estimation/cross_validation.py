@@ -1,4 +1,4 @@
-"""Choose among candidate settings by query-wise cross-validation inside fit."""
+"""Choice among settings by query-wise cross-validation within fit."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def choose_setting(
     if len(settings) == 1:
         return settings[0]
     cost = {"log_loss": _log_loss, "routing_accuracy": _routing_cost}[tune_for]
+    # One pass over the folds for all settings: training sets are made once, and what
+    # settings share is computed once.
     costs = np.zeros(len(settings))
     for training, held_out in query_folds(evaluations):
         matrices = predict(training, held_out.queries.vectors(), settings)
@@ -77,6 +79,9 @@ def fold_rows(evaluations: EvaluationSet) -> Iterator[tuple[np.ndarray, np.ndarr
     encodings to the same one. Of the held-out evaluations only those of models with
     training evaluations are kept, and folds without any are left out.
     """
+    # Keys are digests: dealing queries in their order is a random split that does not
+    # depend on the order of the table. Queries of one encoding are the same to a
+    # router; in two folds one would give away the other.
     vectors = evaluations.queries.rows[evaluations.query_codes]
     n_folds = min(N_FOLDS, len(evaluations.queries.encodings))
     for fold in range(n_folds):

@@ -1,4 +1,4 @@
-"""A penalised regression of each model's scores on the query encoding."""
+"""Penalised regressions of models' scores on the query encoding, pooled or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
-from skl_locus._estimation.clusters import PRIOR_EVALUATIONS
+from skl_locus._estimation.clusters import MEAN_SHRINKAGE
 from skl_locus._estimation.cross_validation import choose_setting
 from skl_locus._estimation.linear_solvers import (
     LinearPredictors,
@@ -24,24 +24,25 @@ ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
 distance of the encodings from their mean."""
 
-CERTAIN = float(np.finfo(np.float32).eps)
-"""Means of models without variation are kept this far from 0 and 1."""
+PROBABILITY_CLIP_FLOAT32 = float(np.finfo(np.float32).eps)
+"""Means of models without variation are kept this far from 0 and 1 before their logit
+is taken: the resolution of float32 near 1."""
 
 
 @dataclass(frozen=True)
 class PooledRegression:
-    """How scores are regressed on encodings.
+    """A family of regressions of models' scores on encodings, shrunk to one of them.
 
     Parameters
     ----------
     loss : {"log_loss", "squared_error"}
         Loss of an evaluation.
     alpha : float
-        Penalty.
+        Penalty on departures from the coefficients of ``common``.
     prior : float
         Mean score, to which the means of models without variation are shrunk.
-    common : Lines of one model
-        What departures from are penalised.
+    common : LinearPredictors of one model
+        What coefficients are shrunk to: those of the average model, or zero.
     """
 
     loss: str
@@ -62,15 +63,16 @@ class PooledRegression:
         y, offsets = scores.astype(np.float64), design.values(self.common)
         sums = y.sum(axis=0)
         varied = (sums > 0) & (sums < len(y))
-        # A model that is always right has no finite logit of its own.
+        # A model that is always right has no finite logit of its own: it takes the
+        # common slopes and, at its mean encoding, its shrunk mean.
         levels = self._level(sums, len(y)) - offsets.mean(axis=0)
         slopes = np.zeros((len(design.widths), len(sums)))
         if varied.any():
             slopes[:, varied], levels[varied] = self._solve(
                 design, y[:, varied], offsets
             )
-        lines = design.lines(slopes, levels)
-        return lines.plus(self.common)
+        # What was fitted are departures from the common predictor.
+        return design.lines(slopes, levels).plus(self.common)
 
     def _solve(
         self, design: RotatedDesign, scores: np.ndarray, offsets: np.ndarray
@@ -81,11 +83,11 @@ class PooledRegression:
 
     def _level(self, sums: np.ndarray, n_evaluations: int) -> np.ndarray:
         """Turn sums of scores into shrunk means, on the scale of the lines."""
-        shrunk = sums + PRIOR_EVALUATIONS * self.prior
-        means = shrunk / (n_evaluations + PRIOR_EVALUATIONS)
+        shrunk = sums + MEAN_SHRINKAGE * self.prior
+        means = shrunk / (n_evaluations + MEAN_SHRINKAGE)
         if self.loss == "squared_error":
             return means
-        return logit(means.clip(CERTAIN, 1 - CERTAIN))
+        return logit(means.clip(PROBABILITY_CLIP_FLOAT32, 1 - PROBABILITY_CLIP_FLOAT32))
 
 
 def choose_alpha(
@@ -113,6 +115,8 @@ def choose_alpha(
     def held_out(
         training: EvaluationSet, encodings: np.ndarray, alphas: Sequence[float]
     ) -> Iterator[np.ndarray]:
+        # Models that were asked the same queries share the costly rotation, and all
+        # candidates share it too.
         groups = group_by_queries(training.model_names, training)
         designs = [_design(group, training) for group in groups]
         P = np.empty((len(encodings), training.n_models), dtype=np.float32)
@@ -122,6 +126,7 @@ def choose_alpha(
                 P[:, group.columns] = regression.probabilities(lines, encodings)
             yield P
 
+    # The penalty that suits encodings grows with their squared length.
     vectors = evaluations.queries.vectors().astype(np.float64)
     spread = float(vectors.var(axis=0).sum()) or 1.0
     alphas = [alpha * spread for alpha in ALPHAS]
@@ -149,6 +154,7 @@ def _regressions(
     for alpha in alphas:
         regression = PooledRegression(loss, alpha, prior, nothing)
         if pooling == "mean":
+            # The average model is itself shrunk to zero, with the same penalty.
             common = regression.fit(design, scores)
             regression = PooledRegression(loss, alpha, prior, common)
         yield regression
@@ -166,9 +172,9 @@ def refit_some(
 
     Parameters
     ----------
-    regression : Regression
+    regression : PooledRegression
         How to fit.
-    lines : Lines
+    lines : LinearPredictors
         Those of the ``known`` models, in their order.
     known, models : ndarray of labels
         Models before and after.
@@ -179,7 +185,7 @@ def refit_some(
 
     Returns
     -------
-    Lines
+    LinearPredictors
         In the order of ``models``.
     """
     kept = zip(known, lines.coef, lines.intercept, strict=True)

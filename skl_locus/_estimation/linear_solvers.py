@@ -81,7 +81,9 @@ class RotatedDesign:
         X = encodings.astype(np.float64)
         center = X.mean(axis=0)
         X -= center
-        # Several times as fast as a singular value decomposition of X.
+        # The eigenvectors of the smaller of the two Gram matrices are several times as
+        # fast as a singular value decomposition of X. They square the widths, so that
+        # narrow axes lose digits; those are the ones that are left out.
         few = len(X) <= X.shape[1]
         squares, vectors = eigh(X @ X.T if few else X.T @ X, driver="evd")
         squares = squares.clip(0)
@@ -112,7 +114,7 @@ def fit_ridge(
 
     Parameters
     ----------
-    design : Design
+    design : RotatedDesign
         The encodings x.
     targets : ndarray of shape (n_queries, n_models)
         The targets y.
@@ -126,6 +128,7 @@ def fit_ridge(
     levels : ndarray of shape (n_models,)
         Values at the mean encoding.
     """
+    # In principal axes the normal equations are diagonal.
     levels = targets.mean(axis=0)
     products = design.coordinates.T @ (targets - levels)
     slopes = products / (design.widths[:, None] ** 2 + alpha)
@@ -139,7 +142,7 @@ def fit_logistic(
 
     Parameters
     ----------
-    design : Design
+    design : RotatedDesign
         The encodings x.
     scores : ndarray of shape (n_queries, n_models)
         Scores y in [0, 1], not all of a model at the same end.
@@ -170,6 +173,7 @@ def fit_logistic(
         gradient = np.vstack([Z.T @ gaps + alpha * slopes, gaps.sum(axis=0)])
         return loss + alpha / 2 * np.sum(slopes**2), (gradient * units).ravel()
 
+    # Start without slopes, at the level of each model's mean.
     start = np.zeros(shape)
     start[-1] = logit(scores.mean(axis=0)) * steepness[-1]
     limits = {"gtol": GRADIENT_TOLERANCE, "ftol": 0, "maxiter": MAX_STEPS}

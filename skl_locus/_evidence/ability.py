@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, logit
@@ -11,39 +12,35 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._estimation.linear_solvers import LinearPredictors
 
-PRIOR_EVALUATIONS = 2.0
-"""Evaluations that the regression counts for in how easy a query is."""
+if TYPE_CHECKING:
+    from skl_locus._evidence.config import EvidenceConfig
 
-PRIOR_PRECISION = 0.5
-"""Of abilities, before their spread in the pool is known."""
-
-SMALLEST_VARIANCE = 0.05
-"""Of abilities in a pool, so that a model may differ from a pool of equals."""
-
-STEPS = 12
-"""Newton steps, always as many, so that no model's result depends on another's."""
+NEWTON_STEPS = 12
+"""Newton steps, always as many, so that no model's result depends on another's. They
+reach the optimum to rounding, also for models that are always right or wrong."""
 
 LARGEST_STEP = 2.0
-"""Steps are cut there: far from the optimum the logistic loss is nearly straight."""
+"""Steps are cut there: far from the optimum the logistic loss is nearly straight, and
+a full step would jump past it."""
 
 MAX_QUADRATURE_POINTS = 256
-"""Queries by which the pool's queries are represented where means are taken."""
+"""Quadrature points for averages over the pool's queries; with more, means change by
+less than a thousandth."""
 
-PROBABILITY_CLIP = 0.01
-"""Means are kept this far from 0 and 1 before their logit is taken."""
+PROBABILITY_CLIP_MEANS = 0.01
+"""Means are kept this far from 0 and 1 before their logit is taken: the means that
+evidence is made of are seldom known more closely."""
 
 
 @dataclass(frozen=True)
 class RaschDifficulties:
     """How often the pool's average model answers each query, as a logit.
 
-    A model's answers to easy queries tell less good of it than those to hard ones. Its
-    ability a is the optimum of the log loss of expit(a + b_q) over its evaluations
-    plus a normal prior with the mean and the variance of the abilities in the pool;
-    its adjusted mean is the average of expit(a + b_q) over the pool's queries: what it
-    would have scored on all of them. (A model of the pool has its part in b_q. Without
-    it, abilities would be told a little better, but a model that is added with the
-    very evaluations of another would be told otherwise than that one.)
+    The Rasch (1PL) model with the difficulties -b_q known: a model's ability a is the
+    optimum of the log loss of expit(a + b_q) over its evaluations plus a normal prior
+    with the mean and the variance of the abilities in the pool. Its adjusted mean is
+    the average of expit(a + b_q) over the pool's queries: what it would have scored on
+    all of them.
 
     Parameters
     ----------
@@ -51,9 +48,9 @@ class RaschDifficulties:
         Digests of the pool's queries, ascending.
     logits : ndarray of shape (n_queries,)
         b_q for each of them.
-    common : Lines of one model
+    common : LinearPredictors of one model
         The average model's regression, which gives b_q for all other queries.
-    quadrature_logits : ndarray of shape (n_stand_ins,)
+    quadrature_logits : ndarray of shape (n_points,)
         Evenly spaced quantiles of b_q over the pool's queries.
     center, precision : float
         Mean, and inverse of the variance, of the abilities in the pool.
@@ -63,26 +60,35 @@ class RaschDifficulties:
     logits: np.ndarray
     common: LinearPredictors
     quadrature_logits: np.ndarray
-    center: float = 0.0
-    precision: float = PRIOR_PRECISION
+    center: float
+    precision: float
 
     @classmethod
-    def learn(
-        cls, evaluations: EvaluationSet, common: LinearPredictors
+    def fit(
+        cls,
+        evaluations: EvaluationSet,
+        common: LinearPredictors,
+        config: EvidenceConfig,
     ) -> RaschDifficulties:
         """Learn from the evaluations of a pool and the average model's regression."""
-        codes, queries = evaluations.query_codes, evaluations.queries
-        expected = expit(common.values(queries.vectors())[:, 0])
-        sums = np.bincount(codes, evaluations.scores.astype(np.float64), len(queries))
-        counts = np.bincount(codes, minlength=len(queries))
-        means = (sums + PRIOR_EVALUATIONS * expected) / (counts + PRIOR_EVALUATIONS)
-        logits = logit_of(means)
-        start = cls(queries.keys, logits, common, _quantiles(logits))
+        # A model of the pool has its part in b_q. Without it abilities would come out
+        # a little better, but a model that is added with the very evaluations of
+        # another would get another ability than that one.
+        logits = _query_logits(evaluations, common, config.difficulty_shrinkage)
+        start = cls(
+            evaluations.queries.keys,
+            logits,
+            common,
+            _quantiles(logits),
+            center=0.0,
+            precision=config.ability_precision,
+        )
+        # Empirical Bayes: abilities under a wide prior give the prior for new models.
         abilities = start.abilities(evaluations)
-        variance = max(float(abilities.var()), SMALLEST_VARIANCE)
+        variance = max(float(abilities.var()), config.min_ability_variance)
         return replace(start, center=float(abilities.mean()), precision=1 / variance)
 
-    def of(self, queries: QuerySet) -> np.ndarray:
+    def logits_of(self, queries: QuerySet) -> np.ndarray:
         """Return b_q of queries: (n_queries,)."""
         logits = self.common.values(queries.vectors())[:, 0]
         places = np.searchsorted(self.keys, queries.keys).clip(max=len(self.keys) - 1)
@@ -91,13 +97,15 @@ class RaschDifficulties:
 
     def abilities(self, evaluations: EvaluationSet) -> np.ndarray:
         """Return the ability of each model: (n_models,)."""
-        offsets = self.of(evaluations.queries)[evaluations.query_codes]
+        offsets = self.logits_of(evaluations.queries)[evaluations.query_codes]
         models, scores = evaluations.model_codes, evaluations.scores.astype(np.float64)
         abilities = np.full(evaluations.n_models, self.center)
-        for _ in range(STEPS):
+        # One unknown per model: Newton's method for all at once. The prior keeps the
+        # curvature positive, also where all scores of a model are equal.
+        for _ in range(NEWTON_STEPS):
             p = expit(abilities[models] + offsets)
-            shrinkage = self.precision * (abilities - self.center)
-            gradient = np.bincount(models, scores - p) - shrinkage
+            prior_slope = self.precision * (abilities - self.center)
+            gradient = np.bincount(models, scores - p) - prior_slope
             curvature = np.bincount(models, p * (1 - p)) + self.precision
             step = gradient / curvature
             abilities = abilities + step.clip(-LARGEST_STEP, LARGEST_STEP)
@@ -111,9 +119,21 @@ class RaschDifficulties:
 
 def logit_of(means: np.ndarray) -> np.ndarray:
     """Return the logit of means, which are kept away from 0 and 1."""
-    return logit(np.clip(means, PROBABILITY_CLIP, 1 - PROBABILITY_CLIP))
+    return logit(np.clip(means, PROBABILITY_CLIP_MEANS, 1 - PROBABILITY_CLIP_MEANS))
+
+
+def _query_logits(
+    evaluations: EvaluationSet, common: LinearPredictors, shrinkage: float
+) -> np.ndarray:
+    """Return the logit of each query's mean, shrunk to the regression."""
+    codes, queries = evaluations.query_codes, evaluations.queries
+    expected = expit(common.values(queries.vectors())[:, 0])
+    sums = np.bincount(codes, evaluations.scores.astype(np.float64), len(queries))
+    counts = np.bincount(codes, minlength=len(queries))
+    return logit_of((sums + shrinkage * expected) / (counts + shrinkage))
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Return midpoints of equally likely parts: a quadrature of equal weights."""
     count = min(len(values), MAX_QUADRATURE_POINTS)
     return np.quantile(values, (np.arange(count) + 0.5) / count)

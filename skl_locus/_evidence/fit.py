@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,30 +11,25 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._estimation.clusters import QueryClusters
 from skl_locus._estimation.cross_validation import fold_rows
 from skl_locus._estimation.linear_models import choose_alpha
-from skl_locus._evidence.features import EvidenceStack, learn_pool_evidence
+from skl_locus._evidence.base import PoolContext
+from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.packed import MAX_LOGIT
+from skl_locus._evidence.stack import EvidenceStack, PoolEvidence
 from skl_locus._evidence.weights import (
-    WEIGHTS,
     fit_decision_weights,
     fit_share,
     fit_weights,
     reliability_of,
 )
 
-SCALES = (0.3, 0.7, 1.6)
-"""Numbers of clusters as multiples of the square root of the number of queries."""
-
-MAX_LEARNING_QUERIES = 4096
-"""Queries that penalty, weights and share are learned on; more tell nothing new."""
-
-CLUSTERING_SEED = 0
-"""Clusters are part of a deterministic fit."""
-
 
 def fit_evidence(
-    evaluations: EvaluationSet, held_out: np.ndarray, network_logits: np.ndarray
+    evaluations: EvaluationSet,
+    held_out: np.ndarray,
+    network_logits: np.ndarray,
+    config: EvidenceConfig | None = None,
 ) -> EvidenceStack:
-    """Learn what the evidence is made of, and how it is weighed.
+    """Fit features to a pool, and their weights on its held-out queries.
 
     Parameters
     ----------
@@ -43,91 +39,116 @@ def fit_evidence(
         Evaluations that the network was not trained on, if any.
     network_logits : ndarray of shape (n_held_out,)
         The network's logits for them, from embeddings that have not seen them.
+    config : EvidenceConfig or None
+        What is set rather than learned; None takes the defaults.
 
     Returns
     -------
     EvidenceStack
         Evidence of ``evaluations``.
     """
-    clusterings = _cluster(evaluations)
-    known = evaluations.query_codes < MAX_LEARNING_QUERIES
+    config = EvidenceConfig() if config is None else config
+    clusterings = _cluster(evaluations, config)
+    # Query codes are in the order of digests: the first are a random sample.
+    known = evaluations.query_codes < config.max_queries
     sample = evaluations.take(np.flatnonzero(known))
     alpha = choose_alpha(sample, "log_loss", "mean", "log_loss")
-    rows, features = _held_out_features(sample, clusterings, alpha)
-    weights = fit_weights(features, sample.scores[rows], sample.n_models)
-    judged = np.full(len(evaluations), np.nan)
-    judged[np.flatnonzero(known)[rows]] = (features @ weights).clip(
-        -MAX_LOGIT, MAX_LOGIT
-    )
+    rows, values = _held_out_values(sample, clusterings, alpha, config)
+    weights = fit_weights(values, sample.scores[rows], sample.n_models, config)
+    evidence_logits = np.full(len(evaluations), np.nan)
+    evidence_logits[np.flatnonzero(known)[rows]] = (
+        values @ np.array(list(weights.values()))
+    ).clip(-MAX_LOGIT, MAX_LOGIT)
     share = fit_share(
-        judged[held_out],
+        evidence_logits[held_out],
         network_logits,
         evaluations.scores[held_out],
         evaluations.n_models,
+        config,
     )
-    evidence = _evidence_of(evaluations, clusterings, alpha)
+    # The weights were learned for features that have not seen the query; the features
+    # themselves are then made from all there is.
+    evidence = _stack_of(evaluations, clusterings, alpha, config)
     shared = replace(
         evidence.shared,
         weights=weights,
-        decision_weights=_decision_weights(sample, rows, features),
+        decision_weights=_decision_weights(sample, rows, values, config),
         network_share=share,
     )
     return replace(evidence, shared=shared)
 
 
 def _decision_weights(
-    evaluations: EvaluationSet, rows: np.ndarray, features: np.ndarray
-) -> np.ndarray:
+    evaluations: EvaluationSet,
+    rows: np.ndarray,
+    values: np.ndarray,
+    config: EvidenceConfig,
+) -> dict[str, float]:
+    reliability = reliability_of(evaluations.sizes, config.decision_evaluations)
     return fit_decision_weights(
-        features,
+        values,
         evaluations.scores[rows],
         evaluations.query_codes[rows],
-        reliability_of(evaluations.sizes)[evaluations.model_codes[rows]],
+        reliability[evaluations.model_codes[rows]],
         evaluations.n_models,
+        config,
     )
 
 
-def _cluster(evaluations: EvaluationSet) -> tuple[QueryClusters, ...]:
+def _cluster(
+    evaluations: EvaluationSet, config: EvidenceConfig
+) -> dict[str, QueryClusters]:
     """Cluster the queries at every scale; their scores have no part in it."""
     encodings = evaluations.queries.vectors()
     root = np.sqrt(len(encodings))
-    return tuple(
-        QueryClusters.fit(encodings, max(1, round(scale * root)), CLUSTERING_SEED)
-        for scale in SCALES
-    )
+    return {
+        name: QueryClusters.fit(
+            encodings, max(1, round(scale * root)), config.clustering_seed
+        )
+        for name, scale in config.scales.items()
+    }
 
 
-def _evidence_of(
-    evaluations: EvaluationSet, clusterings: tuple[QueryClusters, ...], alpha: float
+def _stack_of(
+    evaluations: EvaluationSet,
+    clusterings: Mapping[str, QueryClusters],
+    alpha: float,
+    config: EvidenceConfig,
 ) -> EvidenceStack:
     """Take the evidence of evaluations, not yet weighed."""
-    shared = learn_pool_evidence(evaluations, clusterings, alpha)
-    return EvidenceStack.of(shared, evaluations, evaluations.model_names)
+    pool = PoolContext.from_evaluations(evaluations, clusterings, alpha, config)
+    shared = PoolEvidence.fit(pool)
+    return EvidenceStack.from_evaluations(shared, evaluations, evaluations.model_names)
 
 
-def _held_out_features(
-    evaluations: EvaluationSet, clusterings: tuple[QueryClusters, ...], alpha: float
+def _held_out_values(
+    evaluations: EvaluationSet,
+    clusterings: Mapping[str, QueryClusters],
+    alpha: float,
+    config: EvidenceConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and what other queries' evidence says of them, fold by fold."""
+    """Return rows and features made from other queries' evaluations, fold by fold."""
     parts = [
-        (rows, _features_of(evaluations, training, rows, clusterings, alpha))
+        (rows, _values_of(evaluations, training, rows, clusterings, alpha, config))
         for training, rows in fold_rows(evaluations)
     ]
     if not parts:
-        return np.empty(0, np.intp), np.empty((0, len(WEIGHTS)), np.float32)
-    rows, features = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return rows, features
+        n_features = len(config.features)
+        return np.empty(0, np.intp), np.empty((0, n_features), np.float32)
+    rows, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return rows, values
 
 
-def _features_of(
+def _values_of(
     evaluations: EvaluationSet,
     training: np.ndarray,
     rows: np.ndarray,
-    clusterings: tuple[QueryClusters, ...],
+    clusterings: Mapping[str, QueryClusters],
     alpha: float,
+    config: EvidenceConfig,
 ) -> np.ndarray:
     seen, asked = evaluations.take(training), evaluations.take(rows)
-    evidence = _evidence_of(seen, clusterings, alpha)
+    evidence = _stack_of(seen, clusterings, alpha, config)
     columns = seen.index_of(asked.model_names)
-    features = evidence.features(asked.queries.vectors(), columns)
-    return features[asked.query_codes, asked.model_codes]
+    values = evidence.values(asked.queries.vectors(), columns)
+    return values[asked.query_codes, asked.model_codes]

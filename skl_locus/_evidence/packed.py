@@ -2,75 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logit
 
-from skl_locus._evidence.ability import PROBABILITY_CLIP
+from skl_locus._estimation.clusters import QueryClusters
+from skl_locus._evidence.ability import PROBABILITY_CLIP_MEANS
+from skl_locus._evidence.base import QueryFunctions
 from skl_locus._evidence.novelty import NoveltyDiscount
 
-MAX_LOGIT = float(logit(1 - PROBABILITY_CLIP))
-"""Evidence is kept between this logit and its negative."""
+MAX_LOGIT = float(logit(1 - PROBABILITY_CLIP_MEANS))
+"""Evidence is kept between this logit and its negative, the bounds of the means that it
+is made of: a regression far from its data would claim more."""
 
 
 @dataclass(frozen=True)
 class PackedEvidence:
-    """Weighted sums of local evidence as one matrix product and three tables.
+    """Weighted sums of features as one matrix product and one table per clustering.
 
     Every array of ``2 * n_models`` columns has those for choosing first and those for
-    P(correct) after them.
+    P(correct) after them: both need the same product with the encodings.
 
     Parameters
     ----------
-    tables : tuple of ndarray of shape (n_clusters, 2 * n_models)
-        Weighted logits of cluster means, one table per clustering.
     directions : ndarray of shape (n_features, 2 * n_models + n_centers)
-        Weighted coefficients of the regressions, then the centres of all clusters: one
-        matrix product serves both.
+        Weighted coefficients of the features, then the centres of all clusters, so
+        that one matrix product serves both.
+    intercepts : ndarray of shape (2 * n_models,)
+        All that does not depend on the query.
+    tables : tuple of ndarray of shape (n_clusters, 2 * n_models)
+        Weighted numbers within clusters, one table per clustering.
     half_norms : ndarray of shape (n_centers,)
         Half of the centres' squared lengths.
-    at_zero : ndarray of shape (2 * n_models,)
-        All that does not depend on the query.
-    means : ndarray of shape (n_models,)
-        Logits of the models' means.
-    mean_weight, departure_weight : float
-        Weights in choosing: of the mean, and of all departures from it together.
+    anchors : ndarray of shape (n_models,)
+        Logits that predictions fall back to far from all known queries.
+    anchor_weight, departure_weight : float
+        Weights in choices: of the anchor, and of all departures from it together.
     reliability : ndarray of shape (n_models,)
-        Trust of choices in what is known near a query, in (0, 1).
-    reach : Reach
-        Trust by the distance to the nearest centre.
-    middle : int
-        Clustering that the distance is taken in.
+        Weight of a model's departures in choices, in (0, 1).
+    novelty : NoveltyDiscount
+        Weight of evidence by the distance to the nearest centre.
+    novelty_clustering : int
+        Clustering in which the distance is taken.
     network_share : float
         Share of the network's logit, in [0, 1].
     """
 
-    tables: tuple[np.ndarray, ...]
     directions: np.ndarray
+    intercepts: np.ndarray
+    tables: tuple[np.ndarray, ...]
     half_norms: np.ndarray
-    at_zero: np.ndarray
-    means: np.ndarray
-    mean_weight: float
+    anchors: np.ndarray
+    anchor_weight: float
     departure_weight: float
     reliability: np.ndarray
-    reach: NoveltyDiscount
-    middle: int
+    novelty: NoveltyDiscount
+    novelty_clustering: int
     network_share: float
 
     def take(self, columns: np.ndarray) -> PackedEvidence:
         """Keep some models only."""
-        n_models = len(self.means)
+        n_models = len(self.anchors)
         if np.array_equal(columns, np.arange(n_models)):
             return self
         both = np.concatenate([columns, n_models + columns])
         centers = np.arange(2 * n_models, self.directions.shape[1])
         return replace(
             self,
-            tables=tuple(table[:, both] for table in self.tables),
             directions=self.directions[:, np.append(both, centers)],
-            at_zero=self.at_zero[both],
-            means=self.means[columns],
+            intercepts=self.intercepts[both],
+            tables=tuple(table[:, both] for table in self.tables),
+            anchors=self.anchors[columns],
             reliability=self.reliability[columns],
         )
 
@@ -81,31 +85,128 @@ class PackedEvidence:
 
         Returns what decides between models, and the logits of P(correct).
         """
-        evidence, trust = self._weigh(encodings)
+        evidence, discount = self._weigh(encodings)
         departures, evidence = np.split(evidence, 2, axis=1)
         evidence.clip(-MAX_LOGIT, MAX_LOGIT, out=evidence)
-        h, network = self.network_share, logits - self.means
+        # The network takes the share h of the place of all features, so that its
+        # departure from the anchor counts as much as theirs together.
+        h, network = self.network_share, logits - self.anchors
         departures += h * (self.departure_weight * network - departures)
-        evidence -= self.means
+        evidence -= self.anchors
         evidence += h * (network - evidence)
-        departures *= trust * self.reliability
-        decisions = self.mean_weight * self.means + departures
-        return decisions, self.means + trust * evidence
+        departures *= discount * self.reliability
+        decisions = self.anchor_weight * self.anchors + departures
+        return decisions, self.anchors + discount * evidence
 
     def _weigh(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return evidence (n_queries, 2 * n_models) and trust (n_queries, 1)."""
+        """Return sums (n_queries, 2 * n_models) and discounts (n_queries, 1)."""
         products = encodings @ self.directions
-        evidence, closeness = np.split(products, [len(self.at_zero)], axis=1)
-        evidence += self.at_zero
+        sums, closeness = np.split(products, [len(self.intercepts)], axis=1)
+        sums += self.intercepts
+        # |x - c|^2 = |x|^2 - 2 (x.c - |c|^2 / 2): the nearest centre is that with the
+        # largest bracket, and |x|^2 is needed for the distance alone.
         closeness -= self.half_norms
         start = 0
         for i, table in enumerate(self.tables):
             stop = start + len(table)
             to_centers = closeness[:, start:stop]
-            evidence += table[to_centers.argmax(axis=1)]
-            if i == self.middle:
+            sums += table[to_centers.argmax(axis=1)]
+            if i == self.novelty_clustering:
                 nearest = to_centers.max(axis=1)
             start = stop
+        # Rounding may take the square of a very small distance below zero.
         squares = np.einsum("ij,ij->i", encodings, encodings) - 2 * nearest
-        trust = self.reach.trust(np.sqrt(squares.clip(min=0)))
-        return evidence, trust.astype(evidence.dtype)[:, None]
+        discount = self.novelty.weight(np.sqrt(squares.clip(min=0)))
+        return sums, discount.astype(sums.dtype)[:, None]
+
+
+def pack_features(
+    functions: Mapping[str, QueryFunctions],
+    anchors: np.ndarray,
+    weights: Mapping[str, float],
+    decision_weights: Mapping[str, float],
+    reliability: np.ndarray,
+    novelty: NoveltyDiscount,
+    network_share: float,
+) -> PackedEvidence:
+    """Weigh features once, so that prediction does not depend on their number.
+
+    Parameters
+    ----------
+    functions : mapping of str to QueryFunctions
+        Features of all models, the anchor first.
+    anchors : ndarray of shape (n_models,)
+        The anchor's values.
+    weights, decision_weights : mapping of str to float
+        Weights by feature.
+    reliability : ndarray of shape (n_models,)
+        Weight of a model's departures in choices.
+    novelty : NoveltyDiscount
+        Weight of evidence by distance.
+    network_share : float
+        Share of the network's logit.
+
+    Returns
+    -------
+    PackedEvidence
+        In float32.
+    """
+    clusterings = _distinct_clusterings(functions, novelty)
+    anchor, *others = functions
+    departure_weight = sum(decision_weights[name] for name in others)
+    # Choices weigh departures, sum d_j (f_j - anchor): the anchor's weight in that sum
+    # is minus all others'. What it counts for by itself is no matter of the query.
+    departing = {**decision_weights, anchor: -departure_weight}
+    choosing = _weighted_sum(functions, departing, clusterings)
+    predicting = _weighted_sum(functions, weights, clusterings)
+    slopes, intercepts, *tables = (
+        np.concatenate(pair, axis=-1, dtype=np.float32)
+        for pair in zip(choosing, predicting, strict=True)
+    )
+    centers = np.concatenate([each.centers for each in clusterings])
+    return PackedEvidence(
+        directions=np.hstack([slopes, centers.T]),
+        intercepts=intercepts,
+        tables=tuple(tables),
+        half_norms=(centers**2).sum(axis=1) / 2,
+        anchors=anchors.astype(np.float32),
+        anchor_weight=decision_weights[anchor],
+        departure_weight=departure_weight,
+        reliability=reliability.astype(np.float32),
+        novelty=novelty,
+        novelty_clustering=_place_of(novelty.clusters, clusterings),
+        network_share=network_share,
+    )
+
+
+def _distinct_clusterings(
+    functions: Mapping[str, QueryFunctions], novelty: NoveltyDiscount
+) -> list[QueryClusters]:
+    """List clusterings once each, whoever uses them; a query is assigned once."""
+    used = [f.table.clusters for f in functions.values() if f.table is not None]
+    by_identity = {id(each): each for each in [*used, novelty.clusters]}
+    return list(by_identity.values())
+
+
+def _place_of(clusters: QueryClusters, clusterings: list[QueryClusters]) -> int:
+    return next(i for i, each in enumerate(clusterings) if each is clusters)
+
+
+def _weighted_sum(
+    functions: Mapping[str, QueryFunctions],
+    weights: Mapping[str, float],
+    clusterings: list[QueryClusters],
+) -> list[np.ndarray]:
+    """Weigh slopes (n_features, n_models), intercepts, and a table per clustering."""
+    n_models = len(next(iter(functions.values())).intercept)
+    n_features = clusterings[0].centers.shape[1]
+    slopes, intercepts = np.zeros((n_models, n_features)), np.zeros(n_models)
+    tables = [np.zeros((len(clusters), n_models)) for clusters in clusterings]
+    for name, function in functions.items():
+        weight, table = weights[name], function.table
+        intercepts += weight * function.intercept
+        if function.coef is not None:
+            slopes += weight * function.coef
+        if table is not None:
+            tables[_place_of(table.clusters, clusterings)] += weight * table.table
+    return [slopes.T, intercepts, *tables]

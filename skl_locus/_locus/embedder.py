@@ -219,11 +219,11 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
 
     @property
     def _n_features_out(self) -> int:
-        return self._state.config["n_components"]
+        return self._network.config["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a network."""
-        return hasattr(self, "_state")
+        return hasattr(self, "_network")
 
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
         # All work is done on a copy and taken over at once: an error leaves a

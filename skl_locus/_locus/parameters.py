@@ -49,7 +49,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         **COLUMN_CONSTRAINTS,
     }
 
-    _state: NetworkState
+    _network: NetworkState
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
     def _train(self, evaluations: EvaluationSet, *, hold_out: bool) -> np.ndarray:
         """Train the network and return the mask of the rows held out of training.
 
-        Sets ``_state``, ``device_`` and the history of the training.
+        Sets ``_network``, ``device_`` and the history of the training.
         """
         from skl_locus._torch.device import resolve_placement
         from skl_locus._torch.fit_locus import fit_locus
@@ -142,18 +142,20 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
                 f"max_context={self.max_context}."
             )
         placement = resolve_placement(self.device, self.precision)
+        # One draw from the given state: a RandomState moves on, so that two fits differ
+        # as scikit-learn has it, and everything else follows from the seed.
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         held_out = np.zeros(len(evaluations), dtype=bool)
         if hold_out:
             held_out = hold_out_queries(evaluations, self.validation_fraction, seed)
         training, validation = split_at(evaluations, held_out)
-        self._state, history = fit_locus(
+        self._network, history = fit_locus(
             training,
             validation if self.early_stopping else None,
             self._start(evaluations.queries.n_features),
             self.n_inputs,
             self._sampling(),
-            self._options(placement.mixed),
+            self._options(placement.amp),
             seed,
             placement,
         )
@@ -176,16 +178,16 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
             bilinear=self.bilinear,
             dropout=self.dropout,
         )
-        if not (self.warm_start and hasattr(self, "_state")):
+        if not (self.warm_start and hasattr(self, "_network")):
             return config
-        learned = self._state.input_map.components.shape
+        learned = self._network.input_map.components.shape
         expected = {**vars(config), "n_features": learned[1]}
-        if self._state.config != expected or learned[0] != n_features:
+        if self._network.config != expected or learned[0] != n_features:
             raise ValueError(
                 "warm_start=True, but the shape of the network or of the encodings "
                 "has changed since the last fit; set warm_start=False."
             )
-        return self._state
+        return self._network
 
     def _sampling(self) -> Any:
         from skl_locus._torch.fit_locus import SamplingOptions
@@ -198,7 +200,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
             query_noise=self.query_noise,
         )
 
-    def _options(self, mixed_precision: bool) -> Any:
+    def _options(self, amp: bool) -> Any:
         from skl_locus._torch.training import TrainingOptions
 
         return TrainingOptions(
@@ -209,7 +211,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             validate_every=max(1, self.max_iter // CHECKS_PER_FIT),
-            mixed_precision=mixed_precision,
+            amp=amp,
             verbose=self.verbose,
         )
 
@@ -219,7 +221,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         from skl_locus._torch.inference import embed
 
         placement = inference_placement(self.device_, self.precision)
-        return embed(self._state, evaluations, placement)
+        return embed(self._network, evaluations, placement)
 
     def _exchange_effects(
         self,
@@ -235,7 +237,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
 
         placement = inference_placement(self.device_, self.precision)
         return exchange_effects(
-            self._state, queries, codes, scores, expected, directions, placement
+            self._network, queries, codes, scores, expected, directions, placement
         )
 
 

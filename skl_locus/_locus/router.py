@@ -9,9 +9,10 @@ import numpy as np
 from scipy.special import expit
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._evidence.features import EvidenceStack
+from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.fit import fit_evidence
 from skl_locus._evidence.packed import PackedEvidence
+from skl_locus._evidence.stack import EvidenceStack
 from skl_locus._locus.embedder import LocusEmbedder
 from skl_locus._locus.parameters import LocusParameters
 from skl_locus._networks.locus_state import PackedPredictor
@@ -22,26 +23,26 @@ from skl_locus._routing.pool import EmbeddingPool
 
 @dataclass(frozen=True)
 class LocusPool(EmbeddingPool):
-    """Embeddings and local evidence, each packed for prediction.
+    """Embeddings and stacked evidence, each packed for prediction.
 
     Parameters
     ----------
     predictor : PackedPredictor
         The network's predictor for the embeddings.
-    local : EvidenceStack or None
+    evidence : EvidenceStack or None
         Evidence from the models' own scores.
-    evidence : PackedEvidence or None
+    packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
     """
 
     predictor: PackedPredictor
-    local: EvidenceStack | None
-    evidence: PackedEvidence | None = field(init=False, repr=False)
+    evidence: EvidenceStack | None
+    packed_evidence: PackedEvidence | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        evidence = None if self.local is None else self.local.pack()
-        object.__setattr__(self, "evidence", evidence)
+        packed = None if self.evidence is None else self.evidence.pack()
+        object.__setattr__(self, "packed_evidence", packed)
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct) from the weighted logits of network and evidence."""
@@ -52,12 +53,11 @@ class LocusPool(EmbeddingPool):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct), each (n_queries, n_columns)."""
         logits = self.predictor.take(columns).logits(encodings)
-        if self.evidence is None:
+        if self.packed_evidence is None:
             probabilities = expit(logits)
             return probabilities, probabilities
-        decisions, logits = self.evidence.take(columns).scores_and_probabilities(
-            encodings, logits
-        )
+        evidence = self.packed_evidence.take(columns)
+        decisions, logits = evidence.scores_and_probabilities(encodings, logits)
         return expit(decisions), expit(logits)
 
 
@@ -210,6 +210,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
 
     embedder_: LocusEmbedder
 
+    _evidence_config = EvidenceConfig()
+    """What is set in the evidence; studies set another one before `fit`."""
+
     def _locus_pool(self) -> LocusPool:
         return self._fitted_pool()
 
@@ -219,30 +222,32 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         )
         self.embedder_ = self._shared_embedder()
         embeddings = self._embed(evaluations)
-        local = None
+        evidence = None
         if self.local_evidence:
-            local = self._fit_local(evaluations, held_out)
+            evidence = self._fit_evidence(evaluations, held_out)
         return LocusPool(
             evaluations.model_names,
             evaluations,
             embeddings,
-            self._state.pack(embeddings),
-            local,
+            self._network.pack(embeddings),
+            evidence,
         )
 
-    def _fit_local(
+    def _fit_evidence(
         self, evaluations: EvaluationSet, held_out: np.ndarray
     ) -> EvidenceStack:
         """Fit the weights of the evidence on queries held out of the training."""
+        config = self._evidence_config
         seen, unseen = split_at(evaluations, held_out)
         if unseen is None:
-            return fit_evidence(evaluations, held_out, np.empty(0))
+            return fit_evidence(evaluations, held_out, np.empty(0), config)
+        # Embeddings for this are made without the held-out queries, as embeddings of
+        # new models will be made without the queries that they are asked next.
         columns = seen.index_of(unseen.model_names)
-        predictor = self._state.pack(self._embed(seen)).take(columns)
+        predictor = self._network.pack(self._embed(seen)).take(columns)
         logits = predictor.logits(unseen.queries.vectors())
-        return fit_evidence(
-            evaluations, held_out, logits[unseen.query_codes, unseen.model_codes]
-        )
+        held_out_logits = logits[unseen.query_codes, unseen.model_codes]
+        return fit_evidence(evaluations, held_out, held_out_logits, config)
 
     def _shared_embedder(self) -> LocusEmbedder:
         embedder = LocusEmbedder(**self.get_params(deep=False))
@@ -256,17 +261,16 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     ) -> LocusPool:
         pool = self._fitted_pool()
         embeddings = self._updated_embeddings(models, evaluations, changed, self._embed)
+        evidence = pool.evidence
+        if evidence is not None:
+            evidence = evidence.updated(evaluations, models, changed)
         return LocusPool(
-            models,
-            evaluations,
-            embeddings,
-            self._state.pack(embeddings),
-            None if pool.local is None else pool.local.on(evaluations, models, changed),
+            models, evaluations, embeddings, self._network.pack(embeddings), evidence
         )
 
 
 TRAINED_ATTRIBUTES = (
-    "_state",
+    "_network",
     "device_",
     "loss_curve_",
     "validation_scores_",

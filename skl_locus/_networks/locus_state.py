@@ -50,13 +50,16 @@ class InputMap:
         X = encodings.astype(np.float64)
         mean = X.mean(axis=0)
         X -= mean
+        # Principal components. eigh gives variances in ascending order.
         variances, directions = eigh(X.T @ X / len(X))
         order = np.argsort(variances)[::-1][:n_inputs]
         variances, directions = variances[order], directions[:, order]
+        # What lies below is rounding of the encodings; whitening would blow it up.
         kept = variances > RELATIVE_RANK_TOLERANCE * max(variances[0], 0)
         kept[0] = True
         variances = np.maximum(variances[kept], np.finfo(np.float32).tiny)
-        # A direction and its opposite are equally good: fix the sign.
+        # A direction and its opposite are equally good, and libraries differ in which
+        # one they return: fix the sign.
         directions = directions[:, kept]
         largest = np.abs(directions).argmax(axis=0)
         directions *= np.sign(directions[largest, np.arange(directions.shape[1])])
@@ -89,6 +92,7 @@ class NetworkState:
 
     def pack(self, embeddings: np.ndarray) -> PackedPredictor:
         """Prepare the predictor for embeddings of shape (n_models, n_components)."""
+        # The input map and the query projection are both affine: one product does both.
         w = {
             name.removeprefix("predictor."): value
             for name, value in self.weights.items()
@@ -107,6 +111,7 @@ class NetworkState:
             hidden_query=_with_column(w["hidden_query.weight"], 0),
             hidden_product=_with_column(w["hidden_product.weight"], 0),
             out=w["out.weight"][0],
+            # z.u is one too large by the product of the two ones.
             out_offset=w["out.bias"][0] - scale,
             bilinear_scale=scale,
         )
@@ -125,8 +130,11 @@ class PackedPredictor:
     is (W_x diag(z) + W_u) u plus a constant, for one query (W_x diag(u) + W_z) z plus
     another. The matrices of whichever are fewer are stacked, so that all hidden units
     of all pairs come from one matrix product and nothing is kept per model but its
-    embedding: a single query costs one small matrix. Constants take part in the
-    products, since z and u end in a 1.
+    embedding: a single query costs one small matrix.
+
+    Biases are one more column, which meets a 1 at the end of z and u. Added to the
+    product afterwards they take another pass over all hidden units, which made batches
+    5% to 36% slower (``examples/benchmarks/correctness.py``, 1 to 8 threads).
 
     Parameters
     ----------
@@ -182,10 +190,12 @@ class PackedPredictor:
         rows_per_tile = max(1, TILE_ELEMENTS // (few_per_tile * len(self.out)))
         for start in range(0, len(few), few_per_tile):
             columns = slice(start, start + few_per_tile)
-            some = few[columns]
-            stacked = self.hidden_product * some[:, None, :] + weights_of_many
-            stacked[:, :, -1] += some @ weights_of_few.T
-            stacked = stacked.reshape(-1, some.shape[1]).T
+            chunk = few[columns]
+            # Given one of the few, the hidden layer is linear in the many.
+            stacked = self.hidden_product * chunk[:, None, :] + weights_of_many
+            stacked[:, :, -1] += chunk @ weights_of_few.T
+            stacked = stacked.reshape(-1, chunk.shape[1]).T
+            # Hidden units are used once: tiles that fit a cache are never written back.
             for first in range(0, len(many), rows_per_tile):
                 rows = slice(first, first + rows_per_tile)
                 logits[rows, columns] += self._from_hidden(many[rows] @ stacked)

@@ -34,7 +34,7 @@ TRAINING_CONSTRAINTS: dict[str, Any] = {
 
 
 class TrainingHistoryMixin:
-    """Keeps what a training run tells about itself."""
+    """The attributes that record a training run."""
 
     device_: str
     loss_curve_: list[float]
@@ -73,8 +73,10 @@ def hold_out_queries(
     if n_queries < MIN_QUERIES_TO_SPLIT:
         return np.zeros(len(evaluations), dtype=bool)
     n_held = max(1, round(fraction * n_queries))
+    # Another stream than that of training, which starts from the same seed.
     order = np.random.default_rng([seed, 1]).permutation(n_queries)
     held = np.isin(evaluations.query_codes, order[:n_held])
+    # A model whose evaluations would all be held out keeps them all for training.
     left = np.bincount(evaluations.model_codes[~held], minlength=evaluations.n_models)
     return held & (left > 0)[evaluations.model_codes]
 

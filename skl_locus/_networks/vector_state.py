@@ -52,8 +52,8 @@ class VectorPredictor(ABC):
         result = np.empty((len(encodings), len(vectors)), dtype=vectors.dtype)
         step = max(1, CHUNK_ELEMENTS // self._units_per_query(len(vectors)))
         for start in range(0, len(encodings), step):
-            some = slice(start, start + step)
-            result[some] = self._score(encodings[some], vectors)
+            chunk = slice(start, start + step)
+            result[chunk] = self._score(encodings[chunk], vectors)
         return result
 
     @abstractmethod
@@ -79,7 +79,8 @@ class ProductPredictor(VectorPredictor):
 
     def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         u = self._affine("query", encodings)
-        # The difference of two classes' logits is one linear function.
+        # The logit of P(correct) under a softmax of two classes is the difference of
+        # their logits: one linear function.
         wrong, correct = self.weights["out.weight"]
         out = correct - wrong
         offset = np.subtract(*self.weights["out.bias"][::-1])

@@ -16,16 +16,18 @@ from sklearn.utils.validation import check_is_fitted
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.reader import TableReaderMixin
-from skl_locus._data.scores import read_scores, read_targets, warn_if_constant
+from skl_locus._data.scores import (
+    CORRECT_FROM,
+    read_scores,
+    read_targets,
+    warn_if_constant,
+)
 from skl_locus._routing.decisions import choose_best, query_blocks, top_k, vote_shares
 from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking
 from skl_locus._utils.estimators import PickleVersionMixin
 from skl_locus._utils.validation import collection_of
-
-CORRECT_FROM = 0.5
-"""Scores and probabilities from here on count as correct."""
 
 
 PoolT = TypeVar("PoolT", bound=ModelPool)

@@ -65,6 +65,8 @@ class MultiHeadAttention(nn.Module):
         ``query`` (1, D), ``tokens`` (B, N, D), ``mask`` (B, 1, 1, N) or None
         -> (B, 1, D).
         """
+        # (W_q s) . (W_k t) = (W_k^T W_q s) . t, and a weighted mean of W_v t is W_v
+        # times the weighted mean of t: both projections move from N tokens to one.
         heads = self.query(query).view(self.n_heads, 1, -1)
         directions = heads @ self.key.weight.unflatten(0, (self.n_heads, -1))
         averages = F.scaled_dot_product_attention(
@@ -167,7 +169,7 @@ class TokenBlock(nn.Module):
     def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
-        """Let the tokens of a set, (B, N, D), know each other -> (B, N, D)."""
+        """Exchange what the tokens of a set hold: (B, N, D) -> (B, N, D)."""
         raise NotImplementedError
 
 
@@ -194,7 +196,9 @@ class LatentBottleneckBlock(TokenBlock):
     def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
-        """Compress the tokens and let them read the result."""
+        """Attend from latents to tokens, then from tokens to latents."""
+        # N tokens and r latents cost 2 N r products instead of N^2. Latents are real
+        # in every set: only the first attention has padding to mask.
         keys, values, queries = projected
         latents = self.latents.unsqueeze(0)
         reading, answering = self.compress.attention, self.broadcast.attention
@@ -222,7 +226,7 @@ class SelfAttentionBlock(TokenBlock):
     def attend(
         self, tokens: Tensor, projected: TokenProjections, mask: Tensor | None
     ) -> Tensor:
-        """Let every token attend to every token."""
+        """Attend from every token to every token."""
         keys, values, queries = projected
         attended = self.block.attention.attend(queries, keys, values, mask)
         return self.block.add_and_feed_forward(tokens, attended)

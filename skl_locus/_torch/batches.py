@@ -31,7 +31,7 @@ class RaggedRows:
 
 @dataclass(frozen=True)
 class Batch:
-    """One training step: what the encoder sees and what it is asked.
+    """Evaluations of one training step, for the encoder and for the loss.
 
     Parameters
     ----------
@@ -126,9 +126,10 @@ def draw_batches(
         models = np.sort(
             rng.choice(evaluations.n_models, n_models, replace=False, shuffle=False)
         )
+        # One size for all models of a step: contexts need hardly any padding.
         size = round(float(np.exp(rng.uniform(low, high))))
-        context = pad_rows(evaluations, _some_rows(evaluations, models, size, rng))
-        targets = pad_rows(evaluations, _some_rows(evaluations, models, n_targets, rng))
+        context = pad_rows(evaluations, _draw_rows(evaluations, models, size, rng))
+        targets = pad_rows(evaluations, _draw_rows(evaluations, models, n_targets, rng))
         yield _with_local_codes(context, targets)
 
 
@@ -137,21 +138,23 @@ def largest_contexts(
 ) -> RaggedRows:
     """Draw at most ``size`` evaluations of every model."""
     models = np.arange(evaluations.n_models)
-    return pad_rows(evaluations, _some_rows(evaluations, models, size, rng))
+    return pad_rows(evaluations, _draw_rows(evaluations, models, size, rng))
 
 
-def _some_rows(
+def _draw_rows(
     evaluations: EvaluationSet, models: np.ndarray, size: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     rows = []
     for model in models:
         start, end = evaluations.offsets[model : model + 2]
         n = min(size, end - start)
+        # In canonical order, so that sums do not depend on the order of the draw.
         rows.append(start + np.sort(rng.choice(end - start, n, replace=False)))
     return rows
 
 
 def _with_local_codes(context: RaggedRows, targets: RaggedRows) -> Batch:
+    # Encodings of the step are gathered, and get their noise, once per distinct query.
     used, local = np.unique(
         np.concatenate([context.queries.ravel(), targets.queries.ravel()]),
         return_inverse=True,

@@ -1,4 +1,4 @@
-"""Where and how precisely a network runs."""
+"""Devices and precisions of networks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ class Placement:
         Where tensors live.
     dtype : torch.dtype
         Type of weights and results.
-    mixed : bool
-        Whether training multiplies in bfloat16 (CUDA only).
-    reduced : bool, default=False
+    amp : bool
+        Whether training multiplies in bfloat16 (CUDA only): torch's automatic mixed
+        precision.
+    bfloat16_inference : bool, default=False
         Whether embedding models multiplies in bfloat16.
     """
 
     device: torch.device
     dtype: torch.dtype
-    mixed: bool
-    reduced: bool = False
+    amp: bool
+    bfloat16_inference: bool = False
 
 
 def resolve_placement(device: str, precision: str) -> Placement:
@@ -54,11 +55,12 @@ def resolve_placement(device: str, precision: str) -> Placement:
             f"precision='mixed' needs a CUDA device, got device={str(where)!r}; use "
             "precision='auto'."
         )
-    mixed = where.type == "cuda" and precision in ("auto", "mixed", "bfloat16")
+    # bfloat16 has the range of float32: unlike float16 it needs no scaling of the loss.
+    amp = where.type == "cuda" and precision in ("auto", "mixed", "bfloat16")
     dtype = torch.float64 if precision == "float64" else torch.float32
     if dtype == torch.float64 and where.type == "mps":
         raise ValueError("precision='float64' does not exist on device 'mps'.")
-    return Placement(where, dtype, mixed)
+    return Placement(where, dtype, amp)
 
 
 def inference_placement(device: str, precision: str) -> Placement:
@@ -77,11 +79,13 @@ def inference_placement(device: str, precision: str) -> Placement:
         The resolved choice.
     """
     dtype = torch.float64 if precision == "float64" else torch.float32
-    reduced = precision == "bfloat16"
     try:
-        return Placement(_resolve_device(device), dtype, mixed=False, reduced=reduced)
+        where = _resolve_device(device)
     except ValueError:
-        return Placement(torch.device("cpu"), dtype, mixed=False, reduced=reduced)
+        where = torch.device("cpu")
+    return Placement(
+        where, dtype, amp=False, bfloat16_inference=precision == "bfloat16"
+    )
 
 
 def _resolve_device(device: str) -> torch.device:

@@ -37,7 +37,7 @@ from skl_locus._torch.weights import (
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """What a training step looks at; fields named as the estimators' parameters."""
+    """Sizes of a training batch; fields are named as the estimators' parameters."""
 
     batch_size: int
     min_context: int
@@ -85,9 +85,12 @@ def fit_locus(
     TrainingHistory
         Losses and the number of steps.
     """
+    # One generator on the device for weights, noise and dropout, and one of numpy for
+    # batches: neither torch's nor numpy's global state is read or moved.
     generator = torch.Generator(placement.device).manual_seed(seed)
     rng = np.random.default_rng(seed)
     if isinstance(start, NetworkState):
+        # A network goes on with the inputs that it was trained on.
         input_map, network = start.input_map, load_network(start, placement)
         network.requires_grad_(True)
     else:
@@ -109,6 +112,8 @@ def fit_locus(
     def batch_loss() -> Tensor:
         batch = next(batches)
         encodings = inputs[to_tensor(batch.used, placement)]
+        # Contexts and targets get the same noise where they share a query: the network
+        # sees other queries than the training ones, not wrong answers to them.
         if sampling.query_noise:
             noise = torch.empty_like(encodings).normal_(generator=generator)
             encodings = encodings + sampling.query_noise * noise
@@ -117,6 +122,7 @@ def fit_locus(
             encodings,
             to_tensor(context.queries, placement),
             to_tensor(context.scores, placement),
+            # Without a mask torch may take its fastest attention.
             None if context.mask.all() else to_tensor(context.mask, placement),
             to_tensor(targets.queries, placement),
         )
@@ -180,6 +186,7 @@ def _validation(
     placement: Placement,
 ) -> Callable[[nn.Module], float]:
     """Return a function: network -> log loss on the held-out evaluations."""
+    # Drawn once: checks differ by the weights alone and can be compared.
     contexts = largest_contexts(training, max_context, rng)
     pairs = DistinctPairs.of(contexts.queries.ravel(), contexts.scores.ravel())
     used = inputs[to_tensor(pairs.used, placement)]
@@ -219,13 +226,13 @@ def _validation_chunks(
     length = mask.shape[1] + int(held_out.sizes.max())
     step = max(1, chunk_tokens(placement) // length)
     for start in range(0, held_out.n_models, step):
-        some = slice(start, start + step)
-        models = range(held_out.n_models)[some]
+        chunk = slice(start, start + step)
+        models = range(held_out.n_models)[chunk]
         rows = [np.arange(*held_out.offsets[m : m + 2]) for m in models]
         targets = pad_rows(held_out, rows)
         arrays = (
-            index[some],
-            mask[some],
+            index[chunk],
+            mask[chunk],
             targets.queries,
             targets.scores,
             targets.mask.astype(np.float32),

@@ -38,7 +38,7 @@ CHUNK_PAIRS = 32_768
 
 @dataclass(frozen=True)
 class VectorSampling:
-    """What a step looks at; fields are named as the estimators' parameters."""
+    """Evaluations of a step; fields are named as the estimators' parameters."""
 
     batch_size: int
     query_noise: float
@@ -96,6 +96,7 @@ def fit_vectors(
     def batch_loss() -> Tensor:
         batch = pairs.take(next(rows))
         queries = batch.encodings
+        # Noise per distinct query: models that share one see the same.
         if sampling.query_noise:
             noise = torch.empty_like(queries).normal_(generator=generator)
             queries = queries + sampling.query_noise * noise
@@ -150,7 +151,7 @@ def fit_new_vector(
         lambda: make_predictor(predictor.shape), predictor.weights, placement
     ).requires_grad_(False)
     network = NewVector(to_tensor(start, placement))
-    features, scores = _asked(frozen, training, placement)
+    features, scores = _features_and_scores(frozen, training, placement)
     rows = _batches(len(training), batch_size, np.random.default_rng(seed))
 
     def batch_loss() -> Tensor:
@@ -159,7 +160,7 @@ def fit_new_vector(
 
     validate = None
     if held_out is not None:
-        held_features, held_scores = _asked(frozen, held_out, placement)
+        held_features, held_scores = _features_and_scores(frozen, held_out, placement)
 
         @torch.no_grad()
         def validate(network: nn.Module) -> float:
@@ -169,7 +170,7 @@ def fit_new_vector(
     return network.vector.detach().cpu().numpy()
 
 
-def _asked(
+def _features_and_scores(
     predictor: Predictor, evaluations: EvaluationSet, placement: Placement
 ) -> tuple[Tensor, Tensor]:
     """Return features (n, K) and scores (n,) of one model's evaluations."""

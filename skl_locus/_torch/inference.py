@@ -54,6 +54,7 @@ def embed(
         (evaluations.n_models, state.config["n_components"]),
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
     )
+    # Models of similar size are padded together, so that little work is padding.
     by_size = np.argsort(-evaluations.sizes, kind="stable")
     for group in _groups(evaluations, by_size):
         embeddings[group.models] = _embed_group(
@@ -85,8 +86,9 @@ def _embed_group(
     with _products_of(placement):
         tables = _tables(encoder, input_map, encodings, group.pairs, placement)
 
-    def embed_some(some: slice) -> np.ndarray:
-        index, mask = group.padded(some)
+    def embed_chunk(chunk: slice) -> np.ndarray:
+        index, mask = group.padded(chunk)
+        # Autocast holds for one thread, and this runs in several.
         with _products_of(placement):
             embedded = tables.embed(
                 encoder,
@@ -96,16 +98,16 @@ def _embed_group(
         return embedded.to(placement.dtype).cpu().numpy()
 
     chunks = group.chunks(chunk_tokens(placement))
-    return np.concatenate(parallel_map(embed_some, chunks, placement.device))
+    return np.concatenate(parallel_map(embed_chunk, chunks, placement.device))
 
 
 def _products_of(placement: Placement) -> torch.autocast:
-    """Round products where that is asked for; it holds for the calling thread.
+    """Return the context in which the calling thread multiplies as asked for.
 
     Products alone are rounded: tokens are summed and normalised in float32.
     """
     device = placement.device.type
-    return torch.autocast(device, torch.bfloat16, enabled=placement.reduced)
+    return torch.autocast(device, torch.bfloat16, enabled=placement.bfloat16_inference)
 
 
 @dataclass(frozen=True)
@@ -142,14 +144,15 @@ class _Group:
         parts, start = [], 0
         lengths = np.diff(self.offsets)
         while start < len(self.models):
+            # The first model of a chunk is its largest: the others are padded to it.
             end = min(start + max(1, n_tokens // lengths[start]), len(self.models))
             parts.append(slice(start, end))
             start = end
         return parts
 
-    def padded(self, some: slice) -> tuple[np.ndarray, np.ndarray]:
+    def padded(self, chunk: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return the pairs of some models, padded, and the mask."""
-        offsets = self.offsets[some.start : some.stop + 1]
+        offsets = self.offsets[chunk.start : chunk.stop + 1]
         own = self.pairs.index[offsets[0] : offsets[-1]]
         return pad(np.split(own, offsets[1:-1] - offsets[0]))
 
@@ -157,6 +160,8 @@ class _Group:
 def _groups(evaluations: EvaluationSet, models: np.ndarray) -> Iterator[_Group]:
     """Divide models until the pairs of each part are few, or it is one model."""
     group = _Group.of(evaluations, models)
+    # The more models share a table, the less is computed twice: halve no further than
+    # memory asks for.
     if len(models) == 1 or len(group.pairs.scores) <= MAX_PAIRS:
         yield group
         return

@@ -1,4 +1,4 @@
-"""How an embedding moves when evaluations of its set are exchanged for others."""
+"""First-order effects of exchanged evaluations on an embedding."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def exchange_effects(
     To first order around the midpoints of the pairs' tokens, ``J_i (a_i - b_i)`` with
     J_i the derivative of the embedding by token i, and a_i and b_i what the scores of
     pair i add to the tokens of the expected scores. The midpoints, and so the
-    derivatives, do not know which evaluation is on which side; and which queries were
-    asked is of no effect, only how they were answered.
+    derivatives, are the same whichever evaluation is on which side; and which queries
+    were asked has no effect, only how they were answered.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def exchange_effects(
         for values in (scores, expected)
     )
     residual_tokens = sides - unscored
+    # The null hypothesis exchanges sides at random, so derivatives must not depend on
+    # which side an evaluation is on.
     middle = sides.mean(dim=0, keepdim=True).requires_grad_(True)
     components = encoder.embed_tokens(middle, None)[0] @ to_tensor(
         np.ascontiguousarray(directions).T, placement

@@ -1,9 +1,9 @@
 """Evaluations of many models as indices into their distinct (query, score) pairs.
 
-A token is made of a query and a score and of nothing else, and so are the keys, the
-values and the queries that the first block of the encoder makes of it. Models that
-were asked the same share them: two for each query where scores are 0 or 1. What is
-left for each evaluation is to look them up.
+A token depends on a query and a score and on nothing else, and so do the keys, values
+and queries that the first block of the encoder projects it to. Models that were asked
+the same queries share them: with scores of 0 or 1 there are two tokens per query,
+however many models there are. Each evaluation then takes a look-up.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ class DistinctPairs:
     @classmethod
     def of(cls, queries: np.ndarray, scores: np.ndarray) -> DistinctPairs:
         """Find the pairs of ``queries`` (n,) and ``scores`` (n,), float32."""
-        # One integer holds both: the query above the bits of the score.
+        # One integer holds both: the query above the bits of the score. factorize
+        # hashes integers several times faster than unique sorts pairs.
         keys = queries.astype(np.int64) << SCORE_BITS | scores.view(np.int32)
         index, distinct = pd.factorize(keys)
+        # Several pairs belong to one query, which is encoded and mapped once.
         used, positions = np.unique(distinct >> SCORE_BITS, return_inverse=True)
         return cls(index, used, positions, distinct.astype(np.int32).view(np.float32))
 
@@ -92,6 +94,7 @@ class PairTables:
     @torch.no_grad()
     def embed(self, encoder: SetEncoder, index: Tensor, mask: Tensor | None) -> Tensor:
         """``index`` (B, N) of pairs, ``mask`` (B, N) or None -> (B, D)."""
+        # F.embedding gathers rows much faster than indexing does.
         keys, values, queries = (F.embedding(index, table) for table in self.projected)
         tokens = F.embedding(index, self.tokens)
         return encoder.embed_projected(tokens, (keys, values, queries), mask)

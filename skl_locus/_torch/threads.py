@@ -1,4 +1,4 @@
-"""Work that is divided among threads, each of which computes with one."""
+"""Parallel map over threads that compute with one thread each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def parallel_map(
 ) -> list[Result]:
     """Do independent tasks; on a CPU in as many threads as torch may use.
 
-    Threads that each do a task of their own never wait for one another; those among
-    which an operator divides its work do, after each operator.
+    Threads with a task each wait for one another once, at the end; threads among which
+    torch divides every operator wait after each of them.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ def parallel_map(
     n_threads = torch.get_num_threads()
     if device.type != "cpu" or n_threads == 1 or len(tasks) < n_threads:
         return [work(task) for task in tasks]
+    # Threads started here would each divide their operators among as many again.
     controller = ThreadpoolController()
 
     def begin() -> None:

@@ -40,7 +40,7 @@ class TrainingOptions:
     validate_every: int
     schedule: str = "cosine"
     max_gradient_norm: float = MAX_GRADIENT_NORM
-    mixed_precision: bool = False
+    amp: bool = False
     verbose: int = 0
 
 
@@ -119,6 +119,7 @@ def train(
                 average.update()
             progress.update()
             if validate is not None and _check_due(step, options):
+                # The average is what is kept, so it is what is checked.
                 loss = validate(averaged.eval())
                 network.train()
                 history.validation_scores.append(-loss)
@@ -126,6 +127,7 @@ def train(
                 if best.update(loss, step, averaged):
                     break
     history.n_iter = step
+    # Without validation the last weights are the best that is known.
     history.best_iter = best.step if validate is not None else step
     network.load_state_dict(best.state or averaged.state_dict())
     network.eval()
@@ -144,7 +146,7 @@ def soft_cross_entropy(logits: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
 
 
 class _EarlyStopping:
-    """Keeps the best weights seen and tells when to give up."""
+    """Keeps the best weights seen and counts checks without improvement."""
 
     def __init__(self, options: TrainingOptions) -> None:
         self.options = options
@@ -155,7 +157,10 @@ class _EarlyStopping:
         self.stale_checks = 0
 
     def update(self, loss: float, step: int, network: nn.Module) -> bool:
-        """Look at the weights of a check; return True to stop training."""
+        """Compare the loss of a check with the best; return True to stop training."""
+        # The best weights are kept however small the gain, but only a gain of ``tol``
+        # starts the count again, or noise would keep the training going. The first
+        # check is kept whatever its loss, so that there are weights to return.
         if loss < self.loss or self.state is None:
             self.loss, self.step = loss, step
             self.state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -181,8 +186,10 @@ class _MovingAverage:
         self.current = [p.detach() for p in network.parameters()]
 
     def update(self) -> None:
-        """Take in the weights of the network as they are."""
-        # Early on the average follows closely, so that it forgets the random start.
+        """Add the current weights of the network to the average."""
+        # Early on the average follows closely, so that it forgets the random start; the
+        # first update copies. One fused call for all parameters: as many small kernels
+        # would take longer than the step.
         n = self.n_averaged
         weight = 1 - min(self.decay, (1 + n) / (10 + n)) if n else 1.0
         torch._foreach_lerp_(self.averaged, self.current, weight)
@@ -196,7 +203,7 @@ def _step(
     options: TrainingOptions,
 ) -> float:
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cuda", torch.bfloat16, enabled=options.mixed_precision):
+    with torch.autocast("cuda", torch.bfloat16, enabled=options.amp):
         loss = batch_loss()
     loss.backward()
     if math.isfinite(options.max_gradient_norm):
@@ -216,5 +223,6 @@ def _rate(step: int, options: TrainingOptions) -> float:
     warm_up = max(1.0, WARM_UP_SHARE * max_iter)
     if step < warm_up:
         return (step + 1) / (warm_up + 1)
+    # From 1 at the end of the warm-up along half a cosine to FINAL_RATE.
     done = (step - warm_up) / max(1.0, max_iter - warm_up)
     return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,4 +1,4 @@
-"""Weights: drawn from a generator, and to and from arrays."""
+"""Weights of networks: drawn from a generator, and to and from arrays."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def new_module(
     Module
         The module, ready for training.
     """
+    # Constructors of torch draw from its global generator; on the meta device there is
+    # nothing to draw.
     with torch.device("meta"):
         module = make()
     module.to_empty(device=placement.device).to(placement.dtype)

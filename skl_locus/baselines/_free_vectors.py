@@ -119,7 +119,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
             validation,
             shape,
             self._sampling(),
-            self._options(placement.mixed),
+            self._options(placement.amp),
             self._seed,
             placement,
         )
@@ -178,7 +178,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
 
         return VectorSampling(self.batch_size, self.query_noise)
 
-    def _options(self, mixed_precision: bool = False) -> Any:
+    def _options(self, amp: bool = False) -> Any:
         from skl_locus._torch.training import TrainingOptions
 
         return TrainingOptions(
@@ -192,6 +192,6 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
             validate_every=max(1, self.max_iter // VECTOR_CHECKS),
             schedule="constant",
             max_gradient_norm=math.inf,
-            mixed_precision=mixed_precision,
+            amp=amp,
             verbose=self.verbose,
         )

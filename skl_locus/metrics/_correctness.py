@@ -7,14 +7,12 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skl_locus._data.scores import CORRECT_FROM
 from skl_locus._utils.array_checks import (
     check_probabilities,
     check_scores,
     check_weights,
 )
-
-CORRECT_FROM = 0.5
-"""The least score, and the least probability, that counts as correct."""
 
 
 def soft_log_loss(

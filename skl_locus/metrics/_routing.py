@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skl_locus._data.pairs import coded_pairs, mean_of
+from skl_locus._data.scores import CORRECT_FROM
 from skl_locus._utils.validation import check_at_least
-from skl_locus.metrics._correctness import CORRECT_FROM
 
 
 def routing_accuracy_score(

@@ -9,7 +9,10 @@ from scipy.special import expit, logit
 
 from skl_locus import BestSingleRouter
 from skl_locus._estimation.linear_solvers import LinearPredictors
-from skl_locus._evidence.ability import PRIOR_EVALUATIONS, STEPS, RaschDifficulties
+from skl_locus._evidence.ability import NEWTON_STEPS, RaschDifficulties
+from skl_locus._evidence.config import EvidenceConfig
+
+CONFIG = EvidenceConfig()
 
 FLAT = LinearPredictors(np.zeros((1, 2)), np.array([0.4]))
 """An average model that finds all queries equally easy."""
@@ -37,30 +40,31 @@ def planted(n_queries=400, n_models=6, seed=0, observed=1.0):
     return scores, hard[:, 0], able
 
 
-def test_easiness_is_the_shrunk_mean_of_each_query():
+def test_the_logit_of_a_query_is_that_of_its_shrunk_mean():
     evaluations = evaluations_of(np.array([[1.0, 1.0], [0.0, 1.0]]))
-    easiness = RaschDifficulties.learn(evaluations, FLAT)
+    difficulties = RaschDifficulties.fit(evaluations, FLAT, CONFIG)
     totals = np.bincount(evaluations.query_codes, evaluations.scores)
-    means = (totals + PRIOR_EVALUATIONS * expit(0.4)) / (2 + PRIOR_EVALUATIONS)
-    assert easiness.of(evaluations.queries) == pytest.approx(logit(means))
+    shrinkage = CONFIG.difficulty_shrinkage
+    means = (totals + shrinkage * expit(0.4)) / (2 + shrinkage)
+    assert difficulties.logits_of(evaluations.queries) == pytest.approx(logit(means))
 
 
 def test_queries_not_of_the_pool_are_as_easy_as_the_regression_says():
-    easiness = RaschDifficulties.learn(evaluations_of(planted(30)[0]), FLAT)
+    difficulties = RaschDifficulties.fit(evaluations_of(planted(30)[0]), FLAT, CONFIG)
     other = evaluations_of(planted(400)[0])
-    known = np.isin(other.queries.keys, easiness.keys)
+    known = np.isin(other.queries.keys, difficulties.keys)
     assert known.sum() == 30
-    assert easiness.of(other.queries)[~known] == pytest.approx(0.4)
+    assert difficulties.logits_of(other.queries)[~known] == pytest.approx(0.4)
 
 
 def test_abilities_are_the_penalised_optimum():
     evaluations = evaluations_of(planted()[0])
-    easiness = RaschDifficulties.learn(evaluations, FLAT)
-    abilities = easiness.abilities(evaluations)
-    offsets = easiness.of(evaluations.queries)[evaluations.query_codes]
+    difficulties = RaschDifficulties.fit(evaluations, FLAT, CONFIG)
+    abilities = difficulties.abilities(evaluations)
+    offsets = difficulties.logits_of(evaluations.queries)[evaluations.query_codes]
     p = expit(abilities[evaluations.model_codes] + offsets)
     gradient = np.bincount(evaluations.model_codes, evaluations.scores - p)
-    gradient -= easiness.precision * (abilities - easiness.center)
+    gradient -= difficulties.precision * (abilities - difficulties.center)
     assert gradient == pytest.approx(0, abs=1e-6)
 
 
@@ -69,9 +73,9 @@ def test_models_without_variation_settle_within_the_steps(score):
     scores = planted(40)[0]
     scores[:, 0] = score
     evaluations = evaluations_of(scores)
-    easiness = RaschDifficulties.learn(evaluations, FLAT)
-    abilities = easiness.abilities(evaluations)
-    assert STEPS < 20
+    difficulties = RaschDifficulties.fit(evaluations, FLAT, CONFIG)
+    abilities = difficulties.abilities(evaluations)
+    assert NEWTON_STEPS < 20
     assert np.isfinite(abilities).all()
     extreme = abilities.argmax() if score else abilities.argmin()
     assert extreme == 0
@@ -86,7 +90,9 @@ def test_two_models_asked_queries_of_unlike_difficulty_are_told_apart():
     scores[easy, 6] = np.nan
     evaluations = evaluations_of(scores)
     raw = evaluations.model_means()
-    adjusted = RaschDifficulties.learn(evaluations, FLAT).adjusted_means(evaluations)
+    adjusted = RaschDifficulties.fit(evaluations, FLAT, CONFIG).adjusted_means(
+        evaluations
+    )
     assert raw[3] > raw[6] + 0.2
     assert adjusted[3] < adjusted[6]
 
@@ -100,9 +106,9 @@ def test_adjusted_means_are_nearer_to_the_whole_log_than_means():
         few[rng.integers(0, 600, 24), np.arange(24)] = whole[0]
         evaluations = evaluations_of(few)
         level = LinearPredictors(np.zeros((1, 2)), logit([evaluations.scores.mean()]))
-        easiness = RaschDifficulties.learn(evaluations, level)
+        difficulties = RaschDifficulties.fit(evaluations, level, CONFIG)
         truth = whole.mean(axis=0)[[int(m[1:]) for m in evaluations.model_names]]
-        adjusted = easiness.adjusted_means(evaluations)
+        adjusted = difficulties.adjusted_means(evaluations)
         gaps = [evaluations.model_means() - truth, adjusted - truth]
         errors.append([np.square(gap).mean() for gap in gaps])
     raw, adjusted = np.mean(errors, axis=0)
@@ -116,9 +122,9 @@ def test_no_ability_depends_on_other_models(seed, observed):
     scores[0] = 1.0
     scores[1] = 0.0
     evaluations = evaluations_of(scores)
-    easiness = RaschDifficulties.learn(evaluations, FLAT)
-    together = easiness.abilities(evaluations)
-    alone = easiness.abilities(evaluations.only_models(["m3"]))
+    difficulties = RaschDifficulties.fit(evaluations, FLAT, CONFIG)
+    together = difficulties.abilities(evaluations)
+    alone = difficulties.abilities(evaluations.only_models(["m3"]))
     assert alone[0] == together[3]
 
 
@@ -126,10 +132,11 @@ def test_no_ability_depends_on_other_models(seed, observed):
 @given(st.integers(0, 10_000), st.integers(0, 39))
 def test_a_better_answer_never_lowers_a_mean(seed, query):
     scores, *_ = planted(n_queries=40, n_models=5, seed=seed)
-    easiness = RaschDifficulties.learn(evaluations_of(scores), FLAT)
+    difficulties = RaschDifficulties.fit(evaluations_of(scores), FLAT, CONFIG)
     lower, higher = scores.copy(), scores.copy()
     lower[query, 2], higher[query, 2] = 0.0, 1.0
     means = [
-        easiness.adjusted_means(evaluations_of(changed)) for changed in (lower, higher)
+        difficulties.adjusted_means(evaluations_of(changed))
+        for changed in (lower, higher)
     ]
     assert means[0][2] < means[1][2]

@@ -1,4 +1,4 @@
-"""Local evidence: its parts by hand, its weights, and what a new model changes."""
+"""Stacked evidence: its features by hand, its weights, and what a new model changes."""
 
 import copy
 
@@ -9,13 +9,10 @@ from small import SMALL
 
 from skl_locus import BestSingleRouter, LinearRouter, LocusRouter
 from skl_locus._estimation.clusters import QueryClusters
-from skl_locus._evidence.features import SHRINKAGE_RANGE, _shrinkage
+from skl_locus._evidence.config import EvidenceConfig
+from skl_locus._evidence.features import shrinkage_by_moments
 from skl_locus._evidence.packed import MAX_LOGIT
 from skl_locus._evidence.weights import (
-    DECISION_EVALUATIONS,
-    DECISION_WEIGHTS,
-    NETWORK_SHARE,
-    WEIGHTS,
     fit_decision_weights,
     fit_share,
     fit_weights,
@@ -27,6 +24,8 @@ from skl_locus.metrics import soft_log_loss
 POOL = make_evaluations(n_models=6, n_queries=120, random_state=0)
 LOG = POOL.evaluations
 MODELS = np.arange(6)
+CONFIG = EvidenceConfig()
+NAMES = list(CONFIG.names)
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +35,33 @@ def router():
 
 def parts(router):
     pool = router._fitted_pool()
-    features = pool.local.features(POOL.encodings, MODELS)
-    return pool.local, features, pool.predictor.logits(POOL.encodings)
+    values = pool.evidence.values(POOL.encodings, MODELS)
+    return pool.evidence, dict(zip(NAMES, np.moveaxis(values, -1, 0), strict=True))
 
 
-def trust_of(local, encodings):
-    shared = local.shared
-    middle = shared.clusterings[shared.middle]
-    squares = middle.squared_distances(encodings).min(axis=1)
-    return shared.reach.trust(np.sqrt(squares))[:, None]
+def novelty_weights(evidence, encodings):
+    novelty = evidence.shared.novelty
+    squares = novelty.clusters.squared_distances(encodings).min(axis=1)
+    return novelty.weight(np.sqrt(squares))[:, None]
 
 
 def documented(router, encodings):
     """Return P and decision scores by the formula of the documentation."""
     pool = router._fitted_pool()
-    local, h = pool.local, pool.local.shared.network_share
-    features = local.features(encodings, MODELS).astype(float)
-    network, mean = pool.predictor.logits(encodings), features[..., 0]
-    trust = trust_of(local, encodings)
-    evidence = (features @ local.shared.weights).clip(-MAX_LOGIT, MAX_LOGIT)
-    P = expit(mean + trust * ((1 - h) * evidence + h * network - mean))
-    of_mean, *of_others = local.shared.decision_weights
-    departures = (features[..., 1:] - mean[..., None]) @ of_others
-    departures = (1 - h) * departures + h * sum(of_others) * (network - mean)
-    reliability = local.sizes / (local.sizes + DECISION_EVALUATIONS)
-    return P, of_mean * mean + trust * reliability * departures
+    evidence, shared = pool.evidence, pool.evidence.shared
+    h, w, d = shared.network_share, shared.weights, dict(shared.decision_weights)
+    values = evidence.values(encodings, MODELS).astype(float)
+    values = dict(zip(NAMES, np.moveaxis(values, -1, 0), strict=True))
+    network, mean = pool.predictor.logits(encodings), values["mean"]
+    known = novelty_weights(evidence, encodings)
+    stacked = sum(w[name] * values[name] for name in NAMES)
+    stacked = stacked.clip(-MAX_LOGIT, MAX_LOGIT)
+    P = expit(mean + known * ((1 - h) * stacked + h * network - mean))
+    of_mean = d.pop("mean")
+    departures = sum(d[name] * (values[name] - mean) for name in d)
+    departures = (1 - h) * departures + h * sum(d.values()) * (network - mean)
+    reliability = evidence.sizes / (evidence.sizes + 100)
+    return P, of_mean * mean + known * reliability * departures
 
 
 @pytest.mark.parametrize("moved", [0.0, 2.0])
@@ -73,28 +74,36 @@ def test_probabilities_and_decisions_are_the_documented_sums(router, moved):
 
 
 def test_far_from_all_known_queries_only_a_models_mean_counts(router):
-    local = router._fitted_pool().local
+    evidence = router._fitted_pool().evidence
     P = router.correctness_matrix(POOL.encodings[:5] + 50)
-    assert pytest.approx(np.tile(expit(local.mean_logits), (5, 1)), abs=1e-5) == P
+    means = np.tile(expit(evidence.anchor_logits), (5, 1))
+    assert pytest.approx(means, abs=1e-5) == P
 
 
-def test_parts_are_the_mean_the_average_regression_and_the_models_own(router):
-    local, features, _ = parts(router)
+def test_features_are_the_mean_the_average_regression_and_the_models_own(router):
+    evidence, values = parts(router)
     means = LOG.groupby("model")["score"].mean().to_numpy()
-    assert expit(features[0, :, 0]) == pytest.approx(means, abs=0.05)
-    gaps = features[..., 4] - features[..., 0]
+    assert expit(values["mean"][0]) == pytest.approx(means, abs=0.05)
+    gaps = values["average_regression"] - values["mean"]
     assert np.ptp(gaps, axis=1) == pytest.approx(0, abs=1e-5)
     lines = LinearRouter().fit(LOG, LOG["score"])
-    assert local.shared.regression.alpha == lines.alpha_
-    values = lines.correctness_matrix(POOL.encodings)
-    assert expit(features[..., 5]) == pytest.approx(values, abs=1e-4)
+    own = evidence.shared.features["own_regression"]
+    assert own.regression.alpha == lines.alpha_
+    P = lines.correctness_matrix(POOL.encodings)
+    assert expit(values["own_regression"]) == pytest.approx(P, abs=1e-4)
+
+
+def cluster_features(evidence):
+    features = evidence.shared.features
+    return {name: features[f"{name}_clusters"] for name in CONFIG.scales}
 
 
 def test_cluster_means_follow_the_clusters(router):
-    local, features, _ = parts(router)
-    for i, clusters in enumerate(local.shared.clusterings, start=1):
-        assert len(np.unique(features[:, 0, i])) <= len(clusters)
-    assert (np.abs(features[..., :4]) <= MAX_LOGIT + 1e-5).all()
+    evidence, values = parts(router)
+    for name, feature in cluster_features(evidence).items():
+        of_models = values[f"{name}_clusters"]
+        assert len(np.unique(of_models[:, 0])) <= len(feature.clusters)
+        assert (np.abs(of_models) <= MAX_LOGIT + 1e-5).all()
 
 
 @pytest.mark.parametrize(
@@ -106,9 +115,9 @@ def test_clusters_speak_where_models_differ_between_them(specialization, least, 
     )
     log = pool.evaluations
     router = LocusRouter(**SMALL).fit(log, log["score"])
-    shrinkages = router._fitted_pool().local.shared.shrinkages
-    assert all(least <= shrinkage <= most for shrinkage in shrinkages)
-    assert SHRINKAGE_RANGE == (1, 40)
+    features = cluster_features(router._fitted_pool().evidence).values()
+    assert all(least <= feature.shrinkage <= most for feature in features)
+    assert CONFIG.shrinkage_range == (1, 40)
 
 
 @pytest.mark.parametrize("graded", [False, True])
@@ -123,51 +132,52 @@ def test_clusters_of_one_query_tell_nothing(graded):
     each = QueryClusters(pool.encodings.astype(np.float32))
     expected = np.full((40, 4), 0.5)
     sums, counts = each.totals(evaluations)
-    assert (
-        SHRINKAGE_RANGE[0]
-        <= _shrinkage(sums, sums**2, counts, expected)
-        <= SHRINKAGE_RANGE[1]
-    )
+    shrinkage = shrinkage_by_moments(sums, sums**2, counts, expected, (1, 40))
+    assert 1 <= shrinkage <= 40
 
 
 def test_without_evaluations_weights_and_share_stay_where_they_start():
     none = np.empty((0, 6)), np.empty(0)
-    assert fit_weights(*none, 6) == pytest.approx(WEIGHTS)
+    assert fit_weights(*none, 6, CONFIG) == pytest.approx(CONFIG.weights)
     no_rows = np.empty(0, dtype=int), np.empty(0)
-    assert fit_decision_weights(*none, *no_rows, 6) == pytest.approx(DECISION_WEIGHTS)
-    share = fit_share(np.empty(0), np.empty(0), np.empty(0), 6)
-    assert share == pytest.approx(NETWORK_SHARE, abs=1e-4)
+    decision_weights = fit_decision_weights(*none, *no_rows, 6, CONFIG)
+    assert decision_weights == pytest.approx(CONFIG.decision_weights)
+    share = fit_share(np.empty(0), np.empty(0), np.empty(0), 6, CONFIG)
+    assert share == pytest.approx(CONFIG.network_share, abs=1e-4)
 
 
 def test_weights_move_to_what_predicts():
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(20_000, 6))
-    scores = rng.random(20_000) < expit(2 * features[:, 1])
-    weights = fit_weights(features, scores.astype(float), 1)
-    assert weights == pytest.approx([0, 2, 0, 0, 0, 0], abs=0.1)
+    values = rng.normal(size=(20_000, 6))
+    scores = rng.random(20_000) < expit(2 * values[:, 1])
+    weights = fit_weights(values, scores.astype(float), 1, CONFIG)
+    expected = {**dict.fromkeys(NAMES, 0), NAMES[1]: 2}
+    assert weights == pytest.approx(expected, abs=0.1)
 
 
 def test_choices_are_weighed_by_differences_within_queries_only():
     rng = np.random.default_rng(0)
     queries = np.repeat(np.arange(4000), 5)
-    features = rng.normal(size=(20_000, 6))
-    # The second part tells queries apart, the third what models do on each of them.
-    features[:, 0] = 0.0
-    features[:, 1] = rng.normal(size=4000)[queries]
-    p = expit(features[:, 1] + features[:, 2])
+    values = rng.normal(size=(20_000, 6))
+    # The second feature tells queries apart, the third what models do on each of them.
+    values[:, 0] = 0.0
+    values[:, 1] = rng.normal(size=4000)[queries]
+    p = expit(values[:, 1] + values[:, 2])
     scores = (rng.random(20_000) < p).astype(float)
-    reliability = reliability_of(np.full(20_000, 10_000))
-    weights = fit_decision_weights(features, scores, queries, reliability, 1)
-    assert weights[2] > 0.5
-    assert np.abs(weights[3:]).max() < 0.1
+    reliability = reliability_of(np.full(20_000, 10_000), 100.0)
+    weights = fit_decision_weights(values, scores, queries, reliability, 1, CONFIG)
+    fitted, start = list(weights.values()), list(CONFIG.decision_weights.values())
+    assert fitted[2] > 0.5
+    assert np.abs(fitted[3:]).max() < 0.1
     # Nothing was learned of what does not differ between models.
-    assert weights[:2] == pytest.approx(DECISION_WEIGHTS[:2])
+    assert fitted[:2] == pytest.approx(start[:2])
 
 
-def test_choices_trust_departures_of_models_with_few_evaluations_less(router):
+def test_departures_of_models_with_few_evaluations_count_less_in_choices(router):
     few = LOG[LOG["model"] == "model-1"].head(8).assign(model="few")
     pool = copy.copy(router).add_models(few, few["score"])._fitted_pool()
-    reliability = dict(zip(pool.models, pool.evidence.reliability, strict=True))
+    reliabilities = pool.packed_evidence.reliability
+    reliability = dict(zip(pool.models, reliabilities, strict=True))
     assert reliability["few"] == pytest.approx(8 / 108)
     assert reliability["model-1"] == pytest.approx(120 / 220)
 
@@ -185,7 +195,7 @@ def test_the_share_moves_to_the_better_predictor(truth, expected):
     evidence, network = rng.normal(size=(2, 20_000))
     p = expit(evidence + truth * (network - evidence))
     scores = (rng.random(20_000) < p).astype(float)
-    share = fit_share(evidence, network, scores, 1)
+    share = fit_share(evidence, network, scores, 1, CONFIG)
     assert share == pytest.approx(expected, abs=0.05)
 
 
@@ -209,7 +219,7 @@ def test_a_new_model_changes_nothing_for_the_others(router):
     few = LOG[LOG["model"] == "model-1"].head(30).assign(model="new")
     pool = copy.copy(router).add_models(few, few["score"])._fitted_pool()
     known = router._fitted_pool()
-    assert pool.local.shared is known.local.shared
+    assert pool.evidence.shared is known.evidence.shared
     before = known.scores_and_probabilities(POOL.encodings, MODELS)
     for old, new in zip(
         before, pool.scores_and_probabilities(POOL.encodings, MODELS), strict=True

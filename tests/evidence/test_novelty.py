@@ -1,4 +1,4 @@
-"""Trust in what is known near a query, by its distance from all known queries."""
+"""Weight of evidence about a query by its distance from all known queries."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skl_locus._estimation.clusters import QueryClusters
-from skl_locus._evidence.novelty import EDGE, FADING, NoveltyDiscount
+from skl_locus._evidence.config import EvidenceConfig
+from skl_locus._evidence.novelty import NoveltyDiscount
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.normal(size=(300, 4)).astype(np.float32)
+CONFIG = EvidenceConfig()
+
+FROM_ONE = NoveltyDiscount(QueryClusters(KNOWN[:3]), edge=1.0, width=0.5, decay=3.0)
+"""Full weight up to a distance of one."""
 
 
 def test_left_out_distances_by_hand():
@@ -30,35 +35,36 @@ def test_nearest_gives_the_squared_distance():
     assert np.array_equal(codes, clusters.assign(KNOWN))
 
 
-def test_nearly_all_known_queries_are_trusted_and_far_ones_are_not():
+def test_nearly_all_known_queries_have_full_weight_and_far_ones_none():
     clusters = QueryClusters.fit(KNOWN, 12, 0)
-    reach = NoveltyDiscount.learn(clusters, KNOWN)
+    novelty = NoveltyDiscount.fit(clusters, KNOWN, CONFIG)
     other = RNG.normal(size=(2000, 4)).astype(np.float32)
-    trust = reach.trust(np.sqrt(clusters.squared_distances(other).min(axis=1)))
-    assert (trust == 1).mean() > EDGE - 0.02
-    far = reach.trust(np.sqrt(clusters.squared_distances(other + 20).min(axis=1)))
+    weight = novelty.weight(np.sqrt(clusters.squared_distances(other).min(axis=1)))
+    assert (weight == 1).mean() > CONFIG.novelty_quantile - 0.02
+    far = novelty.weight(np.sqrt(clusters.squared_distances(other + 20).min(axis=1)))
     assert far.max() < 1e-3
 
 
 @given(st.floats(0, 1e3), st.floats(0, 1e3))
-def test_trust_falls_with_the_distance(one, other):
+def test_weight_falls_with_the_distance(one, other):
     near, far = sorted([one, other])
-    trust = NoveltyDiscount(1.0, 0.5).trust(np.array([near, far]))
-    assert trust[0] >= trust[1] >= 0
-    assert trust[0] == 1 or near > 1
+    weights = FROM_ONE.weight(np.array([near, far]))
+    assert weights[0] >= weights[1] >= 0
+    assert weights[0] == 1 or near > 1
 
 
-def test_trust_fades_by_the_documented_rate():
-    assert NoveltyDiscount(1.0, 0.5).trust(np.array([1.5])) == pytest.approx(
-        np.exp(-FADING)
-    )
+def test_weight_fades_by_the_documented_rate():
+    assert FROM_ONE.weight(np.array([1.5])) == pytest.approx(np.exp(-3))
+    novelty = NoveltyDiscount.fit(QueryClusters.fit(KNOWN, 12, 0), KNOWN, CONFIG)
+    beyond = np.array([novelty.edge + novelty.width])
+    assert novelty.weight(beyond) == pytest.approx(np.exp(-CONFIG.novelty_decay))
 
 
 @pytest.mark.parametrize(
     "encodings", [np.ones((5, 3)), np.zeros((1, 3)), np.repeat(np.eye(3), 4, axis=0)]
 )
-def test_where_distances_tell_nothing_everything_is_trusted(encodings):
+def test_where_distances_tell_nothing_everything_counts(encodings):
     encodings = encodings.astype(np.float32)
     clusters = QueryClusters.fit(encodings, 3, 0)
-    reach = NoveltyDiscount.learn(clusters, encodings)
-    assert reach.trust(np.array([0.0, 5.0, 1e6])) == pytest.approx(1)
+    novelty = NoveltyDiscount.fit(clusters, encodings, CONFIG)
+    assert novelty.weight(np.array([0.0, 5.0, 1e6])) == pytest.approx(1)

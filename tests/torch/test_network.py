@@ -36,7 +36,7 @@ def make_state(attention="latent", dtype=np.float64, bilinear=True):
         predictor_hidden=6,
         bilinear=bilinear,
     )
-    placement = Placement(CPU, getattr(torch, np.dtype(dtype).name), mixed=False)
+    placement = Placement(CPU, getattr(torch, np.dtype(dtype).name), amp=False)
     network = new_network(config, torch.Generator().manual_seed(3), placement)
     identity = InputMap(np.zeros(N_FEATURES, dtype), np.eye(N_FEATURES, dtype=dtype))
     return NetworkState(vars(config), identity, network_weights(network)), placement

@@ -27,7 +27,7 @@ from skl_locus._torch.threads import parallel_map
 from skl_locus._torch.weights import network_weights
 
 N_FEATURES = 5
-PLACEMENT = Placement(torch.device("cpu"), torch.float64, mixed=False)
+PLACEMENT = Placement(torch.device("cpu"), torch.float64, amp=False)
 
 
 def make_state(placement=PLACEMENT, **shape):
@@ -136,8 +136,8 @@ def test_bounds_on_memory_change_no_embedding(sizes, levels, bounds):
 def test_chunks_are_embedded_side_by_side_by_one_thread_each(
     monkeypatch, set_threads, n_threads, reduced
 ):
-    state = make_state(Placement(torch.device("cpu"), torch.float32, mixed=False))
-    placement = replace(PLACEMENT, dtype=torch.float32, reduced=reduced)
+    state = make_state(Placement(torch.device("cpu"), torch.float32, amp=False))
+    placement = replace(PLACEMENT, dtype=torch.float32, bfloat16_inference=reduced)
     evaluations = make_evaluations([9, 30, 4, 30, 17, 1, 22], 3)
     monkeypatch.setattr(inference, "CHUNK_TOKENS", 30)
     expected, seen = embed(state, evaluations, placement), set()
@@ -167,7 +167,7 @@ def test_an_error_in_a_thread_is_raised(set_threads):
 @pytest.mark.parametrize("shape", [(400, 200), (3, 20_000)])
 def test_scoring_holds_few_hidden_units_at_a_time(shape):
     n_queries, n_models = shape
-    state = make_state(Placement(torch.device("cpu"), torch.float32, mixed=False))
+    state = make_state(Placement(torch.device("cpu"), torch.float32, amp=False))
     rng = np.random.default_rng(0)
     packed = state.pack(rng.normal(size=(n_models, 8)).astype(np.float32))
     encodings = rng.normal(size=(n_queries, N_FEATURES)).astype(np.float32)

@@ -40,7 +40,7 @@ every_predictor = pytest.mark.parametrize("name", PREDICTORS)
 
 
 def make_network(shape, dtype="float64"):
-    placement = Placement(torch.device("cpu"), getattr(torch, dtype), mixed=False)
+    placement = Placement(torch.device("cpu"), getattr(torch, dtype), amp=False)
     return new_module(
         lambda: VectorNetwork(4, N_COMPONENTS, make_predictor(shape)),
         _initialize,
