@@ -29,7 +29,6 @@ from skl_locus._routing.ranking import Ranking
 from skl_locus._utils.estimators import PickleVersionMixin
 from skl_locus._utils.validation import collection_of
 
-
 PoolT = TypeVar("PoolT", bound=ModelPool)
 
 
