@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from numbers import Real
 from typing import Any, Self
 
@@ -23,7 +22,7 @@ from skl_locus._costs.tables import (
     read_prices,
 )
 from skl_locus._data.columns import as_frame, factorize_labels, read_column
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.statistics import group_means
 from skl_locus._utils.validation import collection_of
 
@@ -157,6 +156,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         self.input_tokens_col = input_tokens_col
         self.output_tokens_col = output_tokens_col
 
+    @atomic_fit
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Learn mean costs and lengths.
 
@@ -177,11 +177,9 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         ValueError
             If prices, costs or a column cannot be used; the model stays as it was.
         """
-        draft = copy.copy(self)
-        draft._validate_params()
-        draft._read_given()
-        draft._learn_lengths(X)
-        self.__dict__ = draft.__dict__
+        self._validate_params()
+        self._read_given()
+        self._learn_lengths(X)
         return self
 
     def matrix(self, queries: Any, models: Any) -> np.ndarray:
