@@ -72,14 +72,13 @@ def assign_within(
     Ties of a query go to the first column; of queries with equal steps, the first ones
     are served.
     """
-    n_queries, n_models = values.shape
-    rows = np.arange(n_queries)
+    rows = np.arange(len(values))
     start, steps = _steps_by_slope(values, costs)
     least = math.fsum(costs[rows, start])
     if least > budget:
         raise ValueError(
             f"budget={budget!r} is below {least:g}, what the cheapest models cost "
-            f"for these {n_queries} queries; raise it."
+            f"for these {len(values)} queries; raise it."
         )
     n_taken = int(np.searchsorted(np.cumsum(steps.prices), budget - least, "right"))
     columns = _after_steps(start, steps, n_taken)
@@ -118,9 +117,7 @@ class _Steps:
     slopes: np.ndarray
 
 
-def _steps_by_slope(
-    values: np.ndarray, costs: np.ndarray
-) -> tuple[np.ndarray, _Steps]:
+def _steps_by_slope(values: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, _Steps]:
     """Return the cheapest column of each query, and the steps from there."""
     n_queries, n_models = values.shape
     points = costs.ravel(), values.ravel(), np.repeat(np.arange(n_queries), n_models)

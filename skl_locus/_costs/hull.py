@@ -18,7 +18,7 @@ MAX_POINTS = 500
 
 @dataclass(frozen=True)
 class HullSteps:
-    """Steps from corner to corner of hulls, from cheaper and worse to dearer and better.
+    """Steps along hulls, each to the next dearer and better corner.
 
     Parameters
     ----------

@@ -183,12 +183,11 @@ def choices_at_floors(
     # takes the first one that reaches it.
     order = np.lexsort((-probabilities, costs), axis=1)
     ordered = np.take_along_axis(probabilities, order, axis=1)
-    most_probable = probabilities.argmax(axis=1)
+    most_probable, largest = probabilities.argmax(axis=1), probabilities.max(axis=1)
     for floor in floors:
         objective = Objective(floor=floor)
-        reaching = objective.reached(ordered)
-        reached = reaching.any(axis=1)
-        first = order[np.arange(len(order)), reaching.argmax(axis=1)]
+        first = order[np.arange(len(order)), objective.reached(ordered).argmax(axis=1)]
+        reached = objective.reached(largest)
         yield Choices(objective, np.where(reached, first, most_probable), reached)
 
 
