@@ -171,6 +171,7 @@ def _fit_threshold(
 def _fit_to_cost(
     goal: PolicyGoal, calibration: PlattScaling, held_out: HeldOutScores, target: float
 ) -> PolicySetting:
+    # There is no margin as for quality: costs are known for every route.
     objectives, report = evaluate_settings(held_out, goal.tune)
     return PolicySetting(
         calibration, objectives[best_affordable(report, target)], report
@@ -189,6 +190,7 @@ def _fit_to_quality(
         reference = held_out.scores[:, single]
     else:
         reference = np.full(len(held_out), goal.target_quality, dtype=np.float64)
+    # Query by query, so that differences from the reference are paired.
     target = exact_mean(reference)
     reference = reference - goal.tolerance
     objectives, report = evaluate_settings(held_out, goal.tune, reference)

@@ -129,6 +129,8 @@ def read_logged_queries(
     models, names = factorize_labels(
         read_column(frame, router.model_col), router.model_col
     )
+    # One row stands for each query. It is that of the first model by label, whatever
+    # the order of the rows: carried columns may differ from row to row.
     order = np.lexsort((models, codes))
     first = order[np.searchsorted(codes[order], np.arange(len(keys)))]
     matrix = _score_matrix(codes, len(keys), models, names, scores, labels)
@@ -157,6 +159,8 @@ def best_single(training: EvaluationSet, held_out: HeldOutScores) -> int:
 
     Only models that were evaluated on most of the held-out queries can be chosen.
     """
+    # By its mean in training: a choice by the held-out scores would make the target the
+    # largest of several means, and so too high.
     means = dict(zip(training.model_names, training.model_means(), strict=True))
     covered = np.isfinite(held_out.scores).mean(axis=0) >= MIN_COVERAGE
     if not covered.any():
@@ -176,6 +180,7 @@ def _score_matrix(
     scores: np.ndarray,
     labels: np.ndarray,
 ) -> np.ndarray:
+    # Models that may not be chosen have no column; their rows are left out.
     columns = {label: column for column, label in enumerate(labels)}
     column_of = np.array([columns.get(name, -1) for name in names])[models]
     wanted = column_of >= 0

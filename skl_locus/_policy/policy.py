@@ -1,4 +1,4 @@
-"""RouterPolicy: routes by probability and cost."""
+"""The policy around a router that weighs P(correct) against cost."""
 
 from __future__ import annotations
 
@@ -438,6 +438,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         self.cost_weight_ = setting.objective.cost_weight
         self.threshold_ = setting.objective.floor
         self.target_quality_, self.report_ = setting.target_quality, setting.report
+        # Read once more: by now P is calibrated, and there may be one model only.
         outcome = self._read(X, y).outcome(self._objective)
         self.coverage_ = float(outcome["coverage"])
         self.quality_, self.cost_ = float(outcome["quality"]), float(outcome["cost"])

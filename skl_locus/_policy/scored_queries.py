@@ -63,6 +63,7 @@ class ScoredQueries:
         """Choose for all queries together, among the models that are not down."""
         if self.costs is None:
             raise ValueError("A budget needs costs; pass cost_model= to the policy.")
+        # Substitutes are not asked: the budget is spent best on what is available.
         usable = np.flatnonzero(self.available)
         assignment = assign_within(
             self.probabilities[:, usable], self.costs[:, usable], budget

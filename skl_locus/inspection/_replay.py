@@ -120,6 +120,7 @@ def replay(
     observed_costs = _observed_costs(frame, cost_col)
     # Of the rows of a query, one and the same is taken whatever their order.
     first = np.lexsort((observed_costs, scores, models, queries))[_starts(queries)]
+    # The policy must not see more than it would in service.
     bare = _bare_queries(router, frame, first, cost_col)
     expected_costs = _expected_costs(policy, bare, len(first), labels)
     correct = router.correctness_matrix(bare, models=labels)
@@ -216,6 +217,8 @@ def _single(
 def _outcomes(
     pairs: EvaluatedPairs, policy: Any, bare: Any, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
+    # Of several best models the cheapest: with another one, a policy that is as good
+    # for less would beat the oracle.
     oracle = pairs.best(pairs.scores, -pairs.columns["observed_costs"])
     offered = pairs.sizes / len(fitted_router(policy.router).models_)
     outcomes = {POLICY: _outcome(pairs, *_policy_choices(pairs, policy, bare))}
