@@ -115,9 +115,8 @@ def goal(confidence):
 def true_quality(setting, population, truth):
     """Return the expected score of routes that reach the threshold."""
     known = HeldOutScores(population.scored, truth).calibrated(setting.calibration)
-    return evaluate_thresholds(known, np.array([setting.objective.floor]))[
-        "quality"
-    ].iloc[0]
+    report = evaluate_thresholds(known, np.array([setting.objective.floor]))
+    return report["quality"].iloc[0]
 
 
 @pytest.mark.parametrize("graded", [False, True])

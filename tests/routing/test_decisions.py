@@ -70,10 +70,8 @@ def test_a_floor_by_hand():
     # none reaches the floor, the most probable.
     assert order.tolist() == [[1, 3, 0, 2], [1, 3, 0, 2]]
     dearer = np.array([[5.0, 3.0, 1.0, 2.0]] * 2)
-    assert top_k(Objective(floor=0.8).preferences(P, dearer), 2).tolist() == [
-        [3, 1],
-        [1, 3],
-    ]
+    order = top_k(Objective(floor=0.8).preferences(P, dearer), 2)
+    assert order.tolist() == [[3, 1], [1, 3]]
 
 
 @EXAMPLES

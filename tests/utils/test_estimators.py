@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skl_locus import CostModel, KMeansRouter, LocusEmbedder, QueryEncoder, RouterPolicy
@@ -87,14 +88,17 @@ def test_the_signature_is_kept():
         assert "Parameters" in estimator.fit.__doc__
 
 
-def test_an_encoder_keeps_its_vectors_when_a_second_fit_fails():
-    from sklearn.feature_extraction.text import CountVectorizer
+class Broken:
+    """A sentence model that runs out of memory."""
 
-    encoder = QueryEncoder(CountVectorizer(), query_col="text")
-    encoder.fit(["one two", "two three"])
+    def encode(self, texts, **options):
+        raise MemoryError(f"{len(texts)} texts are too many")
+
+
+def test_an_encoder_keeps_its_state_when_a_second_fit_fails():
+    encoder = QueryEncoder(CountVectorizer()).fit(["one two", "two three"])
     before = dict(vars(encoder))
-    encoder.encoder = "no such folder/or model"
-    with pytest.raises(Exception, match="no such folder"):
+    encoder.set_params(encoder=Broken())
+    with pytest.raises(MemoryError, match="too many"):
         encoder.fit(["four"])
-    encoder.encoder = before["encoder"]
-    assert vars(encoder) == before
+    assert vars(encoder) == before | {"encoder": encoder.encoder}
