@@ -1,17 +1,18 @@
-"""Spend a budget on a batch of queries: which model answers which query."""
+"""Assignment of models to a batch of queries within a budget."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
+
+from skl_locus._costs.hull import hull_corners, hull_steps
 
 
 @dataclass(frozen=True)
 class BudgetAssignment:
-    """A model for each query, and how far from the best possible the choice may be.
+    """A model for each query, with a bound on the best assignment there is.
 
     Parameters
     ----------
@@ -22,7 +23,8 @@ class BudgetAssignment:
     bound : float
         No assignment within the budget has a larger value.
     cost_weight : float
-        Value of a unit of cost where the money ran out; 0 where it did not.
+        Value for a unit of cost of the first step that the budget does not pay for; 0
+        if it pays for all.
     """
 
     columns: np.ndarray
@@ -35,27 +37,6 @@ class BudgetAssignment:
     def gap(self) -> float:
         """How much larger than ``value`` the best possible value is at most."""
         return max(0.0, self.bound - self.value)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Steps from a cheaper to a better model, the most worthwhile first.
-
-    Parameters
-    ----------
-    rows, columns : ndarray of shape (n_steps,)
-        Query of each step, and the column that it leads to.
-    gains, prices : ndarray of shape (n_steps,)
-        What the step adds in value and in cost, both positive.
-    slopes : ndarray of shape (n_steps,)
-        Gain for a unit of cost, falling; the steps of one query are in their order.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    gains: np.ndarray
-    prices: np.ndarray
-    slopes: np.ndarray
 
 
 def assign_within(
@@ -78,7 +59,7 @@ def assign_within(
 
     Returns
     -------
-    Assignment
+    BudgetAssignment
         Within the budget. Its gap is smaller than the largest gain of a single step.
 
     Raises
@@ -88,26 +69,26 @@ def assign_within(
 
     Notes
     -----
-    Ties of a query go to the first column; of queries between which nothing decides,
-    the first ones are served.
+    Ties of a query go to the first column; of queries with equal steps, the first ones
+    are served.
     """
     rows = np.arange(len(values))
-    cheapest = np.lexsort((-values, costs), axis=1)[:, 0]
-    least = math.fsum(costs[rows, cheapest])
+    start, steps = _steps_by_slope(values, costs)
+    least = math.fsum(costs[rows, start])
     if least > budget:
         raise ValueError(
             f"budget={budget!r} is below {least:g}, what the cheapest models cost "
             f"for these {len(values)} queries; raise it."
         )
-    steps = _hull_steps(values, costs, cheapest)
     n_taken = int(np.searchsorted(np.cumsum(steps.prices), budget - least, "right"))
-    columns = _up_to(cheapest, steps, n_taken)
-    while math.fsum(costs[rows, columns]) > budget:  # prices are rounded
+    columns = _after_steps(start, steps, n_taken)
+    # Prices are differences, and rounded: what counts is the sum of the costs.
+    while math.fsum(costs[rows, columns]) > budget:
         n_taken -= 1
-        columns = _up_to(cheapest, steps, n_taken)
-    weight = float(steps.slopes[n_taken]) if n_taken < len(steps.rows) else 0.0
-    _spend_the_rest(columns, costs, steps, n_taken, budget)
-    # Weakly dual for any weight, so that the bound holds whatever is rounded.
+        columns = _after_steps(start, steps, n_taken)
+    weight = float(steps.slopes[n_taken]) if n_taken < len(steps.slopes) else 0.0
+    _spend_remainder(columns, costs, steps, n_taken, budget)
+    # The dual at any weight is a bound, so that rounding the weight cannot break it.
     dual = (values - weight * costs).max(axis=1)
     return BudgetAssignment(
         columns,
@@ -118,66 +99,79 @@ def assign_within(
     )
 
 
-def _hull_steps(values: np.ndarray, costs: np.ndarray, start: np.ndarray) -> Steps:
-    """List the steps up the convex hulls, all queries side by side."""
-    rows = np.arange(len(values))
-    chosen, steepest = start, np.full(len(values), np.inf)
-    turns: list[tuple[np.ndarray, ...]] = []
-    while True:
-        gains = values - values[rows, chosen][:, None]
-        prices = costs - costs[rows, chosen][:, None]
-        slopes = np.zeros(values.shape)
-        np.divide(gains, prices, out=slopes, where=(gains > 0) & (prices > 0))
-        best = slopes.max(axis=1)
-        moving = np.flatnonzero(best > 0)
-        if not len(moving):
-            return _by_slope(turns)
-        # Of points on one line the farthest is the next corner of the hull.
-        following = np.where(slopes == best[:, None], prices, -np.inf).argmax(axis=1)
-        # Slopes fall from corner to corner, except where they are rounded.
-        steepest = np.minimum(steepest, best)
-        to = following[moving]
-        turns.append(
-            (moving, to, gains[moving, to], prices[moving, to], steepest[moving])
-        )
-        chosen = np.where(best > 0, following, chosen)
+@dataclass(frozen=True)
+class _Steps:
+    """Steps up the hulls of all queries, the most worthwhile ones first.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of shape (n_steps,)
+        Query of each step, and the column that it leads to.
+    prices, slopes : ndarray of shape (n_steps,)
+        What the step adds in cost, and its gain for a unit of cost, falling.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    prices: np.ndarray
+    slopes: np.ndarray
 
 
-def _by_slope(turns: list[tuple[np.ndarray, ...]]) -> Steps:
-    """Order steps by falling slope; of equal ones by turn, price and query."""
-    nothing = (np.empty(0, dtype=np.intp),) * 2 + (np.empty(0),) * 3
-    parts = zip(nothing, *turns, strict=True)
-    rows, columns, gains, prices, slopes = map(np.concatenate, parts)
-    turn = np.repeat(np.arange(len(turns)), [len(own[0]) for own in turns])
-    order = np.lexsort((rows, prices, turn, -slopes))
-    return Steps(
-        rows[order], columns[order], gains[order], prices[order], slopes[order]
+def _steps_by_slope(values: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, _Steps]:
+    """Return the cheapest column of each query, and the steps from there."""
+    n_queries, n_models = values.shape
+    points = costs.ravel(), values.ravel(), np.repeat(np.arange(n_queries), n_models)
+    corners = hull_corners(*points)
+    steps = hull_steps(*points, corners)
+    # A query's first corner is its cheapest model, and no step leads there.
+    start = np.setdiff1d(corners, steps.to) % n_models
+    # Of steps of equal slope, those of a query must stay in their order; the cheapest
+    # come first, so that more of them fit, and then the first queries.
+    order = np.lexsort((steps.groups, steps.prices, steps.turns, -steps.slopes))
+    return start, _Steps(
+        rows=steps.groups[order],
+        columns=steps.to[order] % n_models,
+        prices=steps.prices[order],
+        slopes=steps.slopes[order],
     )
 
 
-def _up_to(start: np.ndarray, steps: Steps, n_taken: int) -> np.ndarray:
-    """Return the columns after the first steps; of one query the last step counts."""
+def _after_steps(start: np.ndarray, steps: _Steps, n_taken: int) -> np.ndarray:
+    """Return the columns after the first steps."""
     columns = start.copy()
+    # Of several steps of one query, NumPy keeps the last value assigned: the last step.
     columns[steps.rows[:n_taken]] = steps.columns[:n_taken]
     return columns
 
 
-def _spend_the_rest(
-    columns: np.ndarray, costs: np.ndarray, steps: Steps, first: int, budget: float
+def _spend_remainder(
+    columns: np.ndarray, costs: np.ndarray, steps: _Steps, first: int, budget: float
 ) -> None:
-    """Take later steps where they fit, none of a query that has missed one."""
-    spent = costs[np.arange(len(columns)), columns].tolist()
-    # Fractions, since a rounded sum could break the budget by the last bit.
-    left = Fraction(budget) - sum(map(Fraction, spent))
+    """Take later steps where they fit, in place.
+
+    A query that has missed a step takes none of its later ones: they would lead past
+    a corner of its hull, and be dearer than their slope says.
+    """
+    rows = np.arange(len(columns))
+    left = budget - math.fsum(costs[rows, columns])
+    taken: list[tuple[int, int]] = []
     missed: set[int] = set()
-    for row, column in zip(
-        steps.rows[first:].tolist(), steps.columns[first:].tolist(), strict=True
-    ):
+    remaining = zip(
+        steps.rows[first:].tolist(),
+        steps.columns[first:].tolist(),
+        steps.prices[first:].tolist(),
+        strict=True,
+    )
+    for row, column, price in remaining:
         if row in missed:
             continue
-        price = Fraction(costs[row, column]) - Fraction(costs[row, columns[row]])
         if price <= left:
+            taken.append((row, int(columns[row])))
             columns[row] = column
             left -= price
         else:
             missed.add(row)
+    # What is left is rounded at each step, and may promise a little too much.
+    while math.fsum(costs[rows, columns]) > budget:
+        row, previous = taken.pop()
+        columns[row] = previous

@@ -1,8 +1,7 @@
-"""What a call of a model costs: from prices and lengths, from a log, or as given."""
+"""Model of costs: from prices and lengths, from a log, or as given."""
 
 from __future__ import annotations
 
-import copy
 from numbers import Real
 from typing import Any, Self
 
@@ -23,7 +22,8 @@ from skl_locus._costs.tables import (
     read_prices,
 )
 from skl_locus._data.columns import as_frame, factorize_labels, read_column
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._data.evaluations import label_array
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.statistics import group_means
 from skl_locus._utils.validation import collection_of
 
@@ -31,7 +31,7 @@ TOKENS_PER_PRICE = 1_000_000
 """Number of tokens that a price is for."""
 
 CHARS_PER_TOKEN = 4.0
-"""Characters of a token where no log tells: a rule of thumb for English text."""
+"""Characters of a token without a log to learn from: a rule of thumb for English."""
 
 
 class CostModel(PickleVersionMixin, BaseEstimator):
@@ -87,8 +87,8 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         Shrunk mean length of the models' answers, by label; empty without
         ``output_tokens_col``.
     mean_output_tokens_, mean_input_tokens_ : float
-        What is taken for models and queries whose own lengths are unknown; NaN where
-        nothing tells.
+        What is taken for models and queries of unknown length; NaN where it is
+        unknown too.
     chars_per_token_ : float
         Characters of a token.
 
@@ -157,6 +157,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         self.input_tokens_col = input_tokens_col
         self.output_tokens_col = output_tokens_col
 
+    @atomic_fit
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Learn mean costs and lengths.
 
@@ -177,11 +178,9 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         ValueError
             If prices, costs or a column cannot be used; the model stays as it was.
         """
-        draft = copy.copy(self)
-        draft._validate_params()
-        draft._read_given()
-        draft._learn_lengths(X)
-        self.__dict__ = draft.__dict__
+        self._validate_params()
+        self._read_given()
+        self._learn_lengths(X)
         return self
 
     def matrix(self, queries: Any, models: Any) -> np.ndarray:
@@ -203,7 +202,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If nothing tells what a model costs, or how long a query is.
+            If the cost of a model, or the length of a query, is not known.
         """
         check_is_fitted(self, "mean_costs_")
         labels = list(collection_of(models, "models"))
@@ -212,10 +211,10 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         )
         costs = np.empty((len(table), len(labels)))
         for column, label in enumerate(labels):
-            costs[:, column] = self._column(label, table)
+            costs[:, column] = self._model_costs(label, table)
         costs = self._with_pairs(costs, table, labels)
         self._check_known(costs, labels)
-        check_matrix(costs, np.array([*labels, None], dtype=object)[:-1])
+        check_matrix(costs, label_array(labels))
         return costs
 
     def _read_given(self) -> None:
@@ -252,25 +251,27 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         return tables
 
     def _learn_lengths(self, X: Any) -> None:
-        """Learn mean costs and lengths from a log, or that there is none."""
+        """Learn mean costs and lengths from a log, if there is one."""
         frame = None if X is None else as_frame(X)
         if X is not None and frame is None:
             raise TypeError(f"X must be a dataframe of calls, got {type(X).__name__}.")
         columns = () if frame is None else frame.columns
         self.mean_costs_ = self._means_of(frame, self.cost_col, columns)[0]
-        self._learn_output(frame, columns)
-        self._learn_input(frame, columns)
+        self._learn_output_lengths(frame, columns)
+        self._learn_input_lengths(frame, columns)
 
-    def _learn_output(self, frame: Any, columns: Any) -> None:
+    def _learn_output_lengths(self, frame: Any, columns: Any) -> None:
         means, sizes = self._means_of(frame, self.output_tokens_col, columns)
         prior = self.default_output_tokens
         if prior is None:
             prior = float(np.sort(means).mean()) if len(means) else np.nan
+        # The prior length counts as `shrinkage` rows: a model with few rows in the log
+        # has a mean length that a single long answer could double.
         total = means * sizes + self.shrinkage * prior
         self.output_tokens_ = (total / (sizes + self.shrinkage)).rename("output_tokens")
         self.mean_output_tokens_ = float(prior)
 
-    def _learn_input(self, frame: Any, columns: Any) -> None:
+    def _learn_input_lengths(self, frame: Any, columns: Any) -> None:
         self.chars_per_token_ = self.chars_per_token or CHARS_PER_TOKEN
         self.mean_input_tokens_ = np.nan
         if {self.query_col, self.input_tokens_col} & set(columns):
@@ -305,7 +306,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
             pd.Series(sizes, index, name=name)[seen],
         )
 
-    def _column(self, label: Any, table: QueryTable) -> np.ndarray | float:
+    def _model_costs(self, label: Any, table: QueryTable) -> np.ndarray | float:
         """Return the costs of one model without those of pairs, NaN if unknown."""
         if label in self._call_costs:
             return self._call_costs[label]
@@ -319,12 +320,13 @@ class CostModel(PickleVersionMixin, BaseEstimator):
     def _with_pairs(
         self, costs: np.ndarray, table: QueryTable, labels: list
     ) -> np.ndarray:
-        """Put the costs of known pairs in place; ids go before texts and vectors."""
+        """Replace costs where those of the pair are known, by id before by text."""
+        # The last replacement counts: ids come first in the list, and last here.
         for name, pairs in reversed(self._pair_costs):
             keys = table.keys(name)
             if keys is not None:
-                own = pairs.matrix(keys, labels)
-                costs = np.where(np.isnan(own), costs, own)
+                known = pairs.matrix(keys, labels)
+                costs = np.where(np.isnan(known), costs, known)
         return costs
 
     def _check_known(self, costs: np.ndarray, labels: list) -> None:

@@ -32,7 +32,7 @@ from skl_locus._data.sentence_models import (
     is_sentence_model,
     load_sentence_model,
 )
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 
 PROGRESS_FROM = 2_000
 """Number of texts from which encoding is long enough for a progress bar."""
@@ -144,6 +144,7 @@ class QueryEncoder(
         self.fit_distinct(texts)
         return self
 
+    @atomic_fit
     def fit_distinct(self, texts: Sequence[str]) -> np.ndarray:
         """Fit on distinct texts and return the vectors that are kept, not a copy.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
 from skl_locus._locus.parameters import LocusParameters
+from skl_locus._utils.estimators import atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
 
 UNSCORED = 0.5
@@ -225,22 +225,19 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         """Return whether there is a network."""
         return hasattr(self, "_network")
 
+    @atomic_fit
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
-        # All work is done on a copy and taken over at once: an error leaves a
-        # fitted embedder as it was.
-        draft = copy.copy(self)
-        draft._validate_params()
-        rows = draft._read_rows(X, reset=True)
+        self._validate_params()
+        rows = self._read_rows(X, reset=True)
         if rows.labels is not None and len(rows.labels) < 2:
             raise ValueError(
                 f"The column {self.model_col!r} has one model only "
                 f"({rows.labels[0]!r}); at least two are needed to learn from."
             )
-        evaluations = draft._scored(X, y, rows)
+        evaluations = self._scored(X, y, rows)
         if rows.labels is not None or y is not None:
             warn_if_constant(evaluations.scores)
-        draft._train(evaluations, hold_out=self.early_stopping)
-        self.__dict__ = draft.__dict__
+        self._train(evaluations, hold_out=self.early_stopping)
         return evaluations
 
     def _scored(self, X: Any, y: Any, rows: RowCodes) -> EvaluationSet:

@@ -9,60 +9,62 @@ import pandas as pd
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._policy.floors import (
-    NEVER,
+    FittedThreshold,
     calibrated_floor,
     certified_floor,
-    floor_choices,
-    floors_from,
     start_of_tests,
 )
 from skl_locus._policy.held_out import HeldOutScores, best_single, exact_mean
 from skl_locus._policy.platt import PlattScaling, fit_platt_scaling
 from skl_locus._policy.search import (
-    best_within,
-    cheapest_as_good,
-    try_settings,
-    try_single,
-    weight_choices,
-    weights_to_try,
+    best_affordable,
+    cheapest_reaching,
+    evaluate_settings,
+    evaluate_single,
 )
+from skl_locus._routing.objective import Objective
 
-AIMS = ("cost_weight", "min_correctness", "target_quality", "target_cost")
-"""Parameters of which at most one says what a policy is after."""
+GOALS = ("cost_weight", "min_correctness", "target_quality", "target_cost")
+"""Parameters of which a policy takes at most one."""
 
 DESIGN_SHARE = 0.3
-"""Share of the held-out queries that say where to begin certifying, and no more."""
+"""Share of the held-out queries that only choose where certification starts.
+
+They are lost to the test itself, so that a small part must do: the start needs to be
+near the best one, not exact."""
 
 
 @dataclass(frozen=True)
 class PolicySetting:
-    """What a policy works with.
+    """What fitting a policy comes to.
 
     Parameters
     ----------
     calibration : PlattScaling
         Correction of P.
-    cost_weight, threshold : float or None
-        Weight of cost, or what P must reach; at most one of them.
+    objective : Objective
+        Weight of cost or floor on corrected P; neither for a policy without a goal.
     report : DataFrame
         What was tried.
-    target_quality : float or None
+    target_quality : float, default=None
         The target as a number.
-    single : int or None
-        Column of the model that does best to answer everything.
+    single : int, default=None
+        Column of the one model that does best to answer everything.
+    shortfall : str, default=None
+        Why the goal is out of reach, if it is; a warning for the user.
     """
 
     calibration: PlattScaling
-    cost_weight: float | None
-    threshold: float | None
+    objective: Objective
     report: pd.DataFrame
     target_quality: float | None = None
     single: int | None = None
+    shortfall: str | None = None
 
 
 @dataclass(frozen=True)
 class PolicyGoal:
-    """The parameters of a policy that say what it is after, as documented there."""
+    """The parameters of `RouterPolicy` that say what to reach, as documented there."""
 
     cost_weight: float | None
     min_correctness: float | None
@@ -75,8 +77,8 @@ class PolicyGoal:
     calibration: str | None
 
     def check(self, *, has_costs: bool) -> None:
-        """Refuse parameters that contradict each other."""
-        given = [name for name in AIMS if getattr(self, name) is not None]
+        """Raise an error if parameters contradict each other."""
+        given = [name for name in GOALS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(
                 f"{given[0]} and {given[1]} exclude each other; pass one of them."
@@ -88,109 +90,128 @@ class PolicyGoal:
                 "confidence certifies a floor; pass min_correctness between 0 and 1."
             )
 
-    def settle(self, held_out: HeldOutScores, training: EvaluationSet) -> PolicySetting:
-        """Calibrate and tune.
 
-        Parameters
-        ----------
-        held_out : HeldOutScores
-            With P as the router predicts it.
-        training : EvaluationSet
-            What the router was fitted on.
+def fit_policy(
+    goal: PolicyGoal, held_out: HeldOutScores, training: EvaluationSet
+) -> PolicySetting:
+    """Calibrate P, and find the weight or threshold that serves a goal.
 
-        Returns
-        -------
-        PolicySetting
-            Weight or threshold, with all that led to it.
-        """
-        design, tested = self._parts(held_out)
-        correct = self._fitted_calibration(design)
-        design, tested = design.corrected(correct), tested.corrected(correct)
-        if self.min_correctness is not None:
-            threshold, report = self._floor(self.min_correctness, design, tested)
-            return PolicySetting(correct, None, threshold, report)
-        if self.target_quality is not None:
-            return self._settle_quality(correct, tested, training)
-        if self.target_cost is not None:
-            return self._settle_cost(correct, tested, self.target_cost)
-        report = tested.outcome(self.cost_weight, None).to_frame().T
-        return PolicySetting(correct, self.cost_weight, None, report)
+    Parameters
+    ----------
+    goal : PolicyGoal
+        What to reach.
+    held_out : HeldOutScores
+        Queries that the router was not fitted on, with P as the router predicts it.
+    training : EvaluationSet
+        What the router was fitted on.
 
-    def _parts(self, held_out: HeldOutScores) -> tuple[HeldOutScores, HeldOutScores]:
-        """Part the queries into those that say where to test, and those tested."""
-        if self.confidence is None:
-            return held_out, held_out
-        # Digests are in no order that means anything: the first ones are a sample.
-        n_design = round(DESIGN_SHARE * len(held_out))
-        if n_design == 0:
-            raise ValueError(
-                f"X has {len(held_out)} query, which is too few to certify anything; "
-                "pass more held-out queries, or no confidence."
-            )
-        return held_out.take(slice(n_design)), held_out.take(slice(n_design, None))
-
-    def _fitted_calibration(self, held_out: HeldOutScores) -> PlattScaling:
-        observed = np.isfinite(held_out.scores)
-        if self.calibration is None or not observed.any():
-            return PlattScaling()
-        return fit_platt_scaling(
-            held_out.probabilities[observed], held_out.scores[observed]
-        )
-
-    def _floor(
-        self, floor: float, design: HeldOutScores, tested: HeldOutScores
-    ) -> tuple[float, pd.DataFrame]:
-        if self.confidence is None:
-            return calibrated_floor(tested, floor, self.n_standard_errors)
-        start = start_of_tests(design, floor, len(tested))
-        return certified_floor(tested, floor, self.confidence, start)
-
-    def _settle_cost(
-        self, correct: PlattScaling, held_out: HeldOutScores, target: float
-    ) -> PolicySetting:
-        settings, report = self._try_settings(held_out, None)
-        setting = float(settings[best_within(report, target)])
-        return PolicySetting(correct, *self._as_tuned(setting), report)
-
-    def _settle_quality(
-        self, correct: PlattScaling, held_out: HeldOutScores, training: EvaluationSet
-    ) -> PolicySetting:
-        single = None
-        if isinstance(self.target_quality, str):
-            single = best_single(training, held_out)
-            reference = held_out.scores[:, single]
-        else:
-            reference = np.full(len(held_out), self.target_quality, dtype=np.float64)
-        target = exact_mean(reference)
-        reference = reference - self.tolerance
-        settings, report = self._try_settings(held_out, reference)
-        if single is not None:
-            # Who is to be matched always matches itself, and may be the cheapest way.
-            settings = np.append(settings, 0.0)
-            own = try_single(held_out, single, reference)
-            report = pd.concat([report, own], ignore_index=True)
-        best = cheapest_as_good(report, self.n_standard_errors)
+    Returns
+    -------
+    PolicySetting
+        Weight or threshold, with all that led to it.
+    """
+    design, tested = _design_and_test(goal, held_out)
+    calibration = _fit_calibration(goal, design)
+    design, tested = design.calibrated(calibration), tested.calibrated(calibration)
+    if goal.min_correctness is not None:
+        fitted = _fit_threshold(goal, goal.min_correctness, design, tested)
         return PolicySetting(
-            correct,
-            *self._as_tuned(float(settings[best])),
-            report,
-            target,
-            single if best == len(settings) - 1 else None,
+            calibration,
+            Objective(floor=fitted.threshold),
+            fitted.report,
+            shortfall=fitted.shortfall,
         )
+    if goal.target_quality is not None:
+        return _fit_to_quality(goal, calibration, tested, training)
+    if goal.target_cost is not None:
+        return _fit_to_cost(goal, calibration, tested, goal.target_cost)
+    objective = Objective(cost_weight=goal.cost_weight)
+    return PolicySetting(calibration, objective, tested.outcome(objective).to_frame().T)
 
-    def _try_settings(
-        self, held_out: HeldOutScores, reference: np.ndarray | None
-    ) -> tuple[np.ndarray, pd.DataFrame]:
-        """Return the settings tried with what they would have done."""
-        if self.tune == "cost_weight":
-            settings = weights_to_try(held_out)
-            choices = weight_choices(held_out, settings)
-        else:
-            settings = np.append(floors_from(0.0), NEVER)
-            choices = floor_choices(held_out, settings)
-        name = "cost_weight" if self.tune == "cost_weight" else "threshold"
-        return settings, try_settings(held_out, name, choices, reference)
 
-    def _as_tuned(self, setting: float) -> tuple[float | None, float | None]:
-        """Return a setting as the weight or as the threshold."""
-        return (setting, None) if self.tune == "cost_weight" else (None, setting)
+def _design_and_test(
+    goal: PolicyGoal, held_out: HeldOutScores
+) -> tuple[HeldOutScores, HeldOutScores]:
+    """Divide queries into those that design a test and those that it is made on.
+
+    A bound for finite samples holds only if its queries had no part in what is tested:
+    neither in the calibration nor in the order of the thresholds.
+    """
+    if goal.confidence is None:
+        return held_out, held_out
+    # Queries are in the order of their digests, which have nothing to do with what
+    # they ask: the first ones are a random sample.
+    n_design = round(DESIGN_SHARE * len(held_out))
+    if n_design == 0:
+        raise ValueError(
+            f"X has {len(held_out)} query, which is too few to certify anything; "
+            "pass more held-out queries, or no confidence."
+        )
+    return held_out.take(slice(n_design)), held_out.take(slice(n_design, None))
+
+
+def _fit_calibration(goal: PolicyGoal, held_out: HeldOutScores) -> PlattScaling:
+    observed = np.isfinite(held_out.scores)
+    if goal.calibration is None or not observed.any():
+        return PlattScaling()
+    return fit_platt_scaling(
+        held_out.probabilities[observed], held_out.scores[observed]
+    )
+
+
+def _fit_threshold(
+    goal: PolicyGoal, floor: float, design: HeldOutScores, tested: HeldOutScores
+) -> FittedThreshold:
+    if goal.confidence is None:
+        return calibrated_floor(tested, floor, goal.n_standard_errors)
+    start = start_of_tests(design, floor, len(tested))
+    return certified_floor(tested, floor, goal.confidence, start)
+
+
+def _fit_to_cost(
+    goal: PolicyGoal, calibration: PlattScaling, held_out: HeldOutScores, target: float
+) -> PolicySetting:
+    # There is no margin as for quality: costs are known for every route.
+    objectives, report = evaluate_settings(held_out, goal.tune)
+    return PolicySetting(
+        calibration, objectives[best_affordable(report, target)], report
+    )
+
+
+def _fit_to_quality(
+    goal: PolicyGoal,
+    calibration: PlattScaling,
+    held_out: HeldOutScores,
+    training: EvaluationSet,
+) -> PolicySetting:
+    single = None
+    if isinstance(goal.target_quality, str):
+        single = best_single(training, held_out)
+        reference = held_out.scores[:, single]
+    else:
+        reference = np.full(len(held_out), goal.target_quality, dtype=np.float64)
+    # Query by query, so that differences from the reference are paired.
+    target = exact_mean(reference)
+    reference = reference - goal.tolerance
+    objectives, report = evaluate_settings(held_out, goal.tune, reference)
+    if single is not None:
+        # The model to be matched always matches itself, and may be the cheapest way.
+        # Among one model only, any objective chooses that one.
+        objectives.append(_tuned_to_zero(goal))
+        own = evaluate_single(held_out, single, reference)
+        report = pd.concat([report, own], ignore_index=True)
+    best, shortfall = cheapest_reaching(report, goal.n_standard_errors)
+    return PolicySetting(
+        calibration,
+        objectives[best],
+        report,
+        target_quality=target,
+        single=single if best == len(objectives) - 1 else None,
+        shortfall=shortfall,
+    )
+
+
+def _tuned_to_zero(goal: PolicyGoal) -> Objective:
+    if goal.tune == "cost_weight":
+        return Objective(cost_weight=0.0)
+    return Objective(floor=0.0)

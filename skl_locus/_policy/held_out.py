@@ -1,4 +1,4 @@
-"""Outcomes of routes on held-out queries."""
+"""Held-out queries with the scores of models, and the outcome of choices on them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from skl_locus._data.pairs import MIN_COVERAGE
 from skl_locus._data.scores import read_scores
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries
+from skl_locus._routing.objective import Objective
 from skl_locus._routing.unwrap import stored_evaluations
 from skl_locus._utils.statistics import group_means
 
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """What was expected of queries and what was observed, in the order of their keys.
+    """Queries with what was predicted for them and what was observed.
 
     Parameters
     ----------
-    outlook : ScoredQueries
-        What is known of the queries before a model answers them.
+    scored : ScoredQueries
+        What is known before a model answers, in the order of the queries' keys.
     scores : ndarray of shape (n_queries, n_models), float64
         Evaluation scores, NaN where a model did not see a query.
     """
@@ -59,9 +60,9 @@ class HeldOutScores:
         """Keep some of the queries."""
         return HeldOutScores(self.scored.take(rows), self.scores[rows])
 
-    def corrected(self, correct: PlattScaling) -> HeldOutScores:
-        """Correct P(correct)."""
-        P = correct(self.probabilities)
+    def calibrated(self, calibration: PlattScaling) -> HeldOutScores:
+        """Return the same with calibrated P(correct)."""
+        P = calibration(self.probabilities)
         return replace(self, scored=replace(self.scored, probabilities=P))
 
     def observed(self, columns: np.ndarray) -> np.ndarray:
@@ -74,10 +75,10 @@ class HeldOutScores:
             return math.nan
         return exact_mean(self.costs[np.arange(len(columns)), columns])
 
-    def outcome(self, cost_weight: float | None, threshold: float | None) -> pd.Series:
-        """Tell what the routes of a weight or a threshold cost and were worth."""
-        columns = self.scored.columns(cost_weight, threshold)
-        reached = self.scored.reached(columns, threshold)
+    def outcome(self, objective: Objective) -> pd.Series:
+        """Return the quality, cost and coverage of the routes of an objective."""
+        columns = self.scored.columns(objective)
+        reached = self.scored.reached(columns, objective)
         observed = self.observed(columns)
         return pd.Series(
             {
@@ -100,18 +101,18 @@ def exact_mean(values: np.ndarray) -> float:
 def read_logged_queries(
     router: Any, X: Any, y: Any, labels: np.ndarray
 ) -> tuple[Any, np.ndarray]:
-    """Read who was asked what, and how well it was answered.
+    """Read the distinct queries and the score matrix of a log.
 
     Parameters
     ----------
     router : router
-        Tells queries and models apart.
+        Its columns are those of the log.
     X : dataframe of n_rows rows
         Evaluations; rows of models that are not in ``labels`` count as queries only.
     y : array-like of shape (n_rows,)
         Scores in [0, 1].
     labels : ndarray of shape (n_models,), object
-        Models to look at.
+        Models to choose among.
 
     Returns
     -------
@@ -128,6 +129,8 @@ def read_logged_queries(
     models, names = factorize_labels(
         read_column(frame, router.model_col), router.model_col
     )
+    # One row stands for each query. It is that of the first model by label, whatever
+    # the order of the rows: carried columns may differ from row to row.
     order = np.lexsort((models, codes))
     first = order[np.searchsorted(codes[order], np.arange(len(keys)))]
     matrix = _score_matrix(codes, len(keys), models, names, scores, labels)
@@ -140,7 +143,7 @@ def read_logged_queries(
 
 
 def check_unseen(router: Any, X: Any) -> None:
-    """Refuse queries that the router was fitted on."""
+    """Raise an error if the router was fitted on some of the queries."""
     _, keys = query_keys(router, X)
     seen = int(np.isin(keys, stored_evaluations(router).queries.keys).sum())
     if seen:
@@ -156,6 +159,8 @@ def best_single(training: EvaluationSet, held_out: HeldOutScores) -> int:
 
     Only models that were evaluated on most of the held-out queries can be chosen.
     """
+    # By its mean in training: a choice by the held-out scores would make the target the
+    # largest of several means, and so too high.
     means = dict(zip(training.model_names, training.model_means(), strict=True))
     covered = np.isfinite(held_out.scores).mean(axis=0) >= MIN_COVERAGE
     if not covered.any():
@@ -175,6 +180,7 @@ def _score_matrix(
     scores: np.ndarray,
     labels: np.ndarray,
 ) -> np.ndarray:
+    # Models that may not be chosen have no column; their rows are left out.
     columns = {label: column for column, label in enumerate(labels)}
     column_of = np.array([columns.get(name, -1) for name in names])[models]
     wanted = column_of >= 0

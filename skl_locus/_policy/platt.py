@@ -1,4 +1,4 @@
-"""Correct probabilities by one line in logits, the same for all models."""
+"""Platt scaling: calibration of P(correct) by one line in logits for all models."""
 
 from __future__ import annotations
 
@@ -41,19 +41,23 @@ def fit_platt_scaling(probabilities: np.ndarray, scores: np.ndarray) -> PlattSca
     probabilities : ndarray of shape (n_rows,)
         P(correct).
     scores : ndarray of shape (n_rows,)
-        What came of it.
+        Observed scores.
 
     Returns
     -------
     PlattScaling
         Of least log loss; one that changes nothing where all scores are 0, all are 1
-        or the fit would turn the order round.
+        or the fit would reverse the order of the probabilities.
     """
+    # Where all scores are 0, or all are 1, the best intercept is infinite.
     if not (0 < scores.mean() < 1):
         return PlattScaling()
+    # In a fixed order, since the solver's sums depend on it in their last bits.
     order = np.lexsort((scores, probabilities))
     logits, scores = _logits(probabilities[order]), scores[order]
-    # A soft score is a share of a right answer beside a share of a wrong one.
+    # A score of 0.7 is 0.7 of a right answer beside 0.3 of a wrong one: two rows with
+    # these weights have the log loss of the graded score. No penalty (C is infinite),
+    # since two numbers cannot overfit and a penalty would pull the slope to 0.
     sides = np.repeat([1, 0], len(scores))
     model = LogisticRegression(C=np.inf).fit(
         np.tile(logits, 2)[:, None],
@@ -61,9 +65,9 @@ def fit_platt_scaling(probabilities: np.ndarray, scores: np.ndarray) -> PlattSca
         sample_weight=np.concatenate([scores, 1 - scores]),
     )
     slope = float(model.coef_[0, 0])
-    return (
-        PlattScaling(slope, float(model.intercept_[0])) if slope > 0 else PlattScaling()
-    )
+    if slope <= 0:
+        return PlattScaling()
+    return PlattScaling(slope, float(model.intercept_[0]))
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""RouterPolicy: routes by probability and cost."""
+"""The policy around a router that weighs P(correct) against cost."""
 
 from __future__ import annotations
 
-import copy
+import warnings
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Real
@@ -14,14 +14,21 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._policy.fitting import PolicyGoal
+from skl_locus._policy.fitting import PolicyGoal, fit_policy
 from skl_locus._policy.held_out import HeldOutScores, check_unseen, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries, score_queries
 from skl_locus._routing.decisions import top_k
-from skl_locus._routing.ranking import Ranking
+from skl_locus._routing.objective import Objective
+from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.unwrap import fitted_router
-from skl_locus._utils.estimators import PickleVersionMixin, is_fitted, kept_or_cloned
+from skl_locus._utils.estimators import (
+    PickleVersionMixin,
+    draft_of,
+    is_fitted,
+    kept_or_cloned,
+)
+from skl_locus.exceptions import UnreachedTargetWarning
 
 
 class RouterPolicy(PickleVersionMixin, BaseEstimator):
@@ -225,10 +232,13 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         NotFittedError
             If the router is not fitted.
         """
-        draft = copy.copy(self)
-        draft._validate_params()
-        draft._learn(X, y)
-        self.__dict__ = draft.__dict__
+        with draft_of(self) as draft:
+            draft._validate_params()
+            shortfall = draft._learn(X, y)
+            if shortfall is not None:
+                # Here and not where it is found: the warning is shown at the line that
+                # calls `fit`, and leaves the policy as it was where it is an error.
+                warnings.warn(shortfall, UnreachedTargetWarning, stacklevel=2)
         return self
 
     def route(
@@ -273,24 +283,23 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         labels : ndarray of shape (n_queries, k), object
             Models, best first.
         probabilities : ndarray of shape (n_queries, k)
-            Their corrected P(correct). The tuple of both has ``reached``, as that of
-            ``router.rank`` has.
+            Their corrected P(correct). The tuple of both has ``reached`` and
+            ``to_frame()``, as that of ``router.rank`` has.
         """
         scored = self._score_available(queries, unavailable)
         usable = np.flatnonzero(scored.available)
         k = len(usable) if k is None else k
         if not 1 <= k <= len(usable):
             raise ValueError(f"k must be between 1 and {len(usable)}, got {k!r}.")
-        preferences = scored.preferences(self.cost_weight_, self.threshold_)
+        preferences = scored.preferences(self._objective)
         best = usable[top_k(preferences[:, usable], k)]
         ranked = np.take_along_axis(scored.probabilities, best, axis=1)
-        reached = None if self.threshold_ is None else ranked >= self.threshold_
-        return Ranking(scored.labels[best], ranked, reached)
+        return make_ranking(scored.labels[best], ranked, self._objective)
 
     def choose(
         self, queries: Any, budget: float | None = None, unavailable: Collection = ()
     ) -> pd.DataFrame:
-        """Choose a model for each query, and tell what is expected of it.
+        """Choose a model for each query, with its P(correct) and its cost.
 
         With a budget, weight and floor have no say: the models are those of the
         largest sum of P among all choices that the budget pays for, or nearly so.
@@ -326,10 +335,9 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         """
         scored = self._score_available(queries, unavailable)
         if budget is None:
-            columns = scored.columns(self.cost_weight_, self.threshold_)
-            return scored.table(columns, self.threshold_)
+            return scored.table(scored.columns(self._objective), self._objective)
         assignment = scored.assign(budget)
-        table = scored.table(assignment.columns, self.threshold_)
+        table = scored.table(assignment.columns, self._objective)
         table.attrs = {
             "budget": float(budget),
             "cost": assignment.cost,
@@ -360,7 +368,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         return costs
 
     def evaluate(self, X: Any, y: Any) -> pd.Series:
-        """Tell what the routes of logged queries cost and were worth.
+        """Compute the cost and the quality of the routes of logged queries.
 
         Parameters
         ----------
@@ -379,8 +387,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             of the observed routes of these; n_queries.
         """
         check_is_fitted(self)
-        held_out = self._read(X, y)
-        return held_out.outcome(self.cost_weight_, self.threshold_)
+        return self._read(X, y).outcome(self._objective)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean score of the routes of logged queries that were observed.
@@ -408,26 +415,34 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         )
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether held-out queries were looked at."""
+        """Return whether there is a setting."""
         return hasattr(self, "report_")
 
-    def _learn(self, X: Any, y: Any) -> None:
-        aims = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
-        aims.check(has_costs=self.cost_model is not None)
+    @property
+    def _objective(self) -> Objective:
+        return Objective(self.cost_weight_, self.threshold_)
+
+    def _learn(self, X: Any, y: Any) -> str | None:
+        """Fit to held-out queries; return why the goal is out of reach, if it is."""
+        goal = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
+        goal.check(has_costs=self.cost_model is not None)
         router = fitted_router(self.router)
         check_unseen(router, X)
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
         held_out = self._read(X, y)
-        settled = aims.settle(held_out, router._fitted_pool().evaluations)
-        self.calibration_ = settled.calibration
-        if settled.single is not None:
-            self.models_ = [held_out.scored.labels[settled.single]]
-        self.cost_weight_, self.threshold_ = settled.cost_weight, settled.threshold
-        self.target_quality_, self.report_ = settled.target_quality, settled.report
-        outcome = self._read(X, y).outcome(self.cost_weight_, self.threshold_)
+        setting = fit_policy(goal, held_out, router._fitted_pool().evaluations)
+        self.calibration_ = setting.calibration
+        if setting.single is not None:
+            self.models_ = [held_out.scored.labels[setting.single]]
+        self.cost_weight_ = setting.objective.cost_weight
+        self.threshold_ = setting.objective.floor
+        self.target_quality_, self.report_ = setting.target_quality, setting.report
+        # Read once more: by now P is calibrated, and there may be one model only.
+        outcome = self._read(X, y).outcome(self._objective)
         self.coverage_ = float(outcome["coverage"])
         self.quality_, self.cost_ = float(outcome["quality"]), float(outcome["cost"])
+        return setting.shortfall
 
     def _learn_costs(self, X: Any) -> Any:
         is_model = isinstance(self.cost_model, BaseEstimator)

@@ -1,8 +1,8 @@
 """Bounds on a mean loss that hold for samples of any size.
 
-P-values for the hypothesis that an expected loss is not below a limit, and the order in
-which thresholds are tested so that none is certified wrongly (Angelopoulos, Bates,
-Candes, Jordan and Lei, 2021, "Learn then Test", arXiv:2110.01052).
+P-values for the hypothesis that an expected loss is not below a limit, and tests in a
+sequence so that no threshold is certified wrongly (Angelopoulos, Bates, Candes, Jordan
+and Lei, 2021, "Learn then Test", arXiv:2110.01052).
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ def risk_p_value(losses: np.ndarray, limit: float, *, binary: bool) -> float:
         return 1.0
     total = math.fsum(losses.tolist())
     if binary:
+        # At the limit itself the number of losses is binomial, and for any larger
+        # expected loss so few of them are less likely still.
         return float(binom.cdf(round(total), n, limit))
+    # Hoeffding's bound exp(-n KL(mean || limit)) holds below the limit only; cut off
+    # there, it is 1. Neither it nor Bentkus's, e times the binomial probability of at
+    # most that many losses, is smaller in all cases; each is valid, and so is the
+    # smaller one, as both are bounds on the same tail probability.
     mean = min(total / n, limit)
     divergence = rel_entr(mean, limit) + rel_entr(1 - mean, 1 - limit)
     hoeffding = math.exp(-n * divergence)
@@ -73,5 +79,7 @@ def certified_in_sequence(p_values: np.ndarray, alpha: float) -> int:
     int
         Number of rejections.
     """
+    # What follows a failure does not count, however small its p-value: a sequence that
+    # went on would have as many chances to be wrong as it has tests.
     failed = np.flatnonzero(p_values > alpha)
     return int(failed[0]) if len(failed) else len(p_values)

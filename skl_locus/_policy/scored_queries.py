@@ -14,13 +14,13 @@ from skl_locus._costs.tables import cost_matrix
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import choose_best
-from skl_locus._routing.objective import floor_preferences, net_correctness
+from skl_locus._routing.objective import Objective
 from skl_locus._routing.pool import available_columns
 
 
 @dataclass(frozen=True)
 class ScoredQueries:
-    """What is known of some queries before a model answers them.
+    """Queries with all that decides between models before one answers.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class ScoredQueries:
     substitutes : ndarray of shape (n_models,) or None
         Column that answers for each, where models that are down have substitutes.
     decisions, probabilities : ndarray of shape (n_queries, n_models)
-        What the router decides by, and corrected P(correct).
+        Decision scores of the router, and calibrated P(correct).
     costs : ndarray of shape (n_queries, n_models) or None
-        Costs, where there is a model of them.
+        Costs; None without a model of costs.
     """
 
     index: pd.Index | None
@@ -46,40 +46,37 @@ class ScoredQueries:
     probabilities: np.ndarray
     costs: np.ndarray | None
 
-    def preferences(
-        self, cost_weight: float | None, threshold: float | None
-    ) -> np.ndarray:
+    def preferences(self, objective: Objective) -> np.ndarray:
         """Return what to maximise without a budget: (n_queries, n_models)."""
-        if self.costs is None:
+        # The best probabilities are not the best routes: where costs have no say, the
+        # router's own decision scores choose, and P only where it is weighed with cost.
+        if self.costs is None or not objective.needs_costs:
             return self.decisions
-        if threshold is not None:
-            return floor_preferences(self.probabilities, self.costs, threshold)
-        if cost_weight is not None:
-            return net_correctness(self.probabilities, self.costs, cost_weight)
-        return self.decisions
+        return objective.preferences(self.probabilities, self.costs)
 
-    def columns(self, cost_weight: float | None, threshold: float | None) -> np.ndarray:
+    def columns(self, objective: Objective) -> np.ndarray:
         """Choose query by query: (n_queries,)."""
-        preferences = self.preferences(cost_weight, threshold)
+        preferences = self.preferences(objective)
         return choose_best(preferences, self.available, self.substitutes)
 
     def assign(self, budget: float) -> BudgetAssignment:
         """Choose for all queries together, among the models that are not down."""
         if self.costs is None:
             raise ValueError("A budget needs costs; pass cost_model= to the policy.")
+        # Substitutes are not asked: the budget is spent best on what is available.
         usable = np.flatnonzero(self.available)
         assignment = assign_within(
             self.probabilities[:, usable], self.costs[:, usable], budget
         )
         return replace(assignment, columns=usable[assignment.columns])
 
-    def reached(self, columns: np.ndarray, threshold: float | None) -> np.ndarray:
-        """Tell which choices reach a threshold; all do without one: (n_queries,)."""
+    def reached(self, columns: np.ndarray, objective: Objective) -> np.ndarray:
+        """Return which choices reach a floor; all do without one: (n_queries,)."""
         chosen = self.probabilities[np.arange(len(columns)), columns]
-        return chosen >= (0.0 if threshold is None else threshold)
+        return objective.reached(chosen)
 
-    def table(self, columns: np.ndarray, threshold: float | None) -> pd.DataFrame:
-        """Tell what is expected of chosen columns."""
+    def table(self, columns: np.ndarray, objective: Objective) -> pd.DataFrame:
+        """Return each query's chosen model with its P, cost and reach of the floor."""
         rows = np.arange(len(columns))
         costs = np.full(len(columns), np.nan)
         if self.costs is not None:
@@ -89,7 +86,7 @@ class ScoredQueries:
                 "model": self.labels[columns],
                 "probability": self.probabilities[rows, columns],
                 "cost": costs,
-                "reached": self.reached(columns, threshold),
+                "reached": self.reached(columns, objective),
             },
             index=self.index,
         ).astype({"model": object})
@@ -111,10 +108,10 @@ def score_queries(
     models: Any,
     unavailable: Collection,
     fallback: str,
-    correct: PlattScaling,
+    calibration: PlattScaling,
     cost_model: Any,
 ) -> ScoredQueries:
-    """Ask a router and a model of costs about queries.
+    """Predict the scores, P(correct) and costs of all models on queries.
 
     Parameters
     ----------
@@ -128,7 +125,7 @@ def score_queries(
         Models that are down.
     fallback : {"rerank", "neighbor"}
         How a model that is down is replaced.
-    correct : PlattScaling
+    calibration : PlattScaling
         Correction of P.
     cost_model : CostModel, mapping, Series or None
         What models cost.
@@ -136,7 +133,7 @@ def score_queries(
     Returns
     -------
     ScoredQueries
-        Everything about them.
+        The queries, with all models that may be chosen.
     """
     pool = router._fitted_pool()
     columns = pool.select(models)
@@ -154,6 +151,6 @@ def score_queries(
         available,
         substitutes,
         decisions,
-        correct(probabilities),
+        calibration(probabilities),
         costs,
     )

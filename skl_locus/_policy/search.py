@@ -1,4 +1,4 @@
-"""Trial of cost weights and thresholds on held-out queries."""
+"""Search for the cost weight or threshold that serves a target on held-out queries."""
 
 from __future__ import annotations
 
@@ -8,121 +8,149 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._costs.hull import breakpoint_weights
-from skl_locus._data.pairs import EvaluatedPairs
-from skl_locus._policy.floors import _warn_unreached
+from skl_locus._policy.floors import thresholds_from
 from skl_locus._policy.held_out import HeldOutScores, exact_mean
-from skl_locus._routing.objective import net_correctness
+from skl_locus._routing.objective import (
+    UNREACHABLE,
+    Choices,
+    Objective,
+    choices_at_floors,
+    choices_at_weights,
+)
 
 
-def weight_choices(
-    held_out: HeldOutScores, weights: np.ndarray
-) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """Yield each weight of cost with the columns chosen; there is no floor to reach."""
-    reached = np.ones(len(held_out), dtype=bool)
-    for weight in weights.tolist():
-        values = net_correctness(held_out.probabilities, held_out.costs, weight)
-        yield weight, values.argmax(axis=1), reached
-
-
-def weights_to_try(held_out: HeldOutScores) -> np.ndarray:
-    """Return weights of cost between those at which some choice changes."""
-    n_queries, n_models = held_out.scores.shape
-    return breakpoint_weights(
-        EvaluatedPairs(
-            np.repeat(np.arange(n_queries), n_models),
-            np.tile(np.arange(n_models), n_queries),
-            held_out.scored.labels.tolist(),
-            {
-                "y_score": held_out.probabilities.ravel(),
-                "costs": held_out.costs.ravel(),
-            },
-        )
-    )
-
-
-def try_settings(
-    held_out: HeldOutScores,
-    name: str,
-    choices: Iterator[tuple[float, np.ndarray, np.ndarray]],
-    reference: np.ndarray | None,
-) -> pd.DataFrame:
-    """Tell what each setting would have done on all queries.
+def evaluate_settings(
+    held_out: HeldOutScores, tune: str, reference: np.ndarray | None = None
+) -> tuple[list[Objective], pd.DataFrame]:
+    """Evaluate many weights or thresholds on all queries.
 
     Parameters
     ----------
     held_out : HeldOutScores
         With calibrated P and costs.
-    name : str
-        What the setting is called.
-    choices : iterator of (setting, columns, reached)
-        Chosen columns.
-    reference : ndarray of shape (n_queries,) or None
+    tune : {"cost_weight", "min_correctness"}
+        What is varied.
+    reference : ndarray of shape (n_queries,), default=None
         Scores to compare with, NaN where there is none.
 
     Returns
     -------
-    DataFrame of n_settings rows
-        Setting, coverage, mean cost, mean score of the routes observed, their number,
-        expected score, and the mean difference from the reference with its standard
-        error.
+    objectives : list of Objective
+        The settings.
+    report : DataFrame of n_settings rows
+        Column cost_weight or threshold, and those of an outcome: coverage, mean cost,
+        number of the routes observed and their mean score, expected score and, with a
+        reference, the mean difference from it with its standard error.
     """
-    rows = []
-    for setting, columns, reached in choices:
-        observed = held_out.observed(columns)
-        expected = held_out.probabilities[np.arange(len(columns)), columns]
-        row = {
-            name: setting,
-            "coverage": reached.mean(),
-            "cost": held_out.mean_cost(columns),
-            "n_routes": np.isfinite(observed).sum(),
-            "quality": exact_mean(observed),
-            "expected": exact_mean(expected),
-        }
-        if reference is not None:
-            row |= _compared(observed - reference)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    objectives, rows = [], []
+    name = "cost_weight" if tune == "cost_weight" else "threshold"
+    for choices in _candidates(held_out, tune):
+        objectives.append(choices.objective)
+        weight, floor = choices.objective.cost_weight, choices.objective.floor
+        outcome = _outcome(held_out, choices.columns, choices.reached, reference)
+        rows.append({name: weight if tune == "cost_weight" else floor, **outcome})
+    return objectives, pd.DataFrame(rows)
 
 
-def try_single(
+def evaluate_single(
     held_out: HeldOutScores, column: int, reference: np.ndarray
 ) -> pd.DataFrame:
-    """Tell what one model alone would have done, which the reference is made of."""
+    """Return the outcome of one model alone, where its own scores are the reference."""
     columns = np.full(len(held_out), column)
-    choices = iter([(np.nan, columns, np.ones(len(held_out), dtype=bool))])
-    own = try_settings(held_out, "setting", choices, reference)
-    return own.drop(columns="setting").assign(standard_error=0.0)
+    everywhere = np.ones(len(held_out), dtype=bool)
+    outcome = _outcome(held_out, columns, everywhere, reference)
+    # It differs from itself by the tolerance on every query: nothing is uncertain, but
+    # rounding, or a single query, could say otherwise.
+    return pd.DataFrame([outcome | {"standard_error": 0.0}])
 
 
-def cheapest_as_good(trials: pd.DataFrame, n_standard_errors: float) -> int:
-    """Return the row of least cost whose quality keeps to the reference."""
-    margins = n_standard_errors * trials["standard_error"]
-    bounds = (trials["difference"] - margins).fillna(-np.inf).to_numpy()
+def cheapest_reaching(
+    report: pd.DataFrame, n_standard_errors: float
+) -> tuple[int, str | None]:
+    """Find the row of least cost with a quality not below the reference.
+
+    Parameters
+    ----------
+    report : DataFrame of n_settings rows
+        Outcomes, with differences from a reference.
+    n_standard_errors : float
+        Margin by which the quality must exceed the reference.
+
+    Returns
+    -------
+    row : int
+        Position of the row; of the best one where none reaches the reference.
+    shortfall : str or None
+        Why none does, if so.
+    """
+    margins = n_standard_errors * report["standard_error"]
+    # No observed query gives no difference, and one query no margin: not good enough.
+    bounds = (report["difference"] - margins).fillna(-np.inf).to_numpy()
     if (bounds >= 0).any():
-        costs = np.where(bounds >= 0, trials["cost"], np.inf)
-        return int(np.lexsort((-bounds, costs))[0])
+        costs = np.where(bounds >= 0, report["cost"], np.inf)
+        return int(np.lexsort((-bounds, costs))[0]), None
     best = int(bounds.argmax())
-    _warn_unreached(
+    return best, (
         "target_quality is not reached on the held-out queries, by "
-        f"{-trials['difference'].iloc[best]:.4f} at the best setting, or not by the "
+        f"{-report['difference'].iloc[best]:.4f} at the best setting, or not by the "
         f"margin of {n_standard_errors:g} standard errors; that setting is taken."
     )
-    return best
 
 
-def best_within(trials: pd.DataFrame, target_cost: float) -> int:
-    """Return the row of largest expected quality whose mean cost is within a target."""
-    affordable = (trials["cost"] <= target_cost).to_numpy()
+def best_affordable(report: pd.DataFrame, target_cost: float) -> int:
+    """Return the row of largest expected quality with a mean cost within a target."""
+    affordable = (report["cost"] <= target_cost).to_numpy()
     if not affordable.any():
         raise ValueError(
-            f"target_cost={target_cost:g} is below {trials['cost'].min():g}, the mean "
+            f"target_cost={target_cost:g} is below {report['cost'].min():g}, the mean "
             "cost of the cheapest setting on the held-out queries; raise it."
         )
-    expected = np.where(affordable, trials["expected"], -np.inf)
-    return int(np.lexsort((trials["cost"], -expected))[0])
+    # Expected rather than observed scores: the best of hundreds of settings by observed
+    # scores would be the luckiest one, and in a partial log few routes are observed.
+    expected = np.where(affordable, report["expected"], -np.inf)
+    return int(np.lexsort((report["cost"], -expected))[0])
 
 
-def _compared(differences: np.ndarray) -> dict[str, float]:
+def _candidates(held_out: HeldOutScores, tune: str) -> Iterator[Choices]:
+    """Yield the choices of every setting to be tried."""
+    P, costs = held_out.probabilities, held_out.costs
+    if tune == "cost_weight":
+        queries = np.repeat(np.arange(len(P)), P.shape[1])
+        weights = breakpoint_weights(costs.ravel(), P.ravel(), queries)
+        return choices_at_weights(P, costs, weights.tolist())
+    # A floor that nobody reaches sends every query to the most probable model: the
+    # dearest setting, which a floor of 1 is not where some P is 1.
+    thresholds = np.append(thresholds_from(0.0), UNREACHABLE)
+    return choices_at_floors(P, costs, thresholds.tolist())
+
+
+def _outcome(
+    held_out: HeldOutScores,
+    columns: np.ndarray,
+    reached: np.ndarray,
+    reference: np.ndarray | None,
+) -> dict[str, float]:
+    observed = held_out.observed(columns)
+    expected = held_out.probabilities[np.arange(len(columns)), columns]
+    outcome = {
+        "coverage": reached.mean(),
+        "cost": held_out.mean_cost(columns),
+        "n_routes": np.isfinite(observed).sum(),
+        "quality": exact_mean(observed),
+        "expected": exact_mean(expected),
+    }
+    if reference is None:
+        return outcome
+    return outcome | _difference(observed - reference)
+
+
+def _difference(differences: np.ndarray) -> dict[str, float]:
+    """Return the mean of paired differences, and its standard error.
+
+    Query by query, since a hard query is hard for the reference too: what they share
+    cancels out, and the error is smaller than that of two separate means.
+    """
+    # Sorted, so that rounding in the standard deviation cannot depend on their order.
     known = np.sort(differences[np.isfinite(differences)])
     error = np.nan
     if len(known) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from numbers import Integral
@@ -13,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._costs.tables import cost_matrix
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.reader import TableReaderMixin
@@ -25,8 +25,8 @@ from skl_locus._data.scores import (
 from skl_locus._routing.decisions import choose_best, query_blocks, top_k, vote_shares
 from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
-from skl_locus._routing.ranking import Ranking
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._routing.ranking import Ranking, make_ranking
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.validation import collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
@@ -58,6 +58,7 @@ class RouterMixin(
         """Labels of the models: sorted at fit, additions appended."""
         return self._fitted_pool().models
 
+    @atomic_fit
     def fit(self, X: Any, y: Any) -> Self:
         """Fit the router to a log of evaluations.
 
@@ -80,12 +81,8 @@ class RouterMixin(
         ValueError
             If the table or the scores cannot be used; the router stays unchanged.
         """
-        # All work is done on a copy and taken over at once: an error leaves a
-        # fitted router as it was.
-        draft = copy.copy(self)
-        draft._validate_params()
-        draft._pool = draft._make_pool(draft._read_training_set(X, y))
-        self.__dict__ = draft.__dict__
+        self._validate_params()
+        self._pool = self._make_pool(self._read_training_set(X, y))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -255,7 +252,7 @@ class RouterMixin(
         above the floor, the one with the largest P.
         """
         pool = self._fitted_pool()
-        aim = check_objective(costs, cost_weight, min_correctness)
+        objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
         available = available_columns(pool, columns, unavailable)
         substitutes = self._substitutes(pool, columns, available, fallback)
@@ -263,7 +260,8 @@ class RouterMixin(
             pool,
             queries,
             columns,
-            aim,
+            objective,
+            costs,
             lambda scores: choose_best(scores, available, substitutes)[:, None],
         )
         return pool.models[columns[chosen[:, 0]]]
@@ -302,13 +300,14 @@ class RouterMixin(
 
         Notes
         -----
-        The two are returned as one tuple that also has them, and whether each model
-        reaches the floor, as attributes ``labels``, ``probabilities`` and
-        ``reached``, (n_queries, k), which is None without a floor. No model reaches
-        it where ``reached[:, 0]`` is False.
+        The two are returned as one tuple that also has them as attributes ``labels``
+        and ``probabilities``. Its attribute ``reached``, (n_queries, k), says whether
+        each model reaches the floor, and is None without one; no model of a query
+        does where ``reached[:, 0]`` is False. ``to_frame()`` returns a table of all
+        this, one row per query and model.
         """
         pool = self._fitted_pool()
-        aim = check_objective(costs, cost_weight, min_correctness)
+        objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
         k = len(columns) if k is None else k
         if not isinstance(k, Integral) or not 1 <= k <= len(columns):
@@ -316,12 +315,14 @@ class RouterMixin(
                 f"k must be an integer between 1 and {len(columns)}, got {k!r}."
             )
         best, ranked = self._choose(
-            pool, queries, columns, aim, lambda scores: top_k(scores, int(k))
+            pool,
+            queries,
+            columns,
+            objective,
+            costs,
+            lambda scores: top_k(scores, int(k)),
         )
-        labels = pool.models[columns[best]]
-        if aim is None or aim.min_correctness is None:
-            return Ranking(labels, ranked)
-        return Ranking(labels, ranked, ranked >= aim.min_correctness)
+        return make_ranking(pool.models[columns[best]], ranked, objective)
 
     def vote_weights(self, queries: Any, models: Any = None) -> np.ndarray:
         """Return weights for a vote of several models, proportional to P(correct).
@@ -462,20 +463,22 @@ class RouterMixin(
         pool: PoolT,
         queries: Any,
         columns: np.ndarray,
-        aim: Objective | None,
+        objective: Objective,
+        costs: Any,
         choose: Callable[[np.ndarray], np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose k columns of each query; return them and their P, (n_queries, k).
 
-        ``choose`` gets what is to be maximised, (n, n_columns). Only a block of
-        queries at a time has a score for every model.
+        ``choose`` maps what is to be maximised, (n, n_columns), to columns, (n, k).
+        Queries are scored in blocks, so that memory does not grow with their number.
         """
         codes, distinct = self._read_queries(queries)
         if len(codes) == 0:
             return _chosen(
                 choose, *_scores_and_probabilities(pool, codes, distinct, columns)
             )
-        if aim is None:
+        if not objective.needs_costs:
+            # Equal queries have equal scores: each is decided once.
             chosen, probabilities = _in_blocks(
                 lambda block: _chosen(
                     choose,
@@ -484,13 +487,15 @@ class RouterMixin(
                 query_blocks(len(distinct), len(columns)),
             )
             return chosen[codes], probabilities[codes]
-        costs = aim.matrix(queries, len(codes), pool.models[columns])
+        matrix = cost_matrix(costs, queries, len(codes), pool.models[columns])
 
         def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            # Equal queries may differ in cost, but not in P.
+            # Equal queries may differ in cost, but not in P: P is predicted once for
+            # each distinct query of the block, and decided on row by row.
             used, own = np.unique(codes[rows], return_inverse=True)
             _, P = pool.scores_and_probabilities(distinct.vectors(used), columns)
-            return _chosen(choose, aim.preferences(P[own], costs[rows]), P[own])
+            P = P[own]
+            return _chosen(choose, objective.preferences(P, matrix[rows]), P)
 
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
@@ -503,7 +508,7 @@ class RouterMixin(
     def _substitutes(
         self, pool: PoolT, columns: np.ndarray, available: np.ndarray, fallback: str
     ) -> np.ndarray | None:
-        """Find who answers for whom, None where the next best model does."""
+        """Return the column that answers for each; None to take the next best one."""
         if fallback == "rerank":
             return None
         if fallback == "neighbor":

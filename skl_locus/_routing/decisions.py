@@ -1,4 +1,4 @@
-"""Pure decisions: scores and availability in, choices out."""
+"""Choice of the best models by score: of one, of k, of those that are available."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def choose_best(
     available : ndarray of shape (n_models,), bool
         Models that may be chosen; at least one.
     substitutes : ndarray of shape (n_models,) or None
-        Column that answers for each: itself, or another where it is down.
+        Column that answers for each: its own, or another where it is down.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     ndarray of shape (n_queries, k)
         Columns.
     """
-    losses = -scores
+    losses = -scores  # a stable sort is ascending, and ties go to the first column
     if k < scores.shape[1]:
         columns = _smallest(losses, k)
         losses = np.take_along_axis(losses, columns, axis=1)
@@ -85,10 +85,11 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 def _smallest(losses: np.ndarray, k: int) -> np.ndarray:
     """Find the k smallest of each row, ties by column: (n_rows, k), ascending."""
+    # The k-th smallest loss of a row is a limit; ties at the limit may be too many.
     limit = np.partition(losses, k - 1, axis=1)[:, [k - 1]]
     wanted = losses <= limit
     crowded = np.flatnonzero(np.count_nonzero(wanted, axis=1) > k)
-    # Of several at the limit, the first ones fill what room is left.
+    # Where they are, all below the limit stay, and the first ones at it fill the rest.
     tied = losses[crowded] == limit[crowded]
     room = k - np.count_nonzero(wanted[crowded] & ~tied, axis=1)
     wanted[crowded] &= ~tied | (np.cumsum(tied, axis=1) <= room[:, None])
@@ -97,6 +98,7 @@ def _smallest(losses: np.ndarray, k: int) -> np.ndarray:
 
 def vote_shares(probabilities: np.ndarray) -> np.ndarray:
     """Scale P(correct) of shape (n_queries, n_models) to weights that sum to 1."""
+    # Where every model is sure to be wrong, all votes count the same.
     totals = probabilities.sum(axis=1, keepdims=True)
     even = np.full_like(probabilities, 1 / probabilities.shape[1])
     return np.divide(probabilities, totals, out=even, where=totals > 0)
@@ -119,7 +121,8 @@ def nearest_others(distances: np.ndarray, own: np.ndarray, k: int) -> np.ndarray
     ndarray of shape (n_rows, k)
         Columns.
     """
-    # One more than k, since the row's own column may be among the nearest.
+    # One more than k, since the row's own column may be among the nearest. Where it is
+    # not (it has many equals), the last column goes instead: each row loses one.
     order = top_k(-distances, min(k + 1, distances.shape[1]))
     others = order != own[:, None]
     others[others.all(axis=1), -1] = False

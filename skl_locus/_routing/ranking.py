@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import pandas as pd
+
+from skl_locus._routing.objective import Objective
 
 
-class Ranking(tuple):
-    """The labels and probabilities of ranked models, and what a floor says of them.
+class _RankedModels(NamedTuple):
+    """The two arrays that a ranking unpacks into."""
 
-    Unpacks into two, ``labels, probabilities = router.rank(queries)``, whatever was
-    asked; what only a floor can tell is an attribute.
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+class Ranking(_RankedModels):
+    """The best models for each query, as `rank` of routers and policies returns them.
+
+    A tuple of two, ``labels, probabilities = router.rank(queries)``, with and without
+    a floor; what only a floor can say is an attribute.
 
     Parameters
     ----------
@@ -17,32 +29,52 @@ class Ranking(tuple):
         Models, best first.
     probabilities : ndarray of shape (n_queries, k)
         Their P(correct).
-    reached : ndarray of shape (n_queries, k), bool, default=None
-        Whether they reach the floor; None without one.
     """
 
-    reached: np.ndarray | None
-
-    def __new__(
-        cls,
-        labels: np.ndarray,
-        probabilities: np.ndarray,
-        reached: np.ndarray | None = None,
-    ) -> Ranking:
-        ranking = super().__new__(cls, (labels, probabilities))
-        ranking.reached = reached
-        return ranking
-
-    def __getnewargs__(self) -> tuple:
-        """Return what makes a copy."""
-        return (*self, self.reached)
+    # An attribute beside the two entries: copies and pickles keep it in `__dict__`.
+    _objective: Objective = Objective()
 
     @property
-    def labels(self) -> np.ndarray:
-        """Models, best first: (n_queries, k)."""
-        return self[0]
+    def reached(self) -> np.ndarray | None:
+        """Whether models reach the floor: (n_queries, k), bool; None without one."""
+        if self._objective.floor is None:
+            return None
+        return self._objective.reached(self.probabilities)
 
-    @property
-    def probabilities(self) -> np.ndarray:
-        """P(correct) of the models: (n_queries, k)."""
-        return self[1]
+    def to_frame(self) -> pd.DataFrame:
+        """Return the ranking as a table.
+
+        Returns
+        -------
+        DataFrame of shape (n_queries * k, 4 or 5)
+            Columns query (position among the queries, from 0), rank (1 for the best
+            model), model, probability and, with a floor, reached.
+        """
+        (n_queries, k), reached = self.labels.shape, self.reached
+        columns = {
+            "query": np.repeat(np.arange(n_queries), k),
+            "rank": np.tile(np.arange(1, k + 1), n_queries),
+            "model": self.labels.ravel(),
+            "probability": self.probabilities.ravel(),
+        }
+        if reached is not None:
+            columns["reached"] = reached.ravel()
+        return pd.DataFrame(columns).astype({"model": object})
+
+    def __repr__(self) -> str:
+        n_queries, k = self.labels.shape
+        floor = self._objective.floor
+        suffix = "" if floor is None else f" under a floor of {floor:g}"
+        return f"Ranking of {k} models for {n_queries} queries{suffix}\n{self._table()}"
+
+    def _table(self) -> str:
+        return self.to_frame().to_string(index=False, max_rows=10)
+
+
+def make_ranking(
+    labels: np.ndarray, probabilities: np.ndarray, objective: Objective
+) -> Ranking:
+    """Return ranked models that know by which objective they were ranked."""
+    ranking = Ranking(labels, probabilities)
+    ranking._objective = objective
+    return ranking

@@ -1,20 +1,55 @@
-"""Helpers of estimators: pickle version, fitted or not."""
+"""Estimator helpers: fits that keep nothing of an error, pickle versions."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar, cast
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+Estimator = TypeVar("Estimator")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 FORMAT_VERSION = 1
 """Version of the fitted state; raised when older code could misread it."""
 
 
+@contextmanager
+def draft_of(estimator: Estimator) -> Iterator[Estimator]:
+    """Yield a copy of an estimator, the attributes of which it takes over at the end.
+
+    An error in between leaves the estimator as it was. All attributes are replaced by
+    one assignment, so that a prediction in another thread sees the old fit or the new
+    one, never half of each.
+    """
+    draft = copy.copy(estimator)
+    yield draft
+    estimator.__dict__ = draft.__dict__
+
+
+def atomic_fit(fit: Method) -> Method:
+    """Make a method of fitting leave a fitted estimator as it was on an error.
+
+    The method runs on a copy of the estimator (`draft_of`). If it returns that copy,
+    as ``return self`` does, the estimator is returned instead.
+    """
+
+    @functools.wraps(fit)
+    def fit_on_draft(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with draft_of(self) as draft:
+            result = fit(draft, *args, **kwargs)
+        return self if result is draft else result
+
+    return cast(Method, fit_on_draft)
+
+
 class PickleVersionMixin:
-    """Write a format version into every pickle and refuse newer ones.
+    """Format version in every pickle; newer versions are refused.
 
     Comes before `BaseEstimator` in the bases of an estimator. Copies stay in the
     process and keep everything; what a class leaves out of its pickles, it leaves

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
@@ -19,7 +18,7 @@ from skl_locus._data.evaluations import label_array
 from skl_locus._data.queries import KEY_BYTES, UniqueQueries, distinct_queries
 from skl_locus._data.query_encoder import QueryEncoder, as_query_encoder
 from skl_locus._data.reader import COLUMN_CONSTRAINTS, RowCodes, TableReaderMixin
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
 
 
@@ -267,17 +266,14 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
             return state
         return {**state, "encoder": fitted.portable(self.encoder)}
 
+    @atomic_fit
     def _fit(self, X: Any) -> Answers:
-        # All work is done on a copy and taken over at once: an error leaves a
-        # fitted embedder as it was.
-        draft = copy.copy(self)
-        draft._validate_params()
-        answers = draft._read_answers(X, reset=True)
-        draft.query_keys_ = answers.rows.queries.keys
-        draft._check_complete(answers)
-        draft._n_components = int(self.n_components)
-        draft._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.__dict__ = draft.__dict__
+        self._validate_params()
+        answers = self._read_answers(X, reset=True)
+        self.query_keys_ = answers.rows.queries.keys
+        self._check_complete(answers)
+        self._n_components = int(self.n_components)
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return answers
 
     def _read_answers(self, X: Any, *, reset: bool) -> Answers:

@@ -1,4 +1,4 @@
-"""A log played once more, with a policy choosing among what was observed."""
+"""Replay of a log: a policy and its rivals choose among the observed models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._costs.tables import cost_matrix
+from skl_locus._costs.tables import checked_column, cost_matrix
 from skl_locus._data.columns import CARRIED_COLUMNS, as_frame, model_groups, read_column
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.identity import query_keys
@@ -26,25 +26,25 @@ POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
     "random",
     "oracle",
 )
-"""What is replayed, in the order of every table."""
+"""Ways of choosing, in the order of every table."""
 
 NOTHING = -1
-"""Stands for the pair, or the model, that there is not."""
+"""Code of a pair or a model that does not exist."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a way of choosing comes to on each query.
+    """The outcome of a way of choosing on each query.
 
     Parameters
     ----------
     costs, scores : ndarray of shape (n_queries,)
-        Of the model chosen; 0 where nothing can be known.
+        Cost and score of the chosen model; 0 where they are not known.
     known : ndarray of shape (n_queries,), bool
-        Whether the log tells.
+        Whether the chosen model was observed.
     coverage : ndarray of shape (n_queries,)
-        Whether what it would choose among all models was observed, or how much of
-        what it chooses among.
+        Whether the free choice among all models was observed, or the share of the
+        models to choose among that were.
     """
 
     costs: np.ndarray
@@ -55,18 +55,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replay:
-    """A log, the models that a policy and its rivals choose, and what comes of it.
+    """A log with the outcomes of a policy and its rivals.
 
     Parameters
     ----------
-    pairs : Pairs
-        The evaluated pairs, with the columns score, spent (what the log says a call
-        has cost, or else what the policy reckons), costs (what the policy reckons)
-        and y_score (P(correct)).
+    pairs : EvaluatedPairs
+        The evaluated pairs, with the columns score, observed_costs (of the log; where
+        it has none, the expected ones), costs (those that the policy expects) and
+        y_score (P(correct)).
     singles : dict of str to object
         Labels of the single models that are always chosen, by the name of the row.
     outcomes : dict of str to Outcome
-        What comes of each way of choosing, by the name of its row.
+        Outcome of each way of choosing, by the name of its row.
     tasks : ndarray of shape (n_queries,)
         Position of each query's task in ``task_labels``, -1 where it has none.
     task_labels : list
@@ -88,9 +88,9 @@ class Replay:
         """Yield each model with its mean cost and score, and its coverage."""
         for position, label in enumerate(self.pairs.labels):
             own = self.pairs.of_model(position)
-            cost, score = self.pairs.columns["spent"][own], self.pairs.scores[own]
+            costs = self.pairs.columns["observed_costs"][own]
             coverage = len(own) / self.pairs.n_queries
-            yield label, mean_of(cost), mean_of(score), coverage
+            yield label, mean_of(costs), mean_of(self.pairs.scores[own]), coverage
 
 
 def replay(
@@ -105,7 +105,7 @@ def replay(
     task_col: str | None,
     allow_seen: bool,
 ) -> Replay:
-    """Let a policy and its rivals choose a model for each query of a log."""
+    """Choose a model for each query of a log, by a policy and by its rivals."""
     frame = as_frame(evaluations)
     if frame is None:
         raise TypeError("evaluations must be a dataframe with a model column.")
@@ -117,16 +117,19 @@ def replay(
     if not allow_seen:
         check_unseen(router, keys, "The policy's router")
     models, labels = _known_models(router, frame)
-    spent = _spent(frame, cost_col)
-    first = np.lexsort((spent, scores, models, queries))[_starts(queries)]
+    observed_costs = _observed_costs(frame, cost_col)
+    # Of the rows of a query, one and the same is taken whatever their order.
+    first = np.lexsort((observed_costs, scores, models, queries))[_starts(queries)]
+    # The policy must not see more than it would in service.
     bare = _bare_queries(router, frame, first, cost_col)
-    reckoned = _reckoned(policy, bare, len(first), labels)
+    expected_costs = _expected_costs(policy, bare, len(first), labels)
     correct = router.correctness_matrix(bare, models=labels)
-    pairs = pair_up(queries, models, labels, {"score": scores, "spent": spent})
-    pairs = _with_predictions(pairs, reckoned, correct)
+    observed = {"score": scores, "observed_costs": observed_costs}
+    pairs = pair_up(queries, models, labels, observed)
+    pairs = _with_predictions(pairs, expected_costs, correct)
     singles = {
         BEST: _best_single(pairs, router, reference, min_coverage),
-        CHEAPEST: _single(pairs, labels, -reckoned.mean(axis=0), min_coverage),
+        CHEAPEST: _single(pairs, labels, -expected_costs.mean(axis=0), min_coverage),
     }
     outcomes = _outcomes(pairs, policy, bare, singles)
     tasks, task_labels = task_codes(evaluations, task_col, len(frame))
@@ -144,19 +147,11 @@ def _known_models(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:
     return codes, labels
 
 
-def _spent(frame: nw.DataFrame, cost_col: str) -> np.ndarray:
-    """Return what each row has cost, NaN where the log does not say."""
+def _observed_costs(frame: nw.DataFrame, cost_col: str) -> np.ndarray:
+    """Return the cost of each row, NaN where the log has none."""
     if cost_col not in frame.columns:
         return np.full(len(frame), np.nan)
-    spent = np.asarray(read_column(frame, cost_col), dtype=np.float64)
-    bad = (spent < 0) | np.isinf(spent)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"The column {cost_col!r} has the value {spent[row]} in row {row}; costs "
-            "must be finite and not negative, or blank where they are not known."
-        )
-    return spent
+    return checked_column(frame, cost_col)
 
 
 def _starts(queries: np.ndarray) -> np.ndarray:
@@ -168,29 +163,29 @@ def _starts(queries: np.ndarray) -> np.ndarray:
 def _bare_queries(
     router: Any, frame: nw.DataFrame, rows: np.ndarray, cost_col: str
 ) -> Any:
-    """Return one row per query, without what only the answers tell."""
-    told = (router.model_col, cost_col, *CARRIED_COLUMNS)
-    kept = [name for name in frame.columns if name not in told]
+    """Return one row per query, without what is known only once it is answered."""
+    observed = (router.model_col, cost_col, *CARRIED_COLUMNS)
+    kept = [name for name in frame.columns if name not in observed]
     return frame.select(kept)[rows.tolist()].to_native()
 
 
-def _reckoned(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarray:
-    """Return what models cost, among them those that the policy does not choose."""
+def _expected_costs(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarray:
+    """Return the costs of all models, also of those that the policy may not choose."""
     if policy.cost_model_ is None:
         raise ValueError("The policy has no costs; pass cost_model= to it.")
     return cost_matrix(policy.cost_model_, bare, n_queries, label_array(labels))
 
 
 def _with_predictions(
-    pairs: EvaluatedPairs, reckoned: np.ndarray, correct: np.ndarray
+    pairs: EvaluatedPairs, expected_costs: np.ndarray, correct: np.ndarray
 ) -> EvaluatedPairs:
-    """Add what is expected of the pairs; it also stands in for costs."""
-    at = pairs.queries, pairs.models
-    spent = pairs.columns["spent"]
+    """Add P and expected costs, which also fill the gaps of the observed costs."""
+    cells = pairs.queries, pairs.models
+    expected, observed = expected_costs[cells], pairs.columns["observed_costs"]
     predictions = {
-        "spent": np.where(np.isnan(spent), reckoned[at], spent),
-        "costs": reckoned[at],
-        "y_score": correct[at].astype(np.float64),
+        "observed_costs": np.where(np.isnan(observed), expected, observed),
+        "costs": expected,
+        "y_score": correct[cells].astype(np.float64),
     }
     return replace(pairs, columns={**pairs.columns, **predictions})
 
@@ -198,7 +193,7 @@ def _with_predictions(
 def _best_single(
     pairs: EvaluatedPairs, router: Any, reference: Any, min_coverage: float
 ) -> Any:
-    """Return the model that is said to be used now, or was best in training."""
+    """Return the reference, or the model that was best in the router's training."""
     if reference is not None:
         if reference not in pairs.labels:
             raise ValueError(f"reference={reference!r} is no model of evaluations.")
@@ -222,7 +217,9 @@ def _single(
 def _outcomes(
     pairs: EvaluatedPairs, policy: Any, bare: Any, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
-    oracle = pairs.best(pairs.scores, -pairs.columns["spent"])
+    # Of several best models the cheapest: with another one, a policy that is as good
+    # for less would beat the oracle.
+    oracle = pairs.best(pairs.scores, -pairs.columns["observed_costs"])
     offered = pairs.sizes / len(fitted_router(policy.router).models_)
     outcomes = {POLICY: _outcome(pairs, *_policy_choices(pairs, policy, bare))}
     for name, label in singles.items():
@@ -232,7 +229,7 @@ def _outcomes(
         outcomes[name] = _outcome(pairs, chosen, chosen != NOTHING)
     costs, scores = (
         np.add.reduceat(pairs.columns[name], pairs.starts) / pairs.sizes
-        for name in ("spent", "score")
+        for name in ("observed_costs", "score")
     )
     everywhere = np.ones(pairs.n_queries, dtype=bool)
     outcomes[RANDOM] = Outcome(costs, scores, everywhere, offered)
@@ -243,9 +240,9 @@ def _outcomes(
 def _outcome(
     pairs: EvaluatedPairs, chosen: np.ndarray, coverage: np.ndarray
 ) -> Outcome:
-    """Return what comes of a pair for each query, or of none."""
+    """Return the outcome of choosing a pair for each query, or none."""
     known = chosen != NOTHING
-    costs = np.where(known, pairs.columns["spent"][chosen], 0.0)
+    costs = np.where(known, pairs.columns["observed_costs"][chosen], 0.0)
     scores = np.where(known, pairs.scores[chosen], 0.0)
     return Outcome(costs, scores, known, coverage.astype(np.float64))
 
@@ -255,8 +252,8 @@ def _policy_choices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pair of each query, and whether it is the policy's free choice.
 
-    Where the free choice was not observed, the policy chooses again, with all models
-    down that were not.
+    Where the free choice was not observed, the policy chooses again, and the models
+    that were not observed count as unavailable.
     """
     router = fitted_router(policy.router)
     options = list(router.models_ if policy.models_ is None else policy.models_)
@@ -266,11 +263,12 @@ def _policy_choices(
     free = chosen != NOTHING
     frame = nw.from_native(bare)
     missing = np.flatnonzero(~free)
-    for some, observed in _groups(pair_at[missing] != NOTHING):
-        rows = missing[some]
+    # Queries with the same models observed are routed by one call.
+    for group, observed in _groups(pair_at[missing] != NOTHING):
+        rows = missing[group]
         seen = {pairs.labels[code] for code in np.flatnonzero(observed)}
         if seen.isdisjoint(options):
-            continue  # nothing that the policy may choose
+            continue  # no model that the policy may choose was observed
         down = [label for label in options if label not in seen]
         again = policy.route(frame[rows.tolist()].to_native(), unavailable=down)
         chosen[rows] = _pairs_of(again, pair_at[rows], pairs.labels)

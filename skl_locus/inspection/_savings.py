@@ -1,4 +1,4 @@
-"""What a policy would have saved on a log, and what that would have cost in quality."""
+"""Savings report: cost and quality of a policy on a log, beside single models."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from skl_locus.metrics._bootstrap import ratio_bootstrap, two_way_bootstrap
 from skl_locus.metrics._cost_curve import swept_curve
 
 CURVE_POINTS = 100
-"""Operating points of the curve; more are not told apart in a picture."""
+"""Operating points of the curve; more cannot be seen in a picture."""
 
 SAME_QUALITY = 0.01
 """Qualities are called the same if the interval of their difference lies within."""
 
 QUANTITIES = ("cost", "quality")
-"""What is measured of each way of choosing."""
+"""Measures of each way of choosing, in the order of `FIELDS`."""
 
 FIELDS = ("costs", "scores")
-"""Where an outcome has it."""
+"""Attributes of an `Outcome` that hold the measures."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +101,7 @@ def savings_report(
     allow_seen: bool = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> SavingsReport:
-    """Replay a log: what a policy would have cost, and how good it would have been.
+    """Replay a log to estimate the cost and quality of a policy on it.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def savings_report(
         be chosen as the best or the cheapest one.
     cost_col : str, default="cost"
         Column of what a row has cost. Without it, and in rows where it is blank, the
-        costs are those that the policy reckons with. The policy itself never sees it.
+        costs are those that the policy expects. The policy itself never sees it.
     score_col : str, default="score"
         Column of the scores, if ``y`` is not given.
     task_col : str, default="task"
@@ -134,7 +134,7 @@ def savings_report(
         Share of the resampled values between the limits.
     allow_seen : bool, default=False
         Whether queries may be among those the router was fitted on; what is reported
-        is then optimistic. (What a policy was tuned on, nobody can tell from it.)
+        is then optimistic. (Which queries a policy was tuned on cannot be checked.)
     random_state : int, RandomState instance or None, default=None
         Determines the resamples.
 
@@ -145,8 +145,8 @@ def savings_report(
 
         - "policy";
         - "always best": the reference;
-        - "always cheapest": the model that the policy reckons to be cheapest on
-          average over the queries;
+        - "always cheapest": the model of least expected cost, as the policy has
+          it, on average over the queries;
         - "random": the mean of the models observed for a query;
         - "oracle": the cheapest of the best models observed for a query, which no
           policy can know;
@@ -273,7 +273,9 @@ def _estimates(
     outcomes: list[Outcome], queries: np.ndarray, options: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     """Return means, differences and ratios with their limits, by name of column."""
-    # One draw of the training queries: (quantity, choice, draw, query).
+    # (quantity, choice, draw, query): the bootstrap can also resample draws of the
+    # training queries, of which there is one here. Differences and ratios are taken on
+    # queries that both have, since a partial log may lack the hard ones for one.
     values = np.array([_stacked(outcomes, name, queries) for name in FIELDS])
     counts = _stacked(outcomes, "known", queries)
     at = [ROWS.index(BEST)]
@@ -293,7 +295,7 @@ def _estimates(
 
 
 def _stacked(outcomes: list[Outcome], name: str, queries: np.ndarray) -> np.ndarray:
-    """Return what is known of some queries: (n_choices, 1, n_queries)."""
+    """Return a field of the outcomes on some queries: (n_choices, 1, n_queries)."""
     rows = [getattr(outcome, name)[queries] for outcome in outcomes]
     return np.array(rows, dtype=np.float64)[:, None]
 
@@ -314,7 +316,7 @@ def _models(log: Replay) -> pd.DataFrame:
 
 
 def _verdict(low: float, high: float) -> str:
-    """Say what the interval of a difference in quality lets one say."""
+    """Return the conclusion that an interval of a difference in quality allows."""
     if low > 0:
         return "Better quality"
     if high < 0:

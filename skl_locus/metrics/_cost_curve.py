@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from skl_locus._costs.hull import MAX_POINTS, breakpoint_weights
 from skl_locus._data.pairs import EvaluatedPairs, coded_pairs, mean_of
+from skl_locus._routing.objective import Objective
 from skl_locus._utils.array_checks import check_finite_column
 
 
@@ -100,13 +101,13 @@ def cost_quality_curve(
 
 
 def swept_curve(pairs: EvaluatedPairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
-    """Return the operating points of all weights that tell, or of some of them.
+    """Return the operating points of all weights of cost, or of some of them.
 
     Parameters
     ----------
     pairs : Pairs
         With the columns "y_score" and "costs", by which choices are made, and
-        perhaps "spent", what they came to cost.
+        perhaps "observed_costs", of which the curve has the mean.
     max_points : int, default=500
         Number of weights tried at most.
 
@@ -115,18 +116,22 @@ def swept_curve(pairs: EvaluatedPairs, max_points: int = MAX_POINTS) -> pd.DataF
     DataFrame of shape (n_points, 3)
         As of `cost_quality_curve`.
     """
-    curve = _curve(pairs, breakpoint_weights(pairs, max_points))
+    costs, decisions = pairs.columns["costs"], pairs.columns["y_score"]
+    weights = breakpoint_weights(costs, decisions, pairs.queries, max_points)
+    curve = _curve(pairs, weights)
     repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
     return curve[~repeats].reset_index(drop=True)
 
 
 def _curve(pairs: EvaluatedPairs, weights: np.ndarray) -> pd.DataFrame:
     decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
-    spent = pairs.columns.get("spent", costs)
+    observed = pairs.columns.get("observed_costs", costs)
     points = []
     for weight in weights:
-        chosen = pairs.best(decisions - weight * costs)
-        points.append((weight, mean_of(spent[chosen]), mean_of(pairs.scores[chosen])))
+        objective = Objective(cost_weight=weight)
+        chosen = pairs.best(objective.preferences(decisions, costs))
+        cost, quality = mean_of(observed[chosen]), mean_of(pairs.scores[chosen])
+        points.append((weight, cost, quality))
     return pd.DataFrame(points, columns=["weight", "cost", "quality"])
 
 

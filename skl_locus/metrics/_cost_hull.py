@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import trapezoid
 
+from skl_locus._costs.hull import hull_corners
 from skl_locus._utils.array_checks import check_finite_column
 
 
@@ -54,15 +55,8 @@ def non_decreasing_hull(
     ([1.0, 2.0, 4.0], [0.2, 0.6, 0.8])
     """
     costs, qualities = checked_points(costs, qualities)
-    vertices: list[int] = []
-    for point in np.lexsort((-qualities, costs)):
-        if vertices and qualities[point] <= qualities[vertices[-1]]:
-            continue
-        while len(vertices) > 1 and not _slope_falls(
-            costs[[*vertices[-2:], point]], qualities[[*vertices[-2:], point]]
-        ):
-            vertices.pop()
-        vertices.append(point)
+    one_group = np.zeros(len(costs), dtype=np.intp)
+    vertices = hull_corners(costs, qualities, one_group)
     return costs[vertices], qualities[vertices]
 
 
@@ -144,12 +138,6 @@ def mean_height(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
     inside = x[(x > low) & (x < high)]
     grid = np.concatenate([[low], inside, [high]])
     return float(trapezoid(np.interp(grid, x, y), grid) / (high - low))
-
-
-def _slope_falls(costs: np.ndarray, qualities: np.ndarray) -> bool:
-    """Tell whether three points by ascending cost turn down at the second."""
-    dear, good = np.diff(costs), np.diff(qualities)
-    return bool(good[0] * dear[1] > good[1] * dear[0])
 
 
 def _checked_range(cost_range: Any) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Collection
 from numbers import Real
@@ -19,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skl_locus._costs.tables import read_costs
-from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus.portfolio._candidates import (
     Candidates,
     canonical_order,
@@ -109,14 +108,11 @@ class BasePortfolio(
     def _n_features_out(self) -> int:
         return len(self.selected_indices_)
 
+    @atomic_fit
     def _fit(self, X: Any, cost: Any = None) -> Self:
-        # All work is done on a copy and taken over at once: an error leaves a
-        # fitted portfolio as it was.
-        draft = copy.copy(self)
-        draft._validate_params()
-        pool = draft._read_pool(X, cost)
-        draft._keep(pool, *draft._select(pool))
-        self.__dict__ = draft.__dict__
+        self._validate_params()
+        pool = self._read_pool(X, cost)
+        self._keep(pool, *self._select(pool))
         return self
 
     def _read_pool(self, X: Any, cost: Any = None) -> Candidates:

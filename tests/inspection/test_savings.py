@@ -106,12 +106,12 @@ def test_by_task_the_same_is_said_of_its_queries():
 
 
 def test_what_the_log_says_of_costs_counts_where_it_says_so():
-    spent = TEST.assign(cost=[2.0, 20.0, np.nan, np.nan, 2.0, 20.0, 2.0, 20.0])
-    report = report_of(spent)
-    # Small for 2 and for 1, as reckoned; large for 20 each.
+    log = TEST.assign(cost=[2.0, 20.0, np.nan, np.nan, 2.0, 20.0, 2.0, 20.0])
+    report = report_of(log)
+    # Small for 2 and for 1, the expected cost; large for 20 each.
     assert report.table.loc["policy", "cost"] == (2 + 1 + 20 + 20) / 4
     assert report.table.loc["always best", "cost"] == (20 + 10 + 20 + 20) / 4
-    renamed = spent.rename(columns={"cost": "usd"})
+    renamed = log.rename(columns={"cost": "usd"})
     again = report_of(renamed, cost_col="usd")
     pd.testing.assert_frame_equal(again.table, report.table)
 
@@ -238,7 +238,7 @@ def test_queries_of_the_training_are_refused():
             TEST.replace({"model": {"small": "tiny"}}),
             "'tiny' of evaluations is none of the r",
         ),
-        (TEST.assign(cost=-1.0), "'cost' has the value -1.0 in row 0"),
+        (TEST.assign(cost=-1.0), "'cost' has the value -1 in row 0"),
         (TEST.assign(score=2.0), r"must lie in \[0, 1\]"),
         (TEST.drop(columns="score"), "column 'score' is missing"),
     ],
@@ -312,9 +312,9 @@ def test_it_agrees_with_the_metrics(seed):
     quality = report.table["quality"][list(expected)]
     assert quality.to_dict() == pytest.approx(expected, abs=1e-6)
     curve = cost_quality_curve(test["score"], p, costs, **rows)
-    reckoned = report_of(test.drop(columns="cost"), policy, min_coverage=0.2).curve
-    if len(reckoned) < 90:  # else some of the points are left out
-        np.testing.assert_allclose(reckoned, curve, rtol=1e-6)
+    expected = report_of(test.drop(columns="cost"), policy, min_coverage=0.2).curve
+    if len(expected) < 90:  # else some of the points are left out
+        np.testing.assert_allclose(expected, curve, rtol=1e-6)
 
 
 @EXAMPLES

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -212,8 +213,8 @@ def test_routes_keep_to_the_floor_on_new_queries(router):
         reached = table["reached"].to_numpy()
         coverages.append(reached.mean())
         if reached.any():
-            realised = expected_score(table["model"])[reached].mean()
-            assert realised >= floor - 0.02
+            quality = expected_score(table["model"])[reached].mean()
+            assert quality >= floor - 0.02
     assert coverages[0] > 0.5
     assert (np.diff(coverages) <= 0).all()
 
@@ -357,6 +358,36 @@ def test_a_target_that_is_out_of_reach_warns():
     assert policy.target_quality_ == pytest.approx(0.99)
     easy = fitted(target_quality=0.05)
     assert set(easy.route(QUERIES)) == {COSTS.idxmin()}
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        {"min_correctness": 0.99},
+        {"min_correctness": 0.99, "confidence": 0.999},
+        {"target_quality": 0.999},
+    ],
+    ids=["calibrated", "certified", "target"],
+)
+def test_warnings_are_shown_at_the_line_that_fits(goal):
+    policy = RouterPolicy(ROUTER, cost_model=COSTS, **goal)
+    for twin in (policy, clone(policy)):
+        with pytest.warns(UnreachedTargetWarning) as caught:
+            twin.fit(HELD_OUT, HELD_OUT["score"])
+        assert [Path(warning.filename) for warning in caught] == [Path(__file__)]
+
+
+def test_a_warning_that_is_an_error_leaves_a_policy_as_it_was():
+    policy = fitted(cost_weight=0.1)
+    before = dict(vars(policy))
+    policy.set_params(cost_weight=None, target_quality=0.999)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnreachedTargetWarning)
+        with pytest.raises(UnreachedTargetWarning):
+            policy.fit(HELD_OUT, HELD_OUT["score"])
+    assert policy.cost_weight_ == 0.1
+    assert policy.report_ is before["report_"]
+    assert vars(policy).keys() == before.keys()
 
 
 def test_no_single_model_was_seen_on_most_queries():

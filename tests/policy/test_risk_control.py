@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 from scipy.stats import binom
 
-from skl_locus._policy.fitting import PolicyGoal
-from skl_locus._policy.floors import start_of_tests, try_floors
+from skl_locus._policy.fitting import PolicyGoal, fit_policy
+from skl_locus._policy.floors import evaluate_thresholds, start_of_tests
 from skl_locus._policy.held_out import HeldOutScores
 from skl_locus._policy.risk_control import (
     certified_in_sequence,
@@ -15,6 +15,7 @@ from skl_locus._policy.risk_control import (
     smallest_sample,
 )
 from skl_locus._policy.scored_queries import ScoredQueries
+from skl_locus._routing.objective import Objective
 
 # P-values
 
@@ -97,7 +98,7 @@ def draw_routes(rng, n_queries, *, graded=False):
     return HeldOutScores(scored, scores), truth
 
 
-def aims(confidence):
+def goal(confidence):
     return PolicyGoal(
         cost_weight=None,
         min_correctness=FLOOR,
@@ -111,13 +112,13 @@ def aims(confidence):
     )
 
 
-def true_quality(settled, population, truth):
+def true_quality(setting, population, truth):
     """Return the expected score of routes that reach the threshold."""
-    known = HeldOutScores(population.scored, truth).corrected(settled.calibration)
-    return try_floors(known, np.array([settled.threshold]))["quality"].iloc[0]
+    known = HeldOutScores(population.scored, truth).calibrated(setting.calibration)
+    report = evaluate_thresholds(known, np.array([setting.objective.floor]))
+    return report["quality"].iloc[0]
 
 
-@pytest.mark.filterwarnings("ignore::skl_locus.exceptions.UnreachedTargetWarning")
 @pytest.mark.parametrize("graded", [False, True])
 def test_a_certified_floor_falls_short_as_rarely_as_it_says(graded):
     rng = np.random.default_rng(1)
@@ -126,9 +127,9 @@ def test_a_certified_floor_falls_short_as_rarely_as_it_says(graded):
     qualities = []
     for _ in range(n_logs):
         held_out, _ = draw_routes(rng, 800, graded=graded)
-        settled = aims(confidence).settle(held_out, training=None)
-        if np.isfinite(settled.threshold):
-            qualities.append(true_quality(settled, population, truth))
+        setting = fit_policy(goal(confidence), held_out, training=None)
+        if np.isfinite(setting.objective.floor):
+            qualities.append(true_quality(setting, population, truth))
     short = (np.array(qualities) < FLOOR).sum()
     assert short <= binom.ppf(0.999, n_logs, 1 - confidence)
     assert len(qualities) > n_logs / 2  # or the bound would be of no use
@@ -139,21 +140,21 @@ def test_the_floor_taken_at_its_word_falls_short():
     # and queries, but the first model that seems to reach a floor does not.
     rng = np.random.default_rng(2)
     held_out, _ = draw_routes(rng, 5000)
-    settled = aims(None).settle(held_out, training=None)
+    setting = fit_policy(goal(None), held_out, training=None)
     population, truth = draw_routes(rng, 20_000)
-    known = HeldOutScores(population.scored, truth).corrected(settled.calibration)
-    at_its_word = try_floors(known, np.array([FLOOR]))["quality"].iloc[0]
+    known = HeldOutScores(population.scored, truth).calibrated(setting.calibration)
+    at_its_word = evaluate_thresholds(known, np.array([FLOOR]))["quality"].iloc[0]
     assert at_its_word < FLOOR - 0.02
-    assert true_quality(settled, population, truth) >= FLOOR - 0.01
-    assert settled.threshold > FLOOR
+    assert true_quality(setting, population, truth) >= FLOOR - 0.01
+    assert setting.objective.floor > FLOOR
 
 
 def test_tests_start_where_the_design_says():
     rng = np.random.default_rng(3)
     design, _ = draw_routes(rng, 3000)
     start = start_of_tests(design, FLOOR, 1000)
-    trials = try_floors(design, np.array([FLOOR, start, 0.995]))
-    quality, n_routes = trials["quality"].to_numpy(), trials["n_routes"].to_numpy()
+    report = evaluate_thresholds(design, np.array([FLOOR, start, 0.995]))
+    quality, n_routes = report["quality"].to_numpy(), report["n_routes"].to_numpy()
     assert quality[1] > quality[0]
     assert n_routes[1] > n_routes[2]
 
@@ -163,8 +164,8 @@ def test_routes_that_were_not_observed_do_not_count():
     held_out, _ = draw_routes(rng, 500)
     seen = rng.random(held_out.scores.shape) < 0.5
     partial = HeldOutScores(held_out.scored, np.where(seen, held_out.scores, np.nan))
-    whole = try_floors(held_out, np.array([0.5]))
-    half = try_floors(partial, np.array([0.5]))
+    whole = evaluate_thresholds(held_out, np.array([0.5]))
+    half = evaluate_thresholds(partial, np.array([0.5]))
     assert half["coverage"].iloc[0] == whole["coverage"].iloc[0]
     assert 0.3 < half["n_routes"].iloc[0] / whole["n_routes"].iloc[0] < 0.7
 
@@ -173,8 +174,8 @@ def test_thresholds_are_those_of_decisions():
     rng = np.random.default_rng(5)
     held_out, _ = draw_routes(rng, 200)
     for threshold in (0.3, 0.8, 0.99):
-        trial = try_floors(held_out, np.array([threshold])).iloc[0]
-        outcome = held_out.outcome(None, threshold)
+        trial = evaluate_thresholds(held_out, np.array([threshold])).iloc[0]
+        outcome = held_out.outcome(Objective(floor=threshold))
         assert trial["quality"] == outcome["quality_reached"]
         assert trial["coverage"] == outcome["coverage"]
         assert trial["cost"] == outcome["cost"]

@@ -18,7 +18,12 @@ from skl_locus import (
     CostModel,
 )
 from skl_locus._routing.decisions import top_k
-from skl_locus._routing.objective import floor_preferences, net_correctness
+from skl_locus._routing.objective import (
+    UNREACHABLE,
+    Objective,
+    choices_at_floors,
+    choices_at_weights,
+)
 from skl_locus.datasets import make_evaluations
 
 ROUTERS = small_routers()
@@ -44,19 +49,29 @@ def router(request):
 
 
 def test_a_weight_by_hand():
-    values = net_correctness(np.array([[0.9, 0.5]]), np.array([[4.0, 1.0]]), 0.125)
-    assert values.tolist() == [[0.4, 0.375]]
+    objective = Objective(cost_weight=0.125)
+    P, costs = np.array([[0.9, 0.5]]), np.array([[4.0, 1.0]])
+    assert objective.preferences(P, costs).tolist() == [[0.4, 0.375]]
+    assert objective.reached(P).all()
+
+
+def test_without_weight_and_floor_probability_decides():
+    P = np.array([[0.9, 0.5]])
+    assert Objective().preferences(P, None) is P
+    assert Objective().reached(P).tolist() == [[True, True]]
+    assert not Objective().needs_costs
 
 
 def test_a_floor_by_hand():
     P = np.array([[0.9, 0.8, 0.5, 0.8], [0.2, 0.4, 0.1, 0.4]])
     costs = np.array([[5.0, 2.0, 1.0, 2.0]] * 2)
-    order = top_k(floor_preferences(P, costs, 0.8), 4)
+    order = top_k(Objective(floor=0.8).preferences(P, costs), 4)
     # Of equally cheap ones the more probable, of equal ones the first column; where
     # none reaches the floor, the most probable.
     assert order.tolist() == [[1, 3, 0, 2], [1, 3, 0, 2]]
     dearer = np.array([[5.0, 3.0, 1.0, 2.0]] * 2)
-    assert top_k(floor_preferences(P, dearer, 0.8), 2).tolist() == [[3, 1], [1, 3]]
+    order = top_k(Objective(floor=0.8).preferences(P, dearer), 2)
+    assert order.tolist() == [[3, 1], [1, 3]]
 
 
 @EXAMPLES
@@ -64,7 +79,7 @@ def test_a_floor_by_hand():
 def test_a_floor_chooses_as_a_loop_would(seed, floor):
     rng = np.random.default_rng(seed)
     P, costs = rng.integers(0, 11, (2, 8, 5)) / 10
-    chosen = floor_preferences(P, costs, floor).argmax(axis=1)
+    chosen = Objective(floor=floor).preferences(P, costs).argmax(axis=1)
     for p, c, actual in zip(P, costs, chosen, strict=True):
         reaching = [m for m in range(5) if p[m] >= floor]
         expected = (
@@ -73,6 +88,26 @@ def test_a_floor_chooses_as_a_loop_would(seed, floor):
             else (int(p.argmax()))
         )
         assert actual == expected
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_many_settings_at_once_choose_as_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    P, costs = rng.integers(0, 11, (2, 8, 5)) / 10
+    floors = [0.0, *rng.random(3), 0.5, 1.0, UNREACHABLE]
+    weights = [0.0, *rng.random(3), 2.0]
+    both = (
+        *choices_at_floors(P, costs, floors),
+        *choices_at_weights(P, costs, weights),
+    )
+    for choices in both:
+        preferences = choices.objective.preferences(P, costs)
+        assert_array_equal(choices.columns, preferences.argmax(axis=1))
+        chosen = P[np.arange(8), choices.columns]
+        assert_array_equal(choices.reached, choices.objective.reached(chosen))
+    used = [(c.objective.floor, c.objective.cost_weight) for c in both]
+    assert used == [(q, None) for q in floors] + [(None, w) for w in weights]
 
 
 # Every router
@@ -186,11 +221,62 @@ def test_rank_tells_who_reaches_the_floor(router):
 
 def test_a_ranking_can_be_copied_and_stored():
     ranking = fitted("best").rank(QUERIES, costs=COSTS, min_correctness=0.6)
-    for other in (copy.copy(ranking), pickle.loads(pickle.dumps(ranking))):
+    for other in (
+        copy.copy(ranking),
+        copy.deepcopy(ranking),
+        pickle.loads(pickle.dumps(ranking)),
+    ):
+        assert type(other) is type(ranking)
         for own, expected in zip(
             (*other, other.reached), (*ranking, ranking.reached), strict=True
         ):
             assert_array_equal(own, expected)
+
+
+def test_a_ranking_is_a_tuple_of_two():
+    ranking = fitted("best").rank(QUERIES, costs=COSTS, min_correctness=0.6)
+    labels, probabilities = ranking
+    assert isinstance(ranking, tuple)
+    assert len(ranking) == 2
+    assert ranking[0] is labels
+    assert ranking == (labels, probabilities)
+    assert ranking == copy.copy(ranking)
+
+
+def test_a_ranking_as_a_table():
+    router, queries = fitted("best"), QUERIES[:2]
+    ranking = router.rank(queries, 3, costs=COSTS, min_correctness=0.6)
+    table = ranking.to_frame()
+    assert table.columns.tolist() == [
+        "query",
+        "rank",
+        "model",
+        "probability",
+        "reached",
+    ]
+    assert table["query"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert table["rank"].tolist() == [1, 2, 3] * 2
+    for name, values in (
+        ("model", ranking.labels),
+        ("probability", ranking.probabilities),
+        ("reached", ranking.reached),
+    ):
+        assert_array_equal(table[name].to_numpy().reshape(2, 3), values)
+    assert "reached" not in router.rank(queries).to_frame()
+    assert router.rank(queries[:0]).to_frame().shape == (0, 4)
+
+
+def test_a_ranking_can_be_read():
+    router = fitted("best")
+    ranking = router.rank(QUERIES, 2, costs=COSTS, min_correctness=0.6)
+    first, names, *rows = repr(ranking).splitlines()
+    assert first == "Ranking of 2 models for 20 queries under a floor of 0.6"
+    assert names.split() == ["query", "rank", "model", "probability", "reached"]
+    assert rows[0].split()[:3] == ["0", "1", ranking.labels[0, 0]]
+    assert len(rows) < 15
+    assert repr(router.rank(QUERIES, 2)).startswith(
+        "Ranking of 2 models for 20 queries\n"
+    )
 
 
 def test_models_that_are_down_are_left_out(router):
