@@ -10,8 +10,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from skl_locus._data.columns import factorize_labels, read_column
-from skl_locus._data.queries import KEY_BYTES, distinct_queries, text_key
+from skl_locus._data.columns import factorize_labels, read_amounts, read_column
 from skl_locus._utils.statistics import group_means
 
 PRICE_COLUMNS = ("price_in", "price_out")
@@ -69,7 +68,7 @@ def read_pair_costs(
         Sorted, each pair once.
     """
     codes, labels = factorize_labels(read_column(frame, model_col), model_col)
-    costs = checked_column(frame, cost_col)
+    costs = read_amounts(frame, cost_col)
     if np.isnan(costs).any():
         row = int(np.argmax(np.isnan(costs)))
         raise ValueError(
@@ -82,32 +81,6 @@ def read_pair_costs(
     )
     positions = {label: i for i, label in enumerate(labels)}
     return PairCosts(distinct, positions, pairs, group_means(costs, rows, len(pairs)))
-
-
-def key_column(values: Any, column: str, *, is_id: bool) -> np.ndarray:
-    """Digest a column of ids, or of texts or vectors: (n_rows,)."""
-    if not is_id:
-        distinct = distinct_queries(values, None, query_col=column, query_id_col="")
-        return distinct.keys[distinct.codes]
-    codes, labels = factorize_labels(values, column)
-    return np.array([text_key(label) for label in labels], f"S{KEY_BYTES}")[codes]
-
-
-def checked_column(frame: nw.DataFrame, name: str) -> np.ndarray:
-    """Return a column of amounts as float64, NaN where there is none."""
-    values = read_column(frame, name)
-    try:
-        column = np.asarray(pd.to_numeric(pd.Series(values)), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"The column {name!r} is not numeric: {error}.") from error
-    wrong = (column < 0) | np.isinf(column)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"The column {name!r} has the value {column[row]:g} in row {row}; amounts "
-            "must be finite and not negative."
-        )
-    return column
 
 
 def read_call_costs(costs: Any) -> dict:

@@ -132,7 +132,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         # fitted embedder as it was.
         draft = copy.copy(self)
         draft._validate_params()
-        rows = draft._read_rows(X, reset=True)
+        target = self._score_column(X) if y is None else y
+        rows = draft._read_rows(X, reset=True, y=target)
         if rows.labels is not None and len(rows.labels) < 2:
             raise ValueError(
                 f"The column {self.model_col!r} has one model only "

@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._data.identity import identify_rows
+from skl_locus._data.queries import UniqueQueries
 from skl_locus._policy.fitting import PolicyGoal
 from skl_locus._policy.held_out import HeldOutScores, check_unseen, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
@@ -379,7 +381,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             of the observed routes of these; n_queries.
         """
         check_is_fitted(self)
-        held_out = self._read(X, y)
+        identified = identify_rows(fitted_router(self.router), X)
+        held_out = self._read(X, y, identified)
         return held_out.outcome(self.cost_weight_, self.threshold_)
 
     def score(self, X: Any, y: Any) -> float:
@@ -415,17 +418,20 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         aims = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
         aims.check(has_costs=self.cost_model is not None)
         router = fitted_router(self.router)
-        check_unseen(router, X)
+        identified = identify_rows(router, X)
+        check_unseen(router, identified.keys)
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
-        held_out = self._read(X, y)
+        held_out = self._read(X, y, identified)
         settled = aims.settle(held_out, router._fitted_pool().evaluations)
         self.calibration_ = settled.calibration
+        held_out = held_out.corrected(settled.calibration)
         if settled.single is not None:
             self.models_ = [held_out.scored.labels[settled.single]]
+            held_out = held_out.only_model(settled.single)
         self.cost_weight_, self.threshold_ = settled.cost_weight, settled.threshold
         self.target_quality_, self.report_ = settled.target_quality, settled.report
-        outcome = self._read(X, y).outcome(self.cost_weight_, self.threshold_)
+        outcome = held_out.outcome(self.cost_weight_, self.threshold_)
         self.coverage_ = float(outcome["coverage"])
         self.quality_, self.cost_ = float(outcome["quality"]), float(outcome["cost"])
 
@@ -435,11 +441,11 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             return clone(self.cost_model).fit(X)
         return self.cost_model
 
-    def _read(self, X: Any, y: Any) -> HeldOutScores:
+    def _read(self, X: Any, y: Any, identified: UniqueQueries) -> HeldOutScores:
         router = fitted_router(self.router)
         pool = router._fitted_pool()
         labels = pool.models[pool.select(self.models_)]
-        queries, scores = read_logged_queries(router, X, y, labels)
+        queries, scores = read_logged_queries(router, identified, X, y, labels)
         return HeldOutScores(self._score_queries(queries, (), labels), scores)
 
     def _score_available(self, queries: Any, unavailable: Collection) -> ScoredQueries:

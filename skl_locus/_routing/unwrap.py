@@ -88,6 +88,22 @@ def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
         )
 
 
+def predict_rows(
+    router: Any, rows: Any, with_probabilities: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return decision scores and P(correct) of rows: twice (n_rows,).
+
+    A router of this package reads and encodes the rows once for both; of another one,
+    P is zero where it is not asked for.
+    """
+    if isinstance(router, RouterMixin):
+        return router._predict_rows(rows)
+    decisions = router.routing_scores(rows)
+    if not with_probabilities:
+        return decisions, np.zeros_like(decisions)
+    return decisions, router.predict_proba(rows)[:, 1]
+
+
 def _transformed(pipeline: Pipeline, X: Any) -> Any:
     for _, step in pipeline.steps[:-1]:
         if step not in PASSTHROUGH:

@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skl_locus._costs.tables import cost_matrix
-from skl_locus._data.columns import CARRIED_COLUMNS, as_frame, model_groups, read_column
+from skl_locus._data.columns import (
+    as_frame,
+    model_groups,
+    read_amounts,
+    read_column,
+)
 from skl_locus._data.evaluations import label_array
-from skl_locus._data.identity import query_keys
+from skl_locus._data.identity import identify_rows
 from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
+from skl_locus._data.queries import UniqueQueries
+from skl_locus._data.query_batch import QueryBatch, logged_batch
+from skl_locus._data.schema import CARRIED_COLUMNS
 from skl_locus._routing.unwrap import check_unseen, fitted_router, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
 from skl_locus.metrics._test_rows import task_codes
@@ -113,13 +121,14 @@ def replay(
     if len(scores) != len(frame):
         raise ValueError(f"evaluations has {len(frame)} rows, but y has {len(scores)}.")
     router = fitted_router(policy.router)
-    queries, keys = query_keys(router, frame)
+    identified = identify_rows(router, frame)
     if not allow_seen:
-        check_unseen(router, keys, "The policy's router")
+        check_unseen(router, identified.keys, "The policy's router")
+    queries = identified.codes
     models, labels = _known_models(router, frame)
     spent = _spent(frame, cost_col)
     first = np.lexsort((spent, scores, models, queries))[_starts(queries)]
-    bare = _bare_queries(router, frame, first, cost_col)
+    bare = _bare_queries(router, identified, frame, first, cost_col)
     reckoned = _reckoned(policy, bare, len(first), labels)
     correct = router.correctness_matrix(bare, models=labels)
     pairs = pair_up(queries, models, labels, {"score": scores, "spent": spent})
@@ -148,15 +157,7 @@ def _spent(frame: nw.DataFrame, cost_col: str) -> np.ndarray:
     """Return what each row has cost, NaN where the log does not say."""
     if cost_col not in frame.columns:
         return np.full(len(frame), np.nan)
-    spent = np.asarray(read_column(frame, cost_col), dtype=np.float64)
-    bad = (spent < 0) | np.isinf(spent)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"The column {cost_col!r} has the value {spent[row]} in row {row}; costs "
-            "must be finite and not negative, or blank where they are not known."
-        )
-    return spent
+    return read_amounts(frame, cost_col)
 
 
 def _starts(queries: np.ndarray) -> np.ndarray:
@@ -166,15 +167,22 @@ def _starts(queries: np.ndarray) -> np.ndarray:
 
 
 def _bare_queries(
-    router: Any, frame: nw.DataFrame, rows: np.ndarray, cost_col: str
-) -> Any:
-    """Return one row per query, without what only the answers tell."""
+    router: Any,
+    identified: UniqueQueries,
+    frame: nw.DataFrame,
+    rows: np.ndarray,
+    cost_col: str,
+) -> QueryBatch:
+    """Read and encode the queries once, without what only the answers tell."""
     told = (router.model_col, cost_col, *CARRIED_COLUMNS)
     kept = [name for name in frame.columns if name not in told]
-    return frame.select(kept)[rows.tolist()].to_native()
+    bare = frame.select(kept)[rows.tolist()]
+    return router._read_queries(logged_batch(identified, bare, router.query_col))
 
 
-def _reckoned(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarray:
+def _reckoned(
+    policy: Any, bare: QueryBatch, n_queries: int, labels: list
+) -> np.ndarray:
     """Return what models cost, among them those that the policy does not choose."""
     if policy.cost_model_ is None:
         raise ValueError("The policy has no costs; pass cost_model= to it.")
@@ -220,7 +228,7 @@ def _single(
 
 
 def _outcomes(
-    pairs: EvaluatedPairs, policy: Any, bare: Any, singles: dict[str, Any]
+    pairs: EvaluatedPairs, policy: Any, bare: QueryBatch, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
     oracle = pairs.best(pairs.scores, -pairs.columns["spent"])
     offered = pairs.sizes / len(fitted_router(policy.router).models_)
@@ -251,7 +259,7 @@ def _outcome(
 
 
 def _policy_choices(
-    pairs: EvaluatedPairs, policy: Any, bare: Any
+    pairs: EvaluatedPairs, policy: Any, bare: QueryBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pair of each query, and whether it is the policy's free choice.
 
@@ -264,7 +272,6 @@ def _policy_choices(
     pair_at[pairs.queries, pairs.models] = np.arange(len(pairs.models))
     chosen = _pairs_of(policy.route(bare), pair_at, pairs.labels)
     free = chosen != NOTHING
-    frame = nw.from_native(bare)
     missing = np.flatnonzero(~free)
     for some, observed in _groups(pair_at[missing] != NOTHING):
         rows = missing[some]
@@ -272,7 +279,7 @@ def _policy_choices(
         if seen.isdisjoint(options):
             continue  # nothing that the policy may choose
         down = [label for label in options if label not in seen]
-        again = policy.route(frame[rows.tolist()].to_native(), unavailable=down)
+        again = policy.route(bare.take(rows), unavailable=down)
         chosen[rows] = _pairs_of(again, pair_at[rows], pairs.labels)
     return chosen, free
 
