@@ -51,7 +51,9 @@ class QueryBatch:
     index : pandas Index or None
         Index of the queries, where they have one.
     vectors : ndarray of shape (n_vectors, n_features), float32, or None
-        Encodings of the distinct queries, in the order of ``codes``.
+        Encodings of the distinct queries, in the order of their codes.
+    distinct : dict of str to DistinctValues
+        Columns read so far, added to by `column`.
     """
 
     n_queries: int
@@ -66,14 +68,14 @@ class QueryBatch:
         return self.n_queries
 
     @property
-    def values(self) -> DistinctValues:
+    def unique(self) -> DistinctValues:
         """The distinct queries: texts, or vectors as they were given."""
         return self.column(self.query_col)
 
     @property
     def codes(self) -> np.ndarray:
         """Position of each query among the distinct ones: (n_queries,)."""
-        return self.values.codes
+        return self.unique.codes
 
     @property
     def encodings(self) -> np.ndarray:
@@ -112,17 +114,17 @@ class QueryBatch:
             return np.full(self.n_queries, np.nan)
         return read_amounts(self.frame, name)
 
-    def with_values(self, values: DistinctValues) -> QueryBatch:
+    def with_unique(self, unique: DistinctValues) -> QueryBatch:
         """Return the batch with its queries as somebody has read them already."""
-        return replace(self, distinct={self.query_col: values})
+        return replace(self, distinct={self.query_col: unique})
 
     def encoded(self, encode: Callable[[DistinctValues], np.ndarray]) -> QueryBatch:
         """Return the batch with encodings of its distinct queries."""
-        return replace(self, vectors=encode(self.values))
+        return replace(self, vectors=encode(self.unique))
 
     def take(self, rows: np.ndarray) -> QueryBatch:
         """Keep some queries, with their encodings."""
-        values = self.values.of_rows(rows)
+        unique = self.unique.of_rows(rows)
         used = np.unique(self.codes[rows])
         return replace(
             self,
@@ -131,7 +133,7 @@ class QueryBatch:
             cells=None,
             index=None if self.index is None else self.index[rows],
             vectors=None if self.vectors is None else self.vectors[used],
-            distinct={self.query_col: values},
+            distinct={self.query_col: unique},
         )
 
     def _has(self, name: str, is_id: bool) -> bool:
@@ -226,7 +228,7 @@ def logged_batch(
     # Numeric columns are read by the router, which knows their names and order.
     if query_col not in frame.columns:
         return batch
-    return batch.with_values(queries.values)
+    return batch.with_unique(queries.values)
 
 
 def id_keys(ids: Any, column: str) -> np.ndarray:

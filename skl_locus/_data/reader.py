@@ -171,11 +171,11 @@ class TableReaderMixin(BaseEstimator):
             return batch
         if len(batch) == 0:
             nothing = np.empty((0, self.n_features_in_), dtype=np.float32)
-            return batch.with_values(distinct_rows(nothing)).encoded(self._vectors_of)
+            return batch.with_unique(distinct_rows(nothing)).encoded(self._vectors_of)
         frame = batch.frame
         if frame is not None and self.query_col not in frame.columns:
             matrix = self._checked_matrix(frame, reset=False)
-            batch = batch.with_values(distinct_rows(matrix))
+            batch = batch.with_unique(distinct_rows(matrix))
         return batch.encoded(self._checked_vectors)
 
     def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
