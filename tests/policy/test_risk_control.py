@@ -113,7 +113,7 @@ def aims(confidence):
 
 def true_quality(settled, population, truth):
     """Return the expected score of routes that reach the threshold."""
-    known = HeldOutScores(population.outlook, truth).corrected(settled.calibration)
+    known = HeldOutScores(population.scored, truth).corrected(settled.calibration)
     return try_floors(known, np.array([settled.threshold]))["quality"].iloc[0]
 
 
@@ -141,7 +141,7 @@ def test_the_floor_taken_at_its_word_falls_short():
     held_out, _ = draw_routes(rng, 5000)
     settled = aims(None).settle(held_out, training=None)
     population, truth = draw_routes(rng, 20_000)
-    known = HeldOutScores(population.outlook, truth).corrected(settled.calibration)
+    known = HeldOutScores(population.scored, truth).corrected(settled.calibration)
     at_its_word = try_floors(known, np.array([FLOOR]))["quality"].iloc[0]
     assert at_its_word < FLOOR - 0.02
     assert true_quality(settled, population, truth) >= FLOOR - 0.01
@@ -162,7 +162,7 @@ def test_routes_that_were_not_observed_do_not_count():
     rng = np.random.default_rng(4)
     held_out, _ = draw_routes(rng, 500)
     seen = rng.random(held_out.scores.shape) < 0.5
-    partial = HeldOutScores(held_out.outlook, np.where(seen, held_out.scores, np.nan))
+    partial = HeldOutScores(held_out.scored, np.where(seen, held_out.scores, np.nan))
     whole = try_floors(held_out, np.array([0.5]))
     half = try_floors(partial, np.array([0.5]))
     assert half["coverage"].iloc[0] == whole["coverage"].iloc[0]

@@ -86,7 +86,7 @@ def test_no_matrix_is_larger_than_a_block(fitted, name, monkeypatch):
         shapes.append((len(encodings), len(columns)))
         return scores_and_probabilities(self, encodings, columns)
 
-    monkeypatch.setattr(pool_class, "judge", watched)
+    monkeypatch.setattr(pool_class, "scores_and_probabilities", watched)
     monkeypatch.setattr(_decisions, "CHUNK_SCORES", 14)
     fitted[name].rank(QUERIES, 2)
     fitted[name].route(QUERIES)
