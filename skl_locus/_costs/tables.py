@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.columns import factorize_labels, read_amounts, read_column
+from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.statistics import group_means
 
 PRICE_COLUMNS = ("price_in", "price_out")
@@ -25,8 +26,8 @@ class PairCosts:
     ----------
     keys : ndarray of shape (n_queries,)
         Digests of the queries' identities, ascending.
-    positions : dict of label to int
-        Position of each model.
+    labels : list
+        Sorted labels of the models.
     pairs : ndarray of shape (n_pairs,)
         ``query * n_models + model`` of each pair, ascending.
     costs : ndarray of shape (n_pairs,), float64
@@ -34,15 +35,15 @@ class PairCosts:
     """
 
     keys: np.ndarray
-    positions: dict
+    labels: list
     pairs: np.ndarray
     costs: np.ndarray
 
     def matrix(self, keys: np.ndarray, labels: Iterable) -> np.ndarray:
         """Return costs, NaN where there is none: (n_keys, n_labels)."""
-        columns = np.array([self.positions.get(label, -1) for label in labels])
+        columns = positions_of(list(labels), self.labels)
         rows = _positions(self.keys, keys)
-        wanted = rows[:, None] * np.int64(len(self.positions)) + columns
+        wanted = rows[:, None] * np.int64(len(self.labels)) + columns
         wanted[(rows < 0)[:, None] | (columns < 0)] = -1
         found = _positions(self.pairs, wanted.ravel())
         return np.where(found < 0, np.nan, self.costs[found]).reshape(wanted.shape)
@@ -79,8 +80,7 @@ def read_pair_costs(
     pairs, rows = np.unique(
         queries * np.int64(len(labels)) + codes, return_inverse=True
     )
-    positions = {label: i for i, label in enumerate(labels)}
-    return PairCosts(distinct, positions, pairs, group_means(costs, rows, len(pairs)))
+    return PairCosts(distinct, labels, pairs, group_means(costs, rows, len(pairs)))
 
 
 def read_call_costs(costs: Any) -> dict:
@@ -162,7 +162,7 @@ def cost_matrix(
 
 
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse negative, missing and infinite costs, naming the model."""
+    """Raise if a cost is negative, missing or infinite, naming the model."""
     wrong = ~((matrix >= 0) & np.isfinite(matrix))
     if wrong.any():
         query, model = np.argwhere(wrong)[0]

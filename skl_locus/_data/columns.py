@@ -18,7 +18,7 @@ TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
 def as_frame(X: Any) -> nw.DataFrame | None:
     """Return ``X`` as a narwhals frame, or None where it is no dataframe."""
     if isinstance(X, (np.ndarray, list)):
-        return None  # at once: narwhals takes a tenth of a small request to tell
+        return None  # at once: narwhals takes a tenth of a small request to see it
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         raise TypeError(
@@ -85,13 +85,13 @@ def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
 
 
 def is_text(values: Any) -> bool:
-    """Tell whether a query column holds text, by its first cell."""
+    """Return whether a query column holds text, by its first cell."""
     first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
     return isinstance(next(iter(first), None), str)
 
 
 def is_sequence(values: Any) -> bool:
-    """Tell whether something is one-dimensional and no bare string."""
+    """Return whether something is one-dimensional and no bare string."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         return False
     return getattr(values, "ndim", 1) == 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_array
 
 from skl_locus._data.columns import as_frame, model_groups, read_column
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.queries import (
+    DistinctValues,
     UniqueQueries,
     distinct_rows,
     distinct_values,
@@ -26,11 +29,14 @@ def model_labels(router: Any, rows: Any) -> np.ndarray:
 
 
 def query_identities(router: Any, rows: Any) -> pd.Series | np.ndarray:
-    """Return the identity of each row's query: its id, else its text or vector."""
+    """Return what tells the rows' queries apart: ids, else codes of text or vector."""
     frame = as_frame(rows)
-    if frame is not None and router.query_id_col in frame.columns:
-        return read_column(frame, router.query_id_col)
-    return query_codes(router, rows)[0]
+    if frame is None:
+        return distinct_rows(check_array(rows, dtype=np.float32)).codes
+    columns = Columns.of(router)
+    if columns.query_id in frame.columns:
+        return read_column(frame, columns.query_id)
+    return _distinct_in(frame, columns).codes
 
 
 def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
@@ -79,8 +85,11 @@ def identify_rows(router: Any, rows: Any) -> UniqueQueries:
     if frame is None:
         raise TypeError("Queries of several models are in a table; pass a dataframe.")
     columns = Columns.of(router)
+    distinct = _distinct_in(frame, columns)
+    return identify(distinct, columns.ids(frame), columns.query_id)
+
+
+def _distinct_in(frame: nw.DataFrame, columns: Columns) -> DistinctValues:
     if columns.query in frame.columns:
-        values = distinct_values(read_column(frame, columns.query), columns.query)
-    else:
-        values = distinct_rows(columns.encoding_matrix(frame))
-    return identify(values, columns.ids(frame), columns.query_id)
+        return distinct_values(read_column(frame, columns.query), columns.query)
+    return distinct_rows(columns.encoding_matrix(frame))

@@ -124,7 +124,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         return self._state.config["n_components"]
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a network."""
+        """Return whether there is a network."""
         return hasattr(self, "_state")
 
     def _fit(self, X: Any, y: Any) -> EvaluationSet:

@@ -389,11 +389,11 @@ class RouterMixin(ClassifierMixin, PickleVersionMixin, TableReaderMixin):
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is a pool."""
+        """Return whether there is a pool."""
         return hasattr(self, "_pool")
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that there are two classes at most."""
+        """Return the tags, with two classes at most."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags

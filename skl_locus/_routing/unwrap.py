@@ -31,7 +31,7 @@ PASSTHROUGH = (None, "passthrough")
 
 
 def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Peel pipelines and searches off a router, and transform the rows on the way.
+    """Return the router inside pipelines and searches, and the rows as it sees them.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
     TypeError
         If there is no router inside.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return router_and_rows(estimator.estimator, X)
     if hasattr(estimator, "best_estimator_"):
         return router_and_rows(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
@@ -78,7 +80,7 @@ def stored_evaluations(router: Any) -> EvaluationSet:
 
 
 def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
-    """Refuse a router that knows scores of test queries, given by their keys."""
+    """Raise if a router knows scores of test queries, given by their keys."""
     seen = np.isin(keys, stored_evaluations(router).queries.keys).sum()
     if seen:
         raise ValueError(

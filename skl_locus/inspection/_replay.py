@@ -17,7 +17,7 @@ from skl_locus._data.columns import (
     read_amounts,
     read_column,
 )
-from skl_locus._data.evaluations import label_array
+from skl_locus._data.evaluations import label_array, positions_of
 from skl_locus._data.identity import identify_rows
 from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
 from skl_locus._data.queries import UniqueQueries
@@ -37,7 +37,7 @@ POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
 """What is replayed, in the order of every table."""
 
 NOTHING = -1
-"""Stands for the pair, or the model, that there is not."""
+"""Stands for a pair or a model that there is not, as in `positions_of`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Replay:
 
     Parameters
     ----------
-    pairs : Pairs
+    pairs : EvaluatedPairs
         The evaluated pairs, with the columns score, spent (what the log says a call
         has cost, or else what the policy reckons), costs (what the policy reckons)
         and y_score (P(correct)).
@@ -113,7 +113,7 @@ def replay(
     task_col: str | None,
     allow_seen: bool,
 ) -> Replay:
-    """Let a policy and its rivals choose a model for each query of a log."""
+    """Choose a model for each query of a log, by a policy and by its rivals."""
     frame = as_frame(evaluations)
     if frame is None:
         raise TypeError("evaluations must be a dataframe with a model column.")
@@ -286,8 +286,7 @@ def _policy_choices(
 
 def _pairs_of(routes: Any, pair_at: np.ndarray, labels: list) -> np.ndarray:
     """Return the pair of each query with its route, where it was observed."""
-    codes = {label: code for code, label in enumerate(labels)}
-    routed = np.array([codes.get(label, NOTHING) for label in routes])
+    routed = positions_of(routes, labels)
     own = pair_at[np.arange(len(routed)), routed]
     return np.where(routed == NOTHING, NOTHING, own)
 

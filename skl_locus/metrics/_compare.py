@@ -19,7 +19,7 @@ from skl_locus._utils.array_checks import check_scores
 from skl_locus._utils.statistics import holm
 from skl_locus.metrics._bootstrap import two_way_bootstrap
 from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
-from skl_locus.metrics._test_rows import TestRows, View, read_held_out
+from skl_locus.metrics._test_rows import TestRows, View, read_test_rows
 
 METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
 """What can be compared, in the order of the table."""
@@ -157,7 +157,7 @@ def compare(
         _check_unseen(views, identified)
     # The reference comes first: it tells queries apart, and all differ from it.
     ordered = sorted(names, key=lambda name: name != reference)
-    rows = read_held_out(
+    rows = read_test_rows(
         [views[name] for name in ordered],
         identified.queries(views[reference][0]),
         X,
@@ -286,7 +286,7 @@ def _best_singles(rows: TestRows, draws: list[View]) -> list[int | None]:
 
 
 def _views_of(routers: Any, X: Any, baselines: bool) -> dict[str, list[View]]:
-    """Peel every router, and transform the rows for it."""
+    """Return every router inside what was passed, with the rows as it sees them."""
     if not isinstance(routers, Mapping) or not routers:
         raise ValueError("routers must be a mapping of names to fitted routers.")
     taken = {BEST_SINGLE, ORACLE}.intersection(routers) if baselines else set()

@@ -116,7 +116,7 @@ class TestRows:
         return np.array([[function(own) for own in draws] for draws in values])
 
 
-def read_held_out(
+def read_test_rows(
     views: list[list[View]],
     identified: UniqueQueries,
     X: Any,
@@ -125,7 +125,7 @@ def read_held_out(
     *,
     with_probabilities: bool,
 ) -> TestRows:
-    """Read the rows and ask every router for its predictions.
+    """Read the rows, with the predictions of every router.
 
     Parameters
     ----------

@@ -118,7 +118,8 @@ class QueryKFold(BaseCrossValidator):
     ValueError
         If ``n_splits`` is not an integer of at least 2, or ``random_state`` is
         given without ``shuffle``; in ``split``, if there are fewer queries than
-        folds or no query can be read from X.
+        folds, no query can be read from X, or what would be read is not the query
+        alone.
 
     See Also
     --------
@@ -130,6 +131,10 @@ class QueryKFold(BaseCrossValidator):
     Rows with the same text have the same query, whatever their ids: otherwise a
     router would be tested on what it learned from. Where there is no text, the
     id decides, else the vector. The rows of an ndarray are queries themselves.
+
+    Encodings in columns of their own (``encoding_cols``) must be told from scores and
+    times. A column that equals ``y`` is refused, and so is one in which no value comes
+    twice if every row is a query of its own because of it.
 
     Examples
     --------
@@ -259,7 +264,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
     ------
     ValueError
         If ``n_splits`` is not a positive integer; in ``split``, if the sizes do
-        not fit, there are fewer than 2 queries, or none can be read from X.
+        not fit, there are fewer than 2 queries, none can be read from X, or what
+        would be read is not the query alone.
 
     See Also
     --------
@@ -269,7 +275,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
     -----
     Rows with the same text have the same query, whatever their ids. Where there
     is no text, the id decides, else the vector. The rows of an ndarray are
-    queries themselves.
+    queries themselves. Scores and times among encodings in columns of their own are
+    refused as by `QueryKFold`.
 
     Examples
     --------
