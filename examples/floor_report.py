@@ -4,7 +4,7 @@ Options and files as for ``route_with_prices.py``. Half of the texts, always the
 one, are for the test; of the other half, ``--train-queries`` are for the router and the
 rest, or ``--held-out`` of them, for the policy. For each floor q and each way to keep
 to it, the table has the share of test queries where some model reaches it (coverage),
-the mean score of the routes that were observed there (observed), whether that falls
+the mean score of the routes that were observed there (realised), whether that falls
 short of q by more than 0.02, quality and cost of all routes, and the share of them
 that was observed.
 
@@ -47,7 +47,7 @@ def main(arguments=None):
         f"test: {test['text'].nunique()}"
     )
     rows = [
-        observed(
+        realised(
             way,
             floor,
             RouterPolicy(router, cost_model=costs, min_correctness=floor, **parameters),
@@ -84,7 +84,7 @@ def split_texts(log, options):
     return (log[log["text"].isin(own)] for own in (train, held_out, test))
 
 
-def observed(way, floor, policy, held_out, test):
+def realised(way, floor, policy, held_out, test):
     """Return a row of the table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnreachedTargetWarning)
@@ -97,7 +97,7 @@ def observed(way, floor, policy, held_out, test):
         "floor": floor,
         "threshold": policy.threshold_,
         "coverage": outcome["coverage"],
-        "observed": outcome["quality_reached"],
+        "realised": outcome["quality_reached"],
         "short": outcome["quality_reached"] < floor - 0.02,
         "quality of all": outcome["quality"],
         "observed": outcome["observed"],

@@ -11,18 +11,22 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._costs.query_lengths import QueryTable, read_query_table
+from skl_locus._costs.query_lengths import QueryLengths
 from skl_locus._costs.tables import (
     PairCosts,
     check_matrix,
-    checked_column,
-    key_column,
     read_call_costs,
     read_pair_costs,
     read_prices,
 )
-from skl_locus._data.columns import as_frame, factorize_labels, read_column
+from skl_locus._data.columns import (
+    as_frame,
+    factorize_labels,
+    read_amounts,
+    read_column,
+)
 from skl_locus._data.evaluations import label_array
+from skl_locus._data.query_batch import QueryBatch, read_batch
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.statistics import group_means
 from skl_locus._utils.validation import collection_of
@@ -206,13 +210,12 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         """
         check_is_fitted(self, "mean_costs_")
         labels = list(collection_of(models, "models"))
-        table = read_query_table(
-            queries, self.query_col, self.query_id_col, self.input_tokens_col
-        )
-        costs = np.empty((len(table), len(labels)))
+        batch = read_batch(queries, self.query_col)
+        lengths = self._lengths(batch)
+        costs = np.empty((len(batch), len(labels)))
         for column, label in enumerate(labels):
-            costs[:, column] = self._model_costs(label, table)
-        costs = self._with_pairs(costs, table, labels)
+            costs[:, column] = self._model_costs(label, lengths)
+        costs = self._with_pairs(costs, batch, labels)
         self._check_known(costs, labels)
         check_matrix(costs, label_array(labels))
         return costs
@@ -241,11 +244,10 @@ class CostModel(PickleVersionMixin, BaseEstimator):
                 f"costs has neither {self.query_col!r} nor {self.query_id_col!r}; a "
                 "table of costs names the query of each row."
             )
-        tables = []
+        table, tables = read_batch(frame, self.query_col), []
         for name in present:
-            keys = key_column(
-                read_column(frame, name), name, is_id=name == self.query_id_col
-            )
+            keys = table.keys(name, is_id=name == self.query_id_col)
+            assert keys is not None
             costs = read_pair_costs(frame, keys, self.model_col, self.cost_col)
             tables.append((name, costs))
         return tables
@@ -276,12 +278,10 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         self.mean_input_tokens_ = np.nan
         if {self.query_col, self.input_tokens_col} & set(columns):
             # All tables of queries are read alike, a log of calls among them.
-            table = read_query_table(
-                frame, self.query_col, self.query_id_col, self.input_tokens_col
-            )
+            lengths = self._lengths(read_batch(frame, self.query_col))
             if self.chars_per_token is None:
-                self.chars_per_token_ = table.chars_per_token(CHARS_PER_TOKEN)
-            self.mean_input_tokens_ = table.mean_tokens(self.chars_per_token_)
+                self.chars_per_token_ = lengths.chars_per_token(CHARS_PER_TOKEN)
+            self.mean_input_tokens_ = lengths.mean_tokens(self.chars_per_token_)
         if self.default_input_tokens is not None:
             self.mean_input_tokens_ = float(self.default_input_tokens)
 
@@ -292,7 +292,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         codes, values = np.empty(0, dtype=np.int32), np.empty(0)
         labels: list = []
         if name in columns:
-            values = checked_column(frame, name)
+            values = read_amounts(frame, name)
             codes, labels = factorize_labels(
                 read_column(frame, self.model_col), self.model_col
             )
@@ -306,7 +306,12 @@ class CostModel(PickleVersionMixin, BaseEstimator):
             pd.Series(sizes, index, name=name)[seen],
         )
 
-    def _model_costs(self, label: Any, table: QueryTable) -> np.ndarray | float:
+    def _lengths(self, batch: QueryBatch) -> QueryLengths:
+        return QueryLengths(
+            batch.characters(self.query_col), batch.amounts(self.input_tokens_col)
+        )
+
+    def _model_costs(self, label: Any, lengths: QueryLengths) -> np.ndarray | float:
         """Return the costs of one model without those of pairs, NaN if unknown."""
         if label in self._call_costs:
             return self._call_costs[label]
@@ -314,16 +319,16 @@ class CostModel(PickleVersionMixin, BaseEstimator):
             return self.mean_costs_.get(label, np.nan)
         price_in, price_out = self._prices[label]
         n_out = self.output_tokens_.get(label, self.mean_output_tokens_)
-        n_in = table.tokens(self.chars_per_token_, self.mean_input_tokens_)
+        n_in = lengths.tokens(self.chars_per_token_, self.mean_input_tokens_)
         return (price_in * n_in + price_out * n_out) / TOKENS_PER_PRICE
 
     def _with_pairs(
-        self, costs: np.ndarray, table: QueryTable, labels: list
+        self, costs: np.ndarray, batch: QueryBatch, labels: list
     ) -> np.ndarray:
         """Replace costs where those of the pair are known, by id before by text."""
         # The last replacement counts: ids come first in the list, and last here.
         for name, pairs in reversed(self._pair_costs):
-            keys = table.keys(name)
+            keys = batch.keys(name, is_id=name == self.query_id_col)
             if keys is not None:
                 known = pairs.matrix(keys, labels)
                 costs = np.where(np.isnan(known), costs, known)

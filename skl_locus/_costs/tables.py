@@ -10,8 +10,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from skl_locus._data.columns import factorize_labels, read_column
-from skl_locus._data.queries import KEY_BYTES, distinct_queries, text_key
+from skl_locus._data.columns import factorize_labels, read_amounts, read_column
+from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.statistics import group_means
 
 PRICE_COLUMNS = ("price_in", "price_out")
@@ -26,8 +26,8 @@ class PairCosts:
     ----------
     keys : ndarray of shape (n_queries,)
         Digests of the queries' identities, ascending.
-    positions : dict of label to int
-        Position of each model.
+    labels : list
+        Sorted labels of the models.
     pairs : ndarray of shape (n_pairs,)
         ``query * n_models + model`` of each pair, ascending.
     costs : ndarray of shape (n_pairs,), float64
@@ -35,15 +35,15 @@ class PairCosts:
     """
 
     keys: np.ndarray
-    positions: dict
+    labels: list
     pairs: np.ndarray
     costs: np.ndarray
 
     def matrix(self, keys: np.ndarray, labels: Iterable) -> np.ndarray:
         """Return costs, NaN where there is none: (n_keys, n_labels)."""
-        columns = np.array([self.positions.get(label, -1) for label in labels])
+        columns = positions_of(list(labels), self.labels)
         rows = _positions(self.keys, keys)
-        wanted = rows[:, None] * np.int64(len(self.positions)) + columns
+        wanted = rows[:, None] * np.int64(len(self.labels)) + columns
         wanted[(rows < 0)[:, None] | (columns < 0)] = -1
         found = _positions(self.pairs, wanted.ravel())
         return np.where(found < 0, np.nan, self.costs[found]).reshape(wanted.shape)
@@ -69,7 +69,7 @@ def read_pair_costs(
         Sorted, each pair once.
     """
     codes, labels = factorize_labels(read_column(frame, model_col), model_col)
-    costs = checked_column(frame, cost_col)
+    costs = read_amounts(frame, cost_col)
     if np.isnan(costs).any():
         row = int(np.argmax(np.isnan(costs)))
         raise ValueError(
@@ -80,34 +80,7 @@ def read_pair_costs(
     pairs, rows = np.unique(
         queries * np.int64(len(labels)) + codes, return_inverse=True
     )
-    positions = {label: i for i, label in enumerate(labels)}
-    return PairCosts(distinct, positions, pairs, group_means(costs, rows, len(pairs)))
-
-
-def key_column(values: Any, column: str, *, is_id: bool) -> np.ndarray:
-    """Digest a column of ids, or of texts or vectors: (n_rows,)."""
-    if not is_id:
-        distinct = distinct_queries(values, None, query_col=column, query_id_col="")
-        return distinct.keys[distinct.codes]
-    codes, labels = factorize_labels(values, column)
-    return np.array([text_key(label) for label in labels], f"S{KEY_BYTES}")[codes]
-
-
-def checked_column(frame: nw.DataFrame, name: str) -> np.ndarray:
-    """Return a column of amounts as float64, NaN where there is none."""
-    values = read_column(frame, name)
-    try:
-        column = np.asarray(pd.to_numeric(pd.Series(values)), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"The column {name!r} is not numeric: {error}.") from error
-    wrong = (column < 0) | np.isinf(column)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"The column {name!r} has the value {column[row]:g} in row {row}; amounts "
-            "must be finite and not negative."
-        )
-    return column
+    return PairCosts(distinct, labels, pairs, group_means(costs, rows, len(pairs)))
 
 
 def read_call_costs(costs: Any) -> dict:
@@ -189,7 +162,7 @@ def cost_matrix(
 
 
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse negative, missing and infinite costs, naming the model."""
+    """Raise if a cost is negative, missing or infinite, naming the model."""
     wrong = ~((matrix >= 0) & np.isfinite(matrix))
     if wrong.any():
         query, model = np.argwhere(wrong)[0]

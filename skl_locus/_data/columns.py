@@ -14,22 +14,11 @@ from skl_locus._data.codes import encode_text, factorize
 TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
 """Types of columns that are read without an object for each row."""
 
-CARRIED_COLUMNS = (
-    "score",
-    "task",
-    "cost",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "latency",
-)
-"""Numeric columns of an evaluation log that describe a row, not its query."""
-
 
 def as_frame(X: Any) -> nw.DataFrame | None:
     """Return ``X`` as a narwhals frame, or None where it is no dataframe."""
     if isinstance(X, (np.ndarray, list)):
-        return None  # at once: narwhals takes a tenth of a small request to tell
+        return None  # at once: narwhals takes a tenth of a small request to see it
     frame = nw.from_native(X, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         raise TypeError(
@@ -96,13 +85,13 @@ def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
 
 
 def is_text(values: Any) -> bool:
-    """Tell whether a query column holds text, by its first cell."""
+    """Return whether a query column holds text, by its first cell."""
     first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
     return isinstance(next(iter(first), None), str)
 
 
 def is_sequence(values: Any) -> bool:
-    """Tell whether something is one-dimensional and no bare string."""
+    """Return whether something is one-dimensional and no bare string."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         return False
     return getattr(values, "ndim", 1) == 1
@@ -124,6 +113,41 @@ def numeric_columns(frame: nw.DataFrame, skip: Iterable[str]) -> list[str]:
         for name, dtype in frame.schema.items()
         if name not in skipped and (dtype.is_numeric() or dtype == nw.Boolean)
     ]
+
+
+def read_amounts(frame: nw.DataFrame, name: str) -> np.ndarray:
+    """Return a column of costs or lengths as float64, NaN where there is none.
+
+    Parameters
+    ----------
+    frame : narwhals DataFrame of n_rows rows
+        The table.
+    name : str
+        Column of numbers.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        Finite amounts of at least 0, or NaN.
+
+    Raises
+    ------
+    ValueError
+        If a value is no number, negative or infinite.
+    """
+    values = read_column(frame, name)
+    try:
+        amounts = np.asarray(pd.to_numeric(pd.Series(values)), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The column {name!r} is not numeric: {error}.") from error
+    wrong = (amounts < 0) | np.isinf(amounts)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"The column {name!r} has the value {amounts[row]:g} in row {row}; amounts "
+            "must be finite and not negative."
+        )
+    return amounts
 
 
 def matrix_of(frame: nw.DataFrame, columns: list[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from skl_locus._data.codes import compact
 from skl_locus._data.columns import factorize_labels
@@ -71,8 +72,9 @@ class EvaluationSet:
 
     def index_of(self, models: Iterable) -> np.ndarray:
         """Return the positions of labels among the models: (n_labels,)."""
-        codes = {name: i for i, name in enumerate(self.model_names)}
-        return np.array([codes[name] for name in models], dtype=np.intp)
+        positions = positions_of(list(models), self.model_names)
+        assert (positions >= 0).all()  # whoever asks has checked the labels
+        return positions
 
     def only_models(self, names: Collection) -> EvaluationSet:
         """Keep the evaluations of the named models, and the queries they use."""
@@ -115,11 +117,17 @@ class EvaluationSet:
         )
 
 
-def label_array(labels: Sequence) -> np.ndarray:
+def label_array(labels: Sequence | np.ndarray) -> np.ndarray:
     """Return labels as an object array, whatever they are."""
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array
+
+
+def positions_of(labels: Sequence, known: Sequence | np.ndarray) -> np.ndarray:
+    """Return where labels stand among known ones, -1 where they do not: (n_labels,)."""
+    index = pd.Index(label_array(known), dtype=object)
+    return index.get_indexer(label_array(labels))
 
 
 def combine_rows(
@@ -196,7 +204,7 @@ def _sort_pairs(
 
 
 def _changes(values: np.ndarray) -> np.ndarray:
-    """Tell where a value differs from the one before: (n_values,), bool."""
+    """Mark each value that differs from the one before: (n_values,), bool."""
     changed = np.ones(len(values), dtype=bool)
     np.not_equal(values[1:], values[:-1], out=changed[1:])
     return changed

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_array
 
-from skl_locus._data.columns import (
-    CARRIED_COLUMNS,
-    as_frame,
-    matrix_of,
-    model_groups,
-    numeric_columns,
-    read_column,
-)
+from skl_locus._data.columns import as_frame, model_groups, read_column
 from skl_locus._data.evaluations import label_array
-from skl_locus._data.queries import distinct_queries, distinct_rows, query_groups
+from skl_locus._data.queries import (
+    DistinctValues,
+    UniqueQueries,
+    distinct_rows,
+    distinct_values,
+    identify,
+    query_groups,
+)
+from skl_locus._data.schema import Columns
 
 
 def model_labels(router: Any, rows: Any) -> np.ndarray:
@@ -26,11 +29,14 @@ def model_labels(router: Any, rows: Any) -> np.ndarray:
 
 
 def query_identities(router: Any, rows: Any) -> pd.Series | np.ndarray:
-    """Return the identity of each row's query: its id, else its text or vector."""
+    """Return what tells the rows' queries apart: ids, else codes of text or vector."""
     frame = as_frame(rows)
-    if frame is not None and router.query_id_col in frame.columns:
-        return read_column(frame, router.query_id_col)
-    return query_codes(router, rows)[0]
+    if frame is None:
+        return distinct_rows(check_array(rows, dtype=np.float32)).codes
+    columns = Columns.of(router)
+    if columns.query_id in frame.columns:
+        return read_column(frame, columns.query_id)
+    return _distinct_in(frame, columns).codes
 
 
 def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
@@ -39,7 +45,7 @@ def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
     Parameters
     ----------
     router : estimator
-        Names the columns.
+        Has the names of the columns as parameters.
     rows : dataframe or array-like with n_rows rows
         Rows as the router sees them.
 
@@ -50,15 +56,16 @@ def query_codes(router: Any, rows: Any) -> tuple[np.ndarray, int]:
     n_queries : int
         Number of queries.
     """
-    frame = as_frame(rows)
+    columns, frame = Columns.of(router), as_frame(rows)
     if frame is None:
-        return query_groups(rows)
-    if not {router.query_col, router.query_id_col} & set(frame.columns):
-        frame = frame.select(_encoding_columns(router, frame))
-    return query_groups(frame, router.query_col, router.query_id_col)
+        return query_groups(rows, columns)
+    if not {columns.query, columns.query_id} & set(frame.columns):
+        # What the router reads as encodings was settled when it was fitted.
+        frame = frame.select(columns.encodings(frame))
+    return query_groups(frame, columns)
 
 
-def query_keys(router: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+def identify_rows(router: Any, rows: Any) -> UniqueQueries:
     """Identify the rows' queries as the router does, without encoding them.
 
     Parameters
@@ -70,31 +77,19 @@ def query_keys(router: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    codes : ndarray of shape (n_rows,)
-        Query of each row.
-    keys : ndarray of shape (n_queries,)
-        Digests of the queries' identities, ascending, as among the keys of the
-        evaluations that the router keeps.
+    UniqueQueries
+        Its keys are those that the queries have in the evaluations that the router
+        keeps.
     """
     frame = as_frame(rows)
     if frame is None:
         raise TypeError("Queries of several models are in a table; pass a dataframe.")
-    id_col = router.query_id_col
-    ids = read_column(frame, id_col) if id_col in frame.columns else None
-    if router.query_col in frame.columns:
-        values = read_column(frame, router.query_col)
-        distinct = distinct_queries(
-            values, ids, query_col=router.query_col, query_id_col=id_col
-        )
-    else:
-        matrix = matrix_of(frame, router._encoding_columns(frame))
-        distinct = distinct_rows(matrix, ids, query_id_col=id_col)
-    return distinct.codes, distinct.keys
+    columns = Columns.of(router)
+    distinct = _distinct_in(frame, columns)
+    return identify(distinct, columns.ids(frame), columns.query_id)
 
 
-def _encoding_columns(router: Any, frame: Any) -> list[str]:
-    chosen = getattr(router, "encoding_cols", None)
-    if chosen is not None:
-        return list(chosen)
-    own = (router.model_col, getattr(router, "score_col", "score"))
-    return numeric_columns(frame, (*CARRIED_COLUMNS, *own))
+def _distinct_in(frame: nw.DataFrame, columns: Columns) -> DistinctValues:
+    if columns.query in frame.columns:
+        return distinct_values(read_column(frame, columns.query), columns.query)
+    return distinct_rows(columns.encoding_matrix(frame))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.columns import factorize_labels
+from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.array_checks import (
     check_finite_column,
     check_length,
@@ -103,7 +104,7 @@ def coded_pairs(
 
     Returns
     -------
-    Pairs
+    EvaluatedPairs
         With the columns "score" and one for each further column.
     """
     values = {"score": check_scores(y_true)}
@@ -208,7 +209,7 @@ def best_covered_model(
 
     Parameters
     ----------
-    pairs : Pairs
+    pairs : EvaluatedPairs
         What the model is to be scored on.
     labels, means : sequences of length n_models
         Models with their means in training; sorted labels.
@@ -222,9 +223,8 @@ def best_covered_model(
     """
     coverage = np.bincount(pairs.models, minlength=len(pairs.labels))
     covered = coverage >= max(1, min_coverage * pairs.n_queries)
-    positions = {label: i for i, label in enumerate(pairs.labels)}
-    known = [positions.get(label, -1) for label in labels]
-    candidates = [i for i, at in enumerate(known) if at >= 0 and covered[at]]
-    if not candidates:
+    positions = positions_of(list(labels), pairs.labels)
+    candidates = np.flatnonzero((positions >= 0) & covered[positions])
+    if not len(candidates):
         return None
-    return known[max(candidates, key=lambda i: means[i])]
+    return int(positions[candidates[np.asarray(means)[candidates].argmax()]])

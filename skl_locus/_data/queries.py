@@ -1,33 +1,92 @@
-"""Distinct queries: their identities, texts and vectors."""
+"""Distinct queries: their texts or vectors, and the digests that identify them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
 from skl_locus._data.codes import compact, factorize, first_rows
 from skl_locus._data.columns import (
-    CARRIED_COLUMNS,
     as_frame,
     factorize_texts,
     is_text,
-    matrix_of,
-    numeric_columns,
+    model_groups,
     read_column,
 )
+from skl_locus._data.schema import Columns
 
 KEY_BYTES = 16
 """Length of a query key; 16 bytes make an accidental collision unthinkable."""
 
+COMPARED_BYTES = 16_000_000
+"""Bytes of neighbouring rows that are compared at a time."""
+
+
+@dataclass(frozen=True)
+class DistinctValues:
+    """The distinct texts or vectors of a column, not yet identified.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows,)
+        Value of each row.
+    texts : list of str or None
+        Distinct texts.
+    vectors : ndarray of shape (n_values, n_features), float32, or None
+        Distinct vectors.
+    known_keys : ndarray of shape (n_values,) or None
+        Digests of the values, where somebody has computed them.
+    """
+
+    codes: np.ndarray
+    texts: list[str] | None = None
+    vectors: np.ndarray | None = None
+    known_keys: np.ndarray | None = None
+
+    @property
+    def n_values(self) -> int:
+        """Number of distinct values."""
+        values = self.vectors if self.texts is None else self.texts
+        assert values is not None
+        return len(values)
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """Digests of the values, computed when they are first asked for."""
+        if self.known_keys is not None:
+            return self.known_keys
+        if self.texts is not None:
+            return text_keys(self.texts)
+        assert self.vectors is not None
+        return _as_keys([vector_key(vector) for vector in self.vectors])
+
+    def take(self, values: np.ndarray, codes: np.ndarray) -> DistinctValues:
+        """Keep some values, in the order given, with new codes of the rows."""
+        computed = self.__dict__.get("keys", self.known_keys)
+        return DistinctValues(
+            codes,
+            None if self.texts is None else [self.texts[i] for i in values],
+            None if self.vectors is None else self.vectors[values],
+            None if computed is None else computed[values],
+        )
+
+    def of_rows(self, rows: np.ndarray) -> DistinctValues:
+        """Keep some rows, and the values that they have."""
+        used, codes = compact(self.codes[rows], self.n_values)
+        return self.take(used, codes)
+
 
 @dataclass(frozen=True)
 class UniqueQueries:
-    """The distinct queries of a table, in the order of their keys.
+    """The identified queries of a table, in the order of their keys.
 
     Parameters
     ----------
@@ -35,34 +94,86 @@ class UniqueQueries:
         Query of each row.
     keys : ndarray of shape (n_queries,)
         Digests of the identities, ascending.
-    value_rows : ndarray of shape (n_queries,)
-        Row of ``texts`` or ``vectors`` that belongs to each query.
-    texts : list of str or None
-        Distinct texts.
-    vectors : ndarray of shape (n_vectors, n_features) or None
-        Distinct vectors.
+    values : DistinctValues
+        Texts or vectors; its "rows" are the queries.
     """
 
     codes: np.ndarray
     keys: np.ndarray
-    value_rows: np.ndarray
-    texts: list[str] | None = None
-    vectors: np.ndarray | None = None
+    values: DistinctValues
+
+    @property
+    def value_rows(self) -> np.ndarray:
+        """Text or vector of each query: (n_queries,)."""
+        return self.values.codes
+
+    @property
+    def texts(self) -> list[str] | None:
+        """Distinct texts."""
+        return self.values.texts
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """Distinct vectors."""
+        return self.values.vectors
 
 
-def distinct_queries(
-    queries: Any, ids: Any | None, *, query_col: str, query_id_col: str
-) -> UniqueQueries:
-    """Find the distinct queries of a column of texts or vectors.
+def distinct_values(cells: Any, column: str) -> DistinctValues:
+    """Find the distinct texts or vectors of a column.
 
     Parameters
     ----------
-    queries : Series or ndarray of shape (n_rows,)
+    cells : Series or ndarray of shape (n_rows,)
         Texts, or cells holding 1-D vectors of one length.
+    column : str
+        Name for messages.
+
+    Returns
+    -------
+    DistinctValues
+        In an order that does not depend on that of the rows.
+
+    Raises
+    ------
+    ValueError
+        If a cell is missing, numeric, of another length or not finite.
+    """
+    if not is_text(cells):
+        return _distinct_cells(cells, column)
+    codes, texts = factorize_texts(cells, column)
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    return DistinctValues(_ranks(order)[codes], [texts[i] for i in order])
+
+
+def distinct_rows(matrix: np.ndarray) -> DistinctValues:
+    """Find the distinct rows of a matrix of encodings, in the order of their bytes."""
+    # Adding zero turns -0.0 into 0.0: equal vectors must have equal bytes.
+    rows = np.ascontiguousarray(matrix, dtype=np.float32) + np.float32(0)
+    if len(rows) < 2 or rows.shape[1] == 0:
+        used = min(len(rows), 1)
+        return DistinctValues(np.zeros(len(rows), dtype=np.int32), vectors=rows[:used])
+    # Sorting whole rows as bytes is exact and ten times faster than digesting each,
+    # since two different rows nearly always differ in the first bytes.
+    order = np.argsort(rows.view(f"V{rows.strides[0]}").ravel())
+    is_first = _differ_from_previous(rows, order)
+    codes = np.empty(len(rows), dtype=np.int32)
+    codes[order] = np.cumsum(is_first, dtype=np.int32) - 1
+    return DistinctValues(codes, vectors=rows[order[is_first]])
+
+
+def identify(
+    values: DistinctValues, ids: Any | None = None, query_id_col: str = "query_id"
+) -> UniqueQueries:
+    """Identify the queries of a column's values.
+
+    Parameters
+    ----------
+    values : DistinctValues of n_rows rows
+        Texts or vectors.
     ids : Series or ndarray of shape (n_rows,) or None
         Identities of the queries; without them a text or a vector is its own.
-    query_col, query_id_col : str
-        Names for messages.
+    query_id_col : str
+        Name of the column of ids, for messages.
 
     Returns
     -------
@@ -72,42 +183,37 @@ def distinct_queries(
     Raises
     ------
     ValueError
-        If a cell is missing, numeric, of another length or not finite, or if
-        one id stands beside two different queries.
+        If one id stands beside two different queries.
     """
-    if is_text(queries):
-        codes, texts = factorize_texts(queries, query_col)
-        value_keys = [text_key(text) for text in texts]
-        values: dict[str, Any] = {"texts": texts}
-    else:
-        codes, vectors = _distinct_vectors(queries, query_col)
-        value_keys = [vector_key(vector) for vector in vectors]
-        values = {"vectors": vectors}
     if ids is None:
-        return _in_key_order(codes, value_keys, np.arange(len(value_keys)), values)
-    return _identified(codes, values, ids, query_id_col)
+        return _in_key_order(
+            values.codes, values.keys, np.arange(values.n_values), values
+        )
+    names, codes, value_rows = _queries_of_ids(values, ids, query_id_col)
+    return _in_key_order(codes, text_keys(names), value_rows, values)
 
 
-def distinct_rows(
-    encodings: np.ndarray, ids: Any | None = None, *, query_id_col: str = "query_id"
+def check_ids(values: DistinctValues, ids: Any | None, query_id_col: str) -> None:
+    """Raise if one id stands beside two different queries, without identifying any."""
+    if ids is not None:
+        _queries_of_ids(values, ids, query_id_col)
+
+
+def distinct_queries(
+    queries: Any, ids: Any | None, *, query_col: str, query_id_col: str
 ) -> UniqueQueries:
-    """Find the distinct queries among the rows of a matrix of encodings."""
-    digests = [vector_key(row) for row in np.ascontiguousarray(encodings)]
-    keys, first, inverse = np.unique(
-        np.array(digests, dtype=f"S{KEY_BYTES}"), return_index=True, return_inverse=True
-    )
-    codes, vectors = inverse.astype(np.int32), encodings[first]
-    if ids is None:
-        rows = np.arange(len(keys), dtype=np.int32)
-        return UniqueQueries(codes, keys, rows, vectors=vectors)
-    return _identified(codes, {"vectors": vectors}, ids, query_id_col)
+    """Find and identify the distinct queries of a column of texts or vectors."""
+    return identify(distinct_values(queries, query_col), ids, query_id_col)
+
+
+def text_keys(texts: Sequence) -> np.ndarray:
+    """Digest the identities of queries given as texts or as ids: (n_texts,)."""
+    return _as_keys([text_key(text) for text in texts])
 
 
 def text_key(text: Any) -> bytes:
     """Digest the identity of a query given as text or as an id."""
-    if isinstance(text, float) and text.is_integer():
-        text = int(text)
-    return _digest(str(text).encode("utf-8", "surrogatepass"))
+    return _digest(_as_text(text).encode("utf-8", "surrogatepass"))
 
 
 def vector_key(vector: np.ndarray) -> bytes:
@@ -116,20 +222,17 @@ def vector_key(vector: np.ndarray) -> bytes:
     return _digest(b"\0" + (vector + np.float32(0)).tobytes())
 
 
-def query_groups(
-    X: Any,
-    query_col: str = "query",
-    query_id_col: str = "query_id",
-    model_col: str = "model",
-) -> tuple[np.ndarray, int]:
+def query_groups(X: Any, columns: Columns, y: Any = None) -> tuple[np.ndarray, int]:
     """Group the rows of a table by query, for splitting.
 
     Parameters
     ----------
     X : dataframe or array-like of shape (n_rows, n_features)
         Evaluations, or encodings of queries.
-    query_col, query_id_col, model_col : str
-        Columns that hold the query, its identity and the model.
+    columns : Columns
+        Names of the columns, and which of them are encodings.
+    y : array-like of shape (n_rows,), default=None
+        Scores, to be told from encodings.
 
     Returns
     -------
@@ -138,57 +241,94 @@ def query_groups(
         else the same vector. Independent of the order of the rows.
     n_groups : int
         Number of groups.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to group by, or if columns that nobody named as encodings
+        give the scores away or make every row a query of its own.
     """
-    queries = _grouping_queries(X, query_col, query_id_col, model_col)
+    frame = as_frame(X)
+    if frame is None:
+        matrix = check_array(X, dtype=np.float32, input_name="X")
+        return _groups(identify(distinct_rows(matrix)))
+    has_id = columns.query_id in frame.columns
+    if columns.query in frame.columns:
+        cells = read_column(frame, columns.query)
+        if is_text(cells) or not has_id:
+            return _groups(identify(distinct_values(cells, columns.query)))
+    if has_id:
+        column = columns.query_id
+        codes, labels = factorize(read_column(frame, column), column)
+        keys, position = np.unique(text_keys(labels), return_inverse=True)
+        return position.astype(np.int32)[codes], len(keys)
+    matrix = check_array(columns.encoding_matrix(frame), input_name="X")
+    columns.check_no_target(frame, matrix, y)
+    distinct = distinct_rows(matrix)
+    if distinct.n_values == len(frame) and columns.guesses_encodings(frame):
+        _check_rows_differ_in_query(frame, columns, matrix)
+    return _groups(identify(distinct))
+
+
+def _groups(queries: UniqueQueries) -> tuple[np.ndarray, int]:
     return queries.codes, len(queries.keys)
 
 
-def _grouping_queries(
-    X: Any, query_col: str, query_id_col: str, model_col: str
-) -> UniqueQueries:
-    frame = as_frame(X)
-    if frame is None:
-        return distinct_rows(check_array(X, dtype=np.float32, input_name="X"))
-    names = {"query_col": query_col, "query_id_col": query_id_col}
-    has_id = query_id_col in frame.columns
-    if query_col in frame.columns:
-        values = read_column(frame, query_col)
-        if is_text(values) or not has_id:
-            return distinct_queries(values, None, **names)
-    if has_id:
-        codes, labels = factorize(read_column(frame, query_id_col), query_id_col)
-        keys = [text_key(label) for label in labels]
-        return _in_key_order(codes, keys, np.arange(len(keys)), {})
-    columns = numeric_columns(frame, (model_col, *CARRIED_COLUMNS))
-    if not columns:
-        raise ValueError(
-            f"No query can be read: the table has neither {query_col!r} nor "
-            f"{query_id_col!r} nor numeric columns."
-        )
-    return distinct_rows(check_array(matrix_of(frame, columns), input_name="X"))
+def _check_rows_differ_in_query(
+    frame: nw.DataFrame, columns: Columns, matrix: np.ndarray
+) -> None:
+    """Raise if rows that are all different are so by a time, or a score, alone.
+
+    A log of models on the same queries has each encoding several times. Where it does
+    not, columns in which no value comes twice are to blame if the others make it one:
+    fewer than half as many queries as rows, and each put to a model once. Tables of
+    one row per query have no such others, and pass.
+    """
+    repeats = np.array([not pd.Index(values).is_unique for values in matrix.T])
+    if repeats.all() or not repeats.any():
+        return
+    others = distinct_rows(matrix[:, repeats])
+    models, _ = model_groups(frame, columns.model)
+    pairs = models * np.int64(others.n_values) + others.codes
+    if 2 * others.n_values > len(frame) or len(np.unique(pairs)) < len(frame):
+        return
+    names = np.array(columns.encodings(frame), dtype=object)[~repeats]
+    raise ValueError(
+        f"Every row would be a query of its own by the column {names[0]!r}, in which "
+        f"no value comes twice; without such columns ({len(names)}) there are "
+        f"{others.n_values} queries, each put to a model once. Name the columns of the "
+        "encoding with encoding_cols=, or drop the others, so that no query is on both "
+        "sides of a split."
+    )
 
 
-def _distinct_vectors(
-    values: Any, column: str
-) -> tuple[np.ndarray, np.ndarray | list[np.ndarray]]:
-    cells = list(values)
-    if not cells:
-        return np.empty(0, dtype=np.int32), np.empty((0, 0), dtype=np.float32)
+def _distinct_cells(cells: Any, column: str) -> DistinctValues:
+    """Find the distinct vectors among cells."""
+    values = list(cells)
+    if not values:
+        nothing = np.empty((0, 0), dtype=np.float32)
+        return DistinctValues(np.empty(0, dtype=np.int32), vectors=nothing)
     # Rows of one query usually share one array: look at each object once.
-    identities = np.fromiter(map(id, cells), dtype=np.int64, count=len(cells))
+    identities = np.fromiter(map(id, values), dtype=np.int64, count=len(values))
     object_codes, objects = pd.factorize(identities)
-    first = first_rows(object_codes, len(objects))
     length = None
-    keys = []
-    vectors: dict[bytes, np.ndarray] = {}
-    for row in first:
-        vector = _as_vector(cells[row], row, column, length)
-        length = len(vector)
-        key = vector_key(vector)
-        keys.append(key)
-        vectors.setdefault(key, vector)
-    codes, _ = pd.factorize(np.array(keys, dtype=f"S{KEY_BYTES}"))
-    return codes.astype(np.int32)[object_codes], list(vectors.values())
+    vectors = []
+    for row in first_rows(object_codes, len(objects)):
+        vectors.append(_as_vector(values[row], row, column, length))
+        length = len(vectors[-1])
+    distinct = distinct_rows(np.stack(vectors))
+    return DistinctValues(distinct.codes[object_codes], vectors=distinct.vectors)
+
+
+def _differ_from_previous(rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return which rows, sorted, differ from the one before: (n_rows,), bool."""
+    differs = np.ones(len(rows), dtype=bool)
+    step = max(1, COMPARED_BYTES // rows.strides[0])
+    for start in range(1, len(rows), step):
+        stop = min(start + step, len(rows))
+        later, earlier = rows[order[start:stop]], rows[order[start - 1 : stop - 1]]
+        differs[start:stop] = (later != earlier).any(axis=1)
+    return differs
 
 
 def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarray:
@@ -213,18 +353,19 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
     return vector
 
 
-def _identified(
-    value_codes: np.ndarray, values: dict, ids: Any, column: str
-) -> UniqueQueries:
+def _queries_of_ids(
+    values: DistinctValues, ids: Any, column: str
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return distinct ids, the id of each row and the value of each id."""
     label_codes, labels = factorize(ids, column)
     # 7 and "7" are one id: what is an int in one table is often text in another.
-    same, keys = pd.factorize(np.array([text_key(i) for i in labels], f"S{KEY_BYTES}"))
+    same, names = pd.factorize(np.array([*map(_as_text, labels)], dtype=object))
     codes = same.astype(np.int32)[label_codes]
-    if len(codes) != len(value_codes):
+    if len(codes) != len(values.codes):
         raise ValueError(f"The column {column!r} has another length than the queries.")
-    first = first_rows(codes, len(keys))
-    value_rows = value_codes[first]
-    clash = np.flatnonzero(value_rows[codes] != value_codes)
+    first = first_rows(codes, len(names))
+    value_rows = values.codes[first]
+    clash = np.flatnonzero(value_rows[codes] != values.codes)
     if len(clash):
         row = int(clash[0])
         raise ValueError(
@@ -232,34 +373,37 @@ def _identified(
             f"queries (rows {int(first[codes[row]])} and {row}); an id must name one "
             "query."
         )
-    return _in_key_order(codes, list(keys), value_rows, values)
+    return list(names), codes, value_rows
 
 
 def _in_key_order(
-    codes: np.ndarray, keys: list[bytes], value_rows: np.ndarray, values: dict
+    codes: np.ndarray, keys: np.ndarray, value_rows: np.ndarray, values: DistinctValues
 ) -> UniqueQueries:
-    distinct, position = np.unique(
-        np.array(keys, dtype=f"S{KEY_BYTES}"), return_inverse=True
-    )
-    sorted_rows = np.empty(len(distinct), dtype=np.int32)
-    sorted_rows[position] = value_rows
+    order = np.argsort(keys)
     # The values follow the order of the keys too: what is computed from them then
     # never depends on the order of the table.
-    new_rows, order = pd.factorize(sorted_rows)
+    new_rows, used = pd.factorize(value_rows[order])
     return UniqueQueries(
-        codes=position.astype(np.int32)[codes],
-        keys=distinct,
-        value_rows=new_rows.astype(np.int32),
-        **{name: _in_order(value, order) for name, value in values.items()},
+        _ranks(order)[codes], keys[order], values.take(used, new_rows.astype(np.int32))
     )
 
 
-def _in_order(values: Any, order: np.ndarray) -> Any:
-    if isinstance(values, np.ndarray):
-        return values[order]
-    chosen = [values[i] for i in order]
-    # Vectors are gathered once, here: each copy of them may be a hundred megabytes.
-    return np.stack(chosen) if isinstance(chosen[0], np.ndarray) else chosen
+def _ranks(order: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the place of each item in an order: (n_items,), int32."""
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return ranks
+
+
+def _as_text(label: Any) -> str:
+    # An id may have become a float because another row of its table has none.
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return str(label)
+
+
+def _as_keys(digests: list[bytes]) -> np.ndarray:
+    return np.array(digests, dtype=f"S{KEY_BYTES}")
 
 
 def _digest(data: bytes) -> bytes:

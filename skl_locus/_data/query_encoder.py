@@ -25,7 +25,7 @@ from skl_locus._data.columns import (
     object_cells,
     read_column,
 )
-from skl_locus._data.queries import KEY_BYTES, QuerySet, text_key
+from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
     MissingModel,
     is_folder,
@@ -141,60 +141,8 @@ class QueryEncoder(
         _, texts = self._distinct_texts(X)
         if not texts:
             raise ValueError("There is no text to fit on; pass at least one query.")
-        self.fit_distinct(texts)
+        self._fit_distinct(texts, text_keys(texts))
         return self
-
-    @atomic_fit
-    def fit_distinct(self, texts: Sequence[str]) -> np.ndarray:
-        """Fit on distinct texts and return the vectors that are kept, not a copy.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Distinct texts, at least one; their order makes no difference.
-
-        Returns
-        -------
-        ndarray of shape (n_texts, `n_features_out_`)
-            One vector per text, not to be written to.
-        """
-        self._validate_params()
-        fitted = None
-        if is_sentence_model(self.encoder):
-            self._is_folder = is_folder(self.encoder)
-        else:
-            fitted = clone(self.encoder).fit(sorted(texts))
-        vectors = self._encode(texts, fitted)
-        keys = _keys(texts)
-        order = np.argsort(keys)
-        self.encoder_ = fitted
-        self._known = QuerySet(keys[order], order.astype(np.int32), vectors)
-        self.n_features_out_ = vectors.shape[1]
-        return vectors
-
-    def transform_distinct(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of distinct texts: (n_texts, `n_features_out_`).
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Distinct texts; their order makes no difference.
-
-        Returns
-        -------
-        ndarray of shape (n_texts, `n_features_out_`)
-            One vector per text.
-        """
-        known, keys = self._known, _keys(texts)
-        if len(known) == 0:
-            return self._encode(texts, self.encoder_)
-        at = np.minimum(np.searchsorted(known.keys, keys), len(known) - 1)
-        vectors = known.vectors(at)
-        unknown = np.flatnonzero(known.keys[at] != keys)
-        if len(unknown):
-            new = [texts[int(i)] for i in unknown]
-            vectors[unknown] = self._encode(new, self.encoder_)
-        return vectors
 
     def transform(self, X: Any) -> Any:
         """Replace texts by vectors.
@@ -213,7 +161,7 @@ class QueryEncoder(
         """
         check_is_fitted(self)
         codes, texts = self._distinct_texts(X)
-        vectors = self.transform_distinct(texts)
+        vectors = self._transform_distinct(texts, text_keys(texts))
         frame = as_frame(X)
         if frame is None:
             return vectors[codes]
@@ -259,6 +207,61 @@ class QueryEncoder(
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+    @atomic_fit
+    def _fit_distinct(self, texts: Sequence[str], keys: np.ndarray) -> np.ndarray:
+        """Fit on distinct texts and return the vectors that are kept, not a copy.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts, at least one; their order makes no difference.
+        keys : ndarray of shape (n_texts,)
+            Digests of the texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text, not to be written to.
+        """
+        self._validate_params()
+        fitted = None
+        if is_sentence_model(self.encoder):
+            self._is_folder = is_folder(self.encoder)
+        else:
+            fitted = clone(self.encoder).fit(sorted(texts))
+        vectors = self._encode(texts, fitted)
+        order = np.argsort(keys)
+        self.encoder_ = fitted
+        self._known = QuerySet(keys[order], order.astype(np.int32), vectors)
+        self.n_features_out_ = vectors.shape[1]
+        return vectors
+
+    def _transform_distinct(self, texts: Sequence[str], keys: np.ndarray) -> np.ndarray:
+        """Return the vectors of distinct texts, those of `fit` as they are kept.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Distinct texts; their order makes no difference.
+        keys : ndarray of shape (n_texts,)
+            Digests of the texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, `n_features_out_`)
+            One vector per text.
+        """
+        known = self._known
+        if len(known) == 0:
+            return self._encode(texts, self.encoder_)
+        at = np.minimum(np.searchsorted(known.keys, keys), len(known) - 1)
+        vectors = known.vectors(at)
+        unknown = np.flatnonzero(known.keys[at] != keys)
+        if len(unknown):
+            new = [texts[int(i)] for i in unknown]
+            vectors[unknown] = self._encode(new, self.encoder_)
+        return vectors
 
     def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
         frame = as_frame(X)
@@ -340,7 +343,7 @@ class QueryEncoder(
         state = dict(super().__getstate__())
         state.pop("_loaded", None)
         if "_known" in state:
-            state["encoder"] = self.portable(self.encoder)
+            state["encoder"] = self._portable(self.encoder)
         return state
 
     def __deepcopy__(self, memo: dict) -> QueryEncoder:
@@ -350,11 +353,11 @@ class QueryEncoder(
                 memo[id(model)] = model
         return super().__deepcopy__(memo)
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Drop the vectors of the texts of `fit`; `transform` encodes them again."""
         self._known = self._known.take(np.arange(0))
 
-    def portable(self, encoder: Any) -> Any:
+    def _portable(self, encoder: Any) -> Any:
         """Return what a pickle may hold of the parameter that this encoder had.
 
         Parameters
@@ -368,7 +371,7 @@ class QueryEncoder(
             The same, with folders and loaded models replaced by a `MissingModel`.
         """
         if isinstance(encoder, QueryEncoder):
-            return clone(encoder).set_params(encoder=self.portable(encoder.encoder))
+            return clone(encoder).set_params(encoder=self._portable(encoder.encoder))
         if isinstance(encoder, MissingModel) or not is_sentence_model(encoder):
             return encoder
         if not isinstance(encoder, (str, Path)):
@@ -383,10 +386,6 @@ def as_query_encoder(encoder: Any) -> QueryEncoder:
     if isinstance(encoder, QueryEncoder):
         return clone(encoder)
     return QueryEncoder(encoder)
-
-
-def _keys(texts: Sequence[str]) -> np.ndarray:
-    return np.array([text_key(text) for text in texts], dtype=f"S{KEY_BYTES}")
 
 
 def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:

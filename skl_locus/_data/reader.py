@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
 from skl_locus._data.columns import (
-    CARRIED_COLUMNS,
     as_frame,
     factorize_labels,
-    is_sequence,
     matrix_of,
     numeric_columns,
-    object_cells,
     read_column,
 )
 from skl_locus._data.evaluations import DUPLICATES, EvaluationSet, combine_rows
 from skl_locus._data.queries import (
+    DistinctValues,
     QuerySet,
-    UniqueQueries,
-    distinct_queries,
+    check_ids,
     distinct_rows,
+    distinct_values,
+    identify,
 )
+from skl_locus._data.query_batch import QueryBatch, read_batch
 from skl_locus._data.query_encoder import QueryEncoder, as_query_encoder
+from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
 
 ANONYMOUS = "model"
@@ -71,6 +70,53 @@ class RowCodes:
         return len(self.query_codes)
 
 
+@dataclass(frozen=True)
+class PairCodes:
+    """The rows of a table to predict, whose queries need no identity.
+
+    Parameters
+    ----------
+    labels : list or None
+        Sorted labels of the models; None where the table has one, unnamed.
+    model_codes : ndarray of shape (n_rows,)
+        Model of each row.
+    query_codes : ndarray of shape (n_rows,)
+        Row of ``vectors`` that belongs to each row's query.
+    vectors : ndarray of shape (n_queries, n_features), float32
+        Encodings of the distinct queries.
+    """
+
+    labels: list | None
+    model_codes: np.ndarray
+    query_codes: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.query_codes)
+
+
+@dataclass(frozen=True)
+class TableQueries:
+    """The queries of a table, neither identified nor encoded.
+
+    Parameters
+    ----------
+    distinct : DistinctValues of n_rows rows
+        Texts or vectors.
+    ids : Series or ndarray of shape (n_rows,) or None
+        Ids of the queries.
+    frame : narwhals DataFrame or None
+        The table, if it names models.
+    has_query_col : bool
+        Whether the queries are in a column of their own.
+    """
+
+    distinct: DistinctValues
+    ids: Any = None
+    frame: nw.DataFrame | None = None
+    has_query_col: bool = False
+
+
 class TableReaderMixin(BaseEstimator):
     """Base of the estimators that read evaluation tables.
 
@@ -92,60 +138,45 @@ class TableReaderMixin(BaseEstimator):
         fitted: QueryEncoder | None = state.get("query_encoder_")
         if fitted is None:
             return state
-        return {**state, "encoder": fitted.portable(self.encoder)}
+        return {**state, "encoder": fitted._portable(self.encoder)}
 
-    def _read_rows(self, X: Any, *, reset: bool) -> RowCodes:
-        """Read the models and queries of a table.
+    def _read_rows(self, X: Any, *, reset: bool, y: Any = None) -> RowCodes:
+        """Read the models and identified queries of a table, to learn from them.
 
         With ``reset`` the layout of the table is learned (features, encoder),
-        otherwise it is held against what was learned.
+        otherwise it is held against what was learned. No encoding may equal ``y``.
         """
-        if reset:
-            self.query_encoder_ = None
-        frame = as_frame(X)
-        if frame is None:
-            return self._array_rows(
-                validate_data(self, X, dtype=np.float32, reset=reset)
-            )
-        if len(frame) == 0:
-            raise ValueError("The table is empty (0 rows); pass at least one row.")
-        if self.query_col in frame.columns:
-            self._require_model_column(frame)
-            return self._query_rows(frame, reset)
-        if self.model_col in frame.columns:
-            return self._encoded_rows(frame, reset)
-        return self._array_rows(self._anonymous_matrix(frame, reset))
+        table = self._read_table(X, reset=reset, y=y)
+        queries = identify(table.distinct, table.ids, self.query_id_col)
+        vectors = self._encode(queries.values, table, reset=reset)
+        labels, model_codes = self._models_of(table)
+        return RowCodes(
+            labels,
+            model_codes,
+            queries.codes,
+            QuerySet(queries.keys, queries.value_rows, vectors),
+        )
 
-    def _read_queries(self, queries: Any) -> tuple[np.ndarray, QuerySet]:
-        """Read bare queries: (codes of shape (n_queries,), distinct queries)."""
-        # Arrays first: what serves one query at a time looks for no dataframe.
-        if type(queries) is np.ndarray and queries.ndim > 1:
-            return self._query_matrix(queries)
-        frame = as_frame(queries)
-        if frame is not None:
-            return self._framed_queries(frame)
-        if issparse(queries):
-            raise TypeError("queries are sparse; pass a dense array (.toarray()).")
-        if getattr(queries, "ndim", 1) > 1:
-            return self._query_matrix(queries)
-        if not is_sequence(queries):
-            raise ValueError(
-                f"queries must be a list of queries, got {queries!r:.60}; wrap a "
-                "single one: [query]."
-            )
-        cells = queries if isinstance(queries, pd.Series) else object_cells(queries)
-        if len(cells) == 0:
-            return self._no_queries()
-        if isinstance(next(iter(cells)), Real):
-            raise ValueError(
-                "queries is one vector of numbers; wrap a single encoded query: "
-                "[vector], shape (1, n_features)."
-            )
-        return self._distinct(self._distinct_of(cells, None), reset=False)
+    def _read_pairs(self, X: Any) -> PairCodes:
+        """Read the models and queries of a table, to predict from them."""
+        table = self._read_table(X, reset=False)
+        check_ids(table.distinct, table.ids, self.query_id_col)
+        vectors = self._encode(table.distinct, table, reset=False)
+        return PairCodes(*self._models_of(table), table.distinct.codes, vectors)
 
-    def _query_matrix(self, queries: Any) -> tuple[np.ndarray, QuerySet]:
-        matrix = validate_query_matrix(queries)
-        return self._distinct(distinct_rows(matrix), reset=False)
+    def _read_queries(self, queries: Any) -> QueryBatch:
+        """Read and encode bare queries; a batch with encodings stays as it is."""
+        batch = read_batch(queries, self.query_col)
+        if batch.vectors is not None:
+            return batch
+        if len(batch) == 0:
+            nothing = np.empty((0, self.n_features_in_), dtype=np.float32)
+            return batch.with_unique(distinct_rows(nothing)).encoded(self._vectors_of)
+        frame = batch.frame
+        if frame is not None and self.query_col not in frame.columns:
+            matrix = self._checked_matrix(frame, reset=False)
+            batch = batch.with_unique(distinct_rows(matrix))
+        return batch.encoded(self._checked_vectors)
 
     def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
         """Read rows of named models with their scores in [0, 1]."""
@@ -167,95 +198,92 @@ class TableReaderMixin(BaseEstimator):
             self.duplicates,
         )
 
-    def _array_rows(self, matrix: np.ndarray) -> RowCodes:
-        distinct = distinct_rows(matrix)
-        codes, queries = self._distinct(distinct, reset=None)
-        return RowCodes(None, np.zeros(len(matrix), dtype=np.int32), codes, queries)
-
-    def _query_rows(self, frame: nw.DataFrame, reset: bool) -> RowCodes:
-        codes, queries = self._distinct(self._identified(frame), reset=reset)
-        return self._named_rows(frame, codes, queries)
-
-    def _identified(self, frame: nw.DataFrame) -> UniqueQueries:
-        values = read_column(frame, self.query_col)
-        return self._distinct_of(values, self._ids(frame))
-
-    def _ids(self, frame: nw.DataFrame) -> pd.Series | np.ndarray | None:
-        if self.query_id_col in frame.columns:
-            return read_column(frame, self.query_id_col)
-        return None
-
-    def _encoded_rows(self, frame: nw.DataFrame, reset: bool) -> RowCodes:
-        matrix = self._checked_matrix(frame, self._encoding_columns(frame), reset)
-        distinct = distinct_rows(
-            matrix, self._ids(frame), query_id_col=self.query_id_col
-        )
-        codes, queries = self._distinct(distinct, reset=None)
-        return self._named_rows(frame, codes, queries)
-
-    def _named_rows(
-        self, frame: nw.DataFrame, codes: np.ndarray, queries: QuerySet
-    ) -> RowCodes:
-        models, labels = factorize_labels(
-            read_column(frame, self.model_col), self.model_col
-        )
-        return RowCodes(labels, models, codes, queries)
-
-    def _distinct_of(self, values: Any, ids: Any) -> UniqueQueries:
-        return distinct_queries(
-            values, ids, query_col=self.query_col, query_id_col=self.query_id_col
-        )
-
-    def _distinct(
-        self, distinct: UniqueQueries, *, reset: bool | None
-    ) -> tuple[np.ndarray, QuerySet]:
-        """Encode distinct queries; ``reset=None`` leaves dimensions to others."""
-        vectors = self._vectors_of(distinct, bool(reset))
+    def _read_table(self, X: Any, *, reset: bool, y: Any = None) -> TableQueries:
+        """Read the queries of a table without identifying or encoding them."""
         if reset:
-            self.n_features_in_ = vectors.shape[1]
-            self.__dict__.pop("feature_names_in_", None)
-        elif reset is not None and vectors.shape[1] != self.n_features_in_:
+            self.query_encoder_ = None
+        frame = as_frame(X)
+        if frame is None:
+            matrix = validate_data(self, X, dtype=np.float32, reset=reset)
+            return TableQueries(distinct_rows(matrix))
+        if len(frame) == 0:
+            raise ValueError("The table is empty (0 rows); pass at least one row.")
+        columns = Columns.of(self)
+        if self.query_col in frame.columns:
+            self._require_model_column(frame)
+            values = distinct_values(read_column(frame, self.query_col), self.query_col)
+            return TableQueries(values, columns.ids(frame), frame, has_query_col=True)
+        if self.model_col not in frame.columns:
+            return self._read_unnamed(frame, reset)
+        matrix = self._checked_matrix(frame, reset=reset)
+        columns.check_no_target(frame, matrix, y)
+        return TableQueries(distinct_rows(matrix), columns.ids(frame), frame)
+
+    def _read_unnamed(self, frame: nw.DataFrame, reset: bool) -> TableQueries:
+        """Read a table of one unnamed model, which must be all numbers."""
+        Columns.of(self).encodings(frame)
+        if len(numeric_columns(frame, ())) < len(frame.columns):
+            self._require_model_column(frame)
+        return TableQueries(distinct_rows(self._checked_matrix(frame, reset=reset)))
+
+    def _models_of(self, table: TableQueries) -> tuple[list | None, np.ndarray]:
+        """Return the sorted labels, None for one unnamed model, and codes of rows."""
+        if table.frame is None:
+            return None, np.zeros(len(table.distinct.codes), dtype=np.int32)
+        column = read_column(table.frame, self.model_col)
+        codes, labels = factorize_labels(column, self.model_col)
+        return labels, codes
+
+    def _encode(
+        self, values: DistinctValues, table: TableQueries, *, reset: bool
+    ) -> np.ndarray:
+        """Encode the distinct queries of a table: (n_values, n_features)."""
+        if not table.has_query_col:
+            # Where features are columns, scikit-learn's validation holds them.
+            assert values.vectors is not None
+            return values.vectors
+        if not reset:
+            return self._checked_vectors(values)
+        vectors = self._fitted_vectors(values)
+        self.n_features_in_ = vectors.shape[1]
+        self.__dict__.pop("feature_names_in_", None)
+        return vectors
+
+    def _fitted_vectors(self, values: DistinctValues) -> np.ndarray:
+        """Return encodings by an encoder that is fitted on the texts, if they are."""
+        if values.texts is None:
+            assert values.vectors is not None
+            return values.vectors
+        if self.encoder is None:
+            raise ValueError(
+                f"The column {self.query_col!r} holds text, but encoder=None; "
+                "pass encoder= (a sentence-transformers name, a QueryEncoder or "
+                "a scikit-learn text transformer), or vectors."
+            )
+        self.query_encoder_ = as_query_encoder(self.encoder)
+        return self.query_encoder_._fit_distinct(values.texts, values.keys)
+
+    def _checked_vectors(self, values: DistinctValues) -> np.ndarray:
+        """Return encodings of the length that the estimator was fitted with."""
+        vectors = self._vectors_of(values)
+        if vectors.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"The queries have encodings of length {vectors.shape[1]}, but "
                 f"{type(self).__name__} was fitted with length "
                 f"{self.n_features_in_}; use the same encoder."
             )
-        return distinct.codes, QuerySet(
-            distinct.keys, distinct.value_rows.astype(np.int32), vectors
-        )
+        return vectors
 
-    def _vectors_of(self, distinct: UniqueQueries, reset: bool) -> np.ndarray:
-        if distinct.texts is None:
-            assert distinct.vectors is not None
-            return distinct.vectors
-        if reset:
-            if self.encoder is None:
-                raise ValueError(
-                    f"The column {self.query_col!r} holds text, but encoder=None; "
-                    "pass encoder= (a sentence-transformers name, a QueryEncoder or "
-                    "a scikit-learn text transformer), or vectors."
-                )
-            self.query_encoder_ = as_query_encoder(self.encoder)
-            return self.query_encoder_.fit_distinct(distinct.texts)
+    def _vectors_of(self, values: DistinctValues) -> np.ndarray:
+        if values.texts is None:
+            assert values.vectors is not None
+            return values.vectors
         if self.query_encoder_ is None:
             raise ValueError(
                 f"{type(self).__name__} was fitted on encoded queries and got text; "
                 "encode the text in the same way, or fit with encoder=."
             )
-        return self.query_encoder_.transform_distinct(distinct.texts)
-
-    def _no_queries(self) -> tuple[np.ndarray, QuerySet]:
-        nothing = np.empty((0, self.n_features_in_), dtype=np.float32)
-        return self._distinct(distinct_rows(nothing), reset=False)
-
-    def _framed_queries(self, frame: nw.DataFrame) -> tuple[np.ndarray, QuerySet]:
-        if len(frame) == 0:
-            return self._no_queries()
-        if self.query_col in frame.columns:
-            values = read_column(frame, self.query_col)
-            return self._distinct(self._distinct_of(values, None), reset=False)
-        matrix = self._checked_matrix(frame, self._encoding_columns(frame), False)
-        return self._distinct(distinct_rows(matrix), reset=False)
+        return self.query_encoder_._transform_distinct(values.texts, values.keys)
 
     def _require_model_column(self, frame: nw.DataFrame) -> None:
         if self.model_col not in frame.columns:
@@ -264,38 +292,9 @@ class TableReaderMixin(BaseEstimator):
                 "text needs a model column; name yours with model_col=."
             )
 
-    def _encoding_columns(self, frame: nw.DataFrame) -> list[str]:
-        if self.encoding_cols is not None:
-            missing = [c for c in self.encoding_cols if c not in frame.columns]
-            if missing:
-                raise ValueError(f"encoding_cols {missing} are not in the table.")
-            numeric = numeric_columns(frame, ())
-            strange = [c for c in self.encoding_cols if c not in numeric]
-            if strange:
-                raise ValueError(f"encoding_cols {strange} are not numeric.")
-            return list(self.encoding_cols)
-        carried = (self.model_col, self.query_id_col, *CARRIED_COLUMNS)
-        columns = numeric_columns(frame, (*carried, getattr(self, "score_col", "")))
-        if not columns:
-            raise ValueError(
-                f"No query can be read: the table has neither {self.query_col!r} nor "
-                "numeric encoding columns; name them with query_col= or "
-                "encoding_cols=."
-            )
-        return columns
-
-    def _anonymous_matrix(self, frame: nw.DataFrame, reset: bool) -> np.ndarray:
-        columns = self._encoding_columns(frame)
-        others = [
-            name for name in frame.columns if name not in numeric_columns(frame, ())
-        ]
-        if others:
-            self._require_model_column(frame)
-        return self._checked_matrix(frame, columns, reset)
-
-    def _checked_matrix(
-        self, frame: nw.DataFrame, columns: list[str], reset: bool
-    ) -> np.ndarray:
+    def _checked_matrix(self, frame: nw.DataFrame, *, reset: bool) -> np.ndarray:
+        """Return the encodings of a table without a query column, validated."""
+        columns = Columns.of(self).encodings(frame)
         matrix = matrix_of(frame, columns)
         finite = np.isfinite(matrix)
         if not finite.all():
@@ -306,17 +305,3 @@ class TableReaderMixin(BaseEstimator):
             )
         named = pd.DataFrame(matrix, columns=columns, copy=False)
         return validate_data(self, named, dtype=np.float32, reset=reset)
-
-
-def validate_query_matrix(queries: Any) -> np.ndarray:
-    """Return bare encoded queries as a finite float32 matrix."""
-    matrix = np.asarray(queries, dtype=np.float32)
-    if matrix.ndim != 2:
-        raise ValueError(
-            f"queries must have shape (n_queries, n_features), got {matrix.shape}; "
-            "wrap a single query: [query]."
-        )
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"queries, row {int(np.argmin(finite))}, has NaN or inf.")
-    return matrix

@@ -22,7 +22,7 @@ class MissingModel:
     name: str
 
     def message(self) -> str:
-        """Say how to go on."""
+        """Return what an error says about it."""
         return (
             f"This QueryEncoder was unpickled without its sentence-transformers model "
             f"({self.name}) and knows only the vectors of the texts it was fitted on. "
@@ -32,7 +32,7 @@ class MissingModel:
 
 
 def is_sentence_model(encoder: Any) -> bool:
-    """Tell sentence-transformers models from scikit-learn transformers.
+    """Return whether an encoder is a sentence-transformers model.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def is_sentence_model(encoder: Any) -> bool:
 
 
 def is_folder(encoder: Any) -> bool:
-    """Tell a folder from the name of a model on the hub."""
+    """Return whether an encoder is a folder, not the name of a model on the hub."""
     if isinstance(encoder, Path):
         return True
     return isinstance(encoder, str) and (

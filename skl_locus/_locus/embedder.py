@@ -228,7 +228,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     @atomic_fit
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
         self._validate_params()
-        rows = self._read_rows(X, reset=True)
+        target = self._score_column(X) if y is None else y
+        rows = self._read_rows(X, reset=True, y=target)
         if rows.labels is not None and len(rows.labels) < 2:
             raise ValueError(
                 f"The column {self.model_col!r} has one model only "

@@ -11,8 +11,9 @@ import pandas as pd
 
 from skl_locus._data.columns import as_frame, factorize_labels, read_column
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.identity import query_keys
 from skl_locus._data.pairs import MIN_COVERAGE
+from skl_locus._data.queries import UniqueQueries
+from skl_locus._data.query_batch import QueryBatch, logged_batch
 from skl_locus._data.scores import read_scores
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries
@@ -65,6 +66,10 @@ class HeldOutScores:
         P = calibration(self.probabilities)
         return replace(self, scored=replace(self.scored, probabilities=P))
 
+    def only_model(self, column: int) -> HeldOutScores:
+        """Keep one model."""
+        return HeldOutScores(self.scored.only_model(column), self.scores[:, [column]])
+
     def observed(self, columns: np.ndarray) -> np.ndarray:
         """Return the scores of chosen columns, NaN where none was observed."""
         return self.scores[np.arange(len(columns)), columns]
@@ -99,14 +104,16 @@ def exact_mean(values: np.ndarray) -> float:
 
 
 def read_logged_queries(
-    router: Any, X: Any, y: Any, labels: np.ndarray
-) -> tuple[Any, np.ndarray]:
+    router: Any, identified: UniqueQueries, X: Any, y: Any, labels: np.ndarray
+) -> tuple[QueryBatch, np.ndarray]:
     """Read the distinct queries and the score matrix of a log.
 
     Parameters
     ----------
     router : router
         Its columns are those of the log.
+    identified : UniqueQueries
+        The queries of X.
     X : dataframe of n_rows rows
         Evaluations; rows of models that are not in ``labels`` count as queries only.
     y : array-like of shape (n_rows,)
@@ -116,13 +123,13 @@ def read_logged_queries(
 
     Returns
     -------
-    queries : dataframe of n_queries rows
-        The queries in the order of their keys, as they can be given to a router;
-        nothing depends on the order of the rows.
+    queries : QueryBatch of n_queries queries
+        The queries in the order of their keys; nothing depends on the order of the
+        rows.
     scores : ndarray of shape (n_queries, n_models), float64
         Mean score of each pair, NaN where there is none.
     """
-    codes, keys = query_keys(router, X)
+    codes, keys = identified.codes, identified.keys
     scores = read_scores(y, len(codes)).astype(np.float64)
     frame = as_frame(X)
     assert frame is not None  # or its queries had not been read
@@ -139,12 +146,12 @@ def read_logged_queries(
             f"X has no evaluation of the models to choose among, {labels[0]!r} and "
             f"{len(labels) - 1} others."
         )
-    return frame[first.tolist()].to_native(), matrix
+    rows = frame[first.tolist()]
+    return logged_batch(identified, rows, router.query_col), matrix
 
 
-def check_unseen(router: Any, X: Any) -> None:
-    """Raise an error if the router was fitted on some of the queries."""
-    _, keys = query_keys(router, X)
+def check_unseen(router: Any, keys: np.ndarray) -> None:
+    """Raise if the router was fitted on some of the queries, given by their keys."""
     seen = int(np.isin(keys, stored_evaluations(router).queries.keys).sum())
     if seen:
         raise ValueError(

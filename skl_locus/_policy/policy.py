@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._data.identity import identify_rows
+from skl_locus._data.queries import UniqueQueries
 from skl_locus._policy.fitting import PolicyGoal, fit_policy
 from skl_locus._policy.held_out import HeldOutScores, check_unseen, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
@@ -387,7 +389,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             of the observed routes of these; n_queries.
         """
         check_is_fitted(self)
-        return self._read(X, y).outcome(self._objective)
+        identified = identify_rows(fitted_router(self.router), X)
+        return self._read(X, y, identified).outcome(self._objective)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean score of the routes of logged queries that were observed.
@@ -427,19 +430,21 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         goal = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
         goal.check(has_costs=self.cost_model is not None)
         router = fitted_router(self.router)
-        check_unseen(router, X)
+        identified = identify_rows(router, X)
+        check_unseen(router, identified.keys)
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
-        held_out = self._read(X, y)
+        held_out = self._read(X, y, identified)
         setting = fit_policy(goal, held_out, router._fitted_pool().evaluations)
         self.calibration_ = setting.calibration
+        held_out = held_out.calibrated(setting.calibration)
         if setting.single is not None:
             self.models_ = [held_out.scored.labels[setting.single]]
+            held_out = held_out.only_model(setting.single)
         self.cost_weight_ = setting.objective.cost_weight
         self.threshold_ = setting.objective.floor
         self.target_quality_, self.report_ = setting.target_quality, setting.report
-        # Read once more: by now P is calibrated, and there may be one model only.
-        outcome = self._read(X, y).outcome(self._objective)
+        outcome = held_out.outcome(self._objective)
         self.coverage_ = float(outcome["coverage"])
         self.quality_, self.cost_ = float(outcome["quality"]), float(outcome["cost"])
         return setting.shortfall
@@ -450,11 +455,11 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             return clone(self.cost_model).fit(X)
         return self.cost_model
 
-    def _read(self, X: Any, y: Any) -> HeldOutScores:
+    def _read(self, X: Any, y: Any, identified: UniqueQueries) -> HeldOutScores:
         router = fitted_router(self.router)
         pool = router._fitted_pool()
         labels = pool.models[pool.select(self.models_)]
-        queries, scores = read_logged_queries(router, X, y, labels)
+        queries, scores = read_logged_queries(router, identified, X, y, labels)
         return HeldOutScores(self._score_queries(queries, (), labels), scores)
 
     def _score_available(self, queries: Any, unavailable: Collection) -> ScoredQueries:

@@ -101,6 +101,18 @@ class ScoredQueries:
             costs=None if self.costs is None else self.costs[rows],
         )
 
+    def only_model(self, column: int) -> ScoredQueries:
+        """Keep one model, which must be available."""
+        return replace(
+            self,
+            labels=self.labels[[column]],
+            available=self.available[[column]],
+            substitutes=None if self.substitutes is None else np.zeros(1, dtype=int),
+            decisions=self.decisions[:, [column]],
+            probabilities=self.probabilities[:, [column]],
+            costs=None if self.costs is None else self.costs[:, [column]],
+        )
+
 
 def score_queries(
     router: RouterMixin,
@@ -140,13 +152,13 @@ def score_queries(
     labels = pool.models[columns]
     available = available_columns(pool, columns, unavailable)
     substitutes = router._substitutes(pool, columns, available, fallback)
-    decisions, probabilities = router._decision_scores(pool, queries, columns)
+    batch = router._read_queries(queries)
+    decisions, probabilities = router._decision_scores(pool, batch, columns)
     costs = None
     if cost_model is not None:
-        costs = cost_matrix(cost_model, queries, len(probabilities), labels)
-    index = queries.index if isinstance(queries, (pd.Series, pd.DataFrame)) else None
+        costs = cost_matrix(cost_model, batch, len(batch), labels)
     return ScoredQueries(
-        index,
+        batch.index,
         labels,
         available,
         substitutes,

@@ -13,8 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._costs.tables import cost_matrix
-from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.queries import QuerySet
+from skl_locus._data.evaluations import EvaluationSet, label_array
+from skl_locus._data.query_batch import QueryBatch
 from skl_locus._data.reader import TableReaderMixin
 from skl_locus._data.scores import (
     CORRECT_FROM,
@@ -100,7 +100,7 @@ class RouterMixin(
         ndarray of shape (n_rows, 2), float32
             Columns P(wrong), P(correct).
         """
-        P = self._of_rows(X, lambda pool: pool.correctness)
+        P = self._predict_rows(X)[1]
         if len(self.classes_) == 1:
             return np.ones((len(P), 1), dtype=P.dtype)
         return np.column_stack([1 - P, P])
@@ -164,7 +164,7 @@ class RouterMixin(
             Decision scores; higher is better. P(correct) unless the documentation of
             the router differs.
         """
-        return self._of_rows(X, lambda pool: pool.decision_scores)
+        return self._predict_rows(X)[0]
 
     def correctness_matrix(self, queries: Any, models: Any = None) -> np.ndarray:
         """Return P(correct) of every model on every query (eq. 4).
@@ -184,14 +184,14 @@ class RouterMixin(
         """
         pool = self._fitted_pool()
         columns = pool.select(models)
-        codes, distinct = self._read_queries(queries)
-        if len(codes) == 0:
+        batch = self._read_queries(queries)
+        if len(batch) == 0:
             return np.empty((0, len(columns)), dtype=np.float32)
         blocks = [
-            pool.correctness(distinct.vectors(block), columns)
-            for block in query_blocks(len(distinct), len(columns))
+            pool.correctness(batch.encodings[block], columns)
+            for block in query_blocks(len(batch.encodings), len(columns))
         ]
-        return np.concatenate(blocks)[codes]
+        return np.concatenate(blocks)[batch.codes]
 
     def route(
         self,
@@ -371,7 +371,7 @@ class RouterMixin(
             known = without_models(pool.evaluations, new.model_names)
         merged = new if known is None else known.union(new, self.duplicates)
         added = [name for name in new.model_names if name not in pool.positions]
-        models = np.append(pool.models, np.array([*added, None], dtype=object)[:-1])
+        models = np.append(pool.models, label_array(added))
         self._pool = self._update_pool(models, merged, set(new.model_names))
         return self
 
@@ -410,7 +410,7 @@ class RouterMixin(
         return tags
 
     def _read_training_set(self, X: Any, y: Any) -> EvaluationSet:
-        rows = self._read_rows(X, reset=True)
+        rows = self._read_rows(X, reset=True, y=y)
         self._named = rows.labels is not None
         if self._named:
             self.classes_ = np.array([0, 1])
@@ -432,27 +432,28 @@ class RouterMixin(
                 f"of one unnamed model; fit it with a column {self.model_col!r}."
             )
 
-    def _of_rows(self, X: Any, method: Callable[[PoolT], Callable]) -> np.ndarray:
-        """Evaluate (encodings, columns) -> matrix at the (query, model) of each row."""
+    def _predict_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return decision scores and P(correct) of rows: twice (n_rows,)."""
         pool = self._fitted_pool()
-        rows = self._read_rows(X, reset=False)
+        rows = self._read_pairs(X)
         if self._named and rows.labels is None:
             raise ValueError(
                 f"The column {self.model_col!r} is missing: the router was fitted on "
                 "named models and must know the model of each row."
             )
         used = pool.columns_of(pool.models[:1] if rows.labels is None else rows.labels)
-        values = np.empty(len(rows), dtype=np.float32)
+        decisions, probabilities = np.empty((2, len(rows)), dtype=np.float32)
+        # Rows are visited query by query: a block of distinct queries has a score for
+        # every model, and all blocks together could not be held.
         order = np.argsort(rows.query_codes, kind="stable")
         sorted_queries = rows.query_codes[order]
-        for block in query_blocks(len(rows.queries), len(used)):
-            matrix = method(pool)(rows.queries.vectors(block), used)
+        for block in query_blocks(len(rows.vectors), len(used)):
+            scores, P = pool.scores_and_probabilities(rows.vectors[block], used)
             first, last = np.searchsorted(sorted_queries, [block.start, block.stop])
-            some = order[first:last]
-            values[some] = matrix[
-                rows.query_codes[some] - block.start, rows.model_codes[some]
-            ]
-        return values
+            chunk = order[first:last]
+            at = rows.query_codes[chunk] - block.start, rows.model_codes[chunk]
+            decisions[chunk], probabilities[chunk] = scores[at], P[at]
+        return decisions, probabilities
 
     def _fitted_pool(self) -> PoolT:
         check_is_fitted(self)
@@ -472,28 +473,27 @@ class RouterMixin(
         ``choose`` maps what is to be maximised, (n, n_columns), to columns, (n, k).
         Queries are scored in blocks, so that memory does not grow with their number.
         """
-        codes, distinct = self._read_queries(queries)
-        if len(codes) == 0:
-            return _chosen(
-                choose, *_scores_and_probabilities(pool, codes, distinct, columns)
-            )
+        batch = self._read_queries(queries)
+        codes = batch.codes
+        if len(batch) == 0:
+            return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
         if not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
             chosen, probabilities = _in_blocks(
                 lambda block: _chosen(
                     choose,
-                    *pool.scores_and_probabilities(distinct.vectors(block), columns),
+                    *pool.scores_and_probabilities(batch.encodings[block], columns),
                 ),
-                query_blocks(len(distinct), len(columns)),
+                query_blocks(len(batch.encodings), len(columns)),
             )
             return chosen[codes], probabilities[codes]
-        matrix = cost_matrix(costs, queries, len(codes), pool.models[columns])
+        matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
 
         def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
             # Equal queries may differ in cost, but not in P: P is predicted once for
             # each distinct query of the block, and decided on row by row.
             used, own = np.unique(codes[rows], return_inverse=True)
-            _, P = pool.scores_and_probabilities(distinct.vectors(used), columns)
+            _, P = pool.scores_and_probabilities(batch.encodings[used], columns)
             P = P[own]
             return _chosen(choose, objective.preferences(P, matrix[rows]), P)
 
@@ -503,7 +503,7 @@ class RouterMixin(
         self, pool: PoolT, queries: Any, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct): twice (n_queries, n_columns)."""
-        return _scores_and_probabilities(pool, *self._read_queries(queries), columns)
+        return _scores_and_probabilities(pool, self._read_queries(queries), columns)
 
     def _substitutes(
         self, pool: PoolT, columns: np.ndarray, available: np.ndarray, fallback: str
@@ -520,15 +520,13 @@ class RouterMixin(
 
 
 def _scores_and_probabilities(
-    pool: ModelPool, codes: np.ndarray, distinct: QuerySet, columns: np.ndarray
+    pool: ModelPool, batch: QueryBatch, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    if len(codes) == 0:
+    if len(batch) == 0:
         nothing = np.empty((0, len(columns)), dtype=np.float32)
         return nothing, nothing
-    decisions, probabilities = pool.scores_and_probabilities(
-        distinct.vectors(), columns
-    )
-    return decisions[codes], probabilities[codes]
+    decisions, probabilities = pool.scores_and_probabilities(batch.encodings, columns)
+    return decisions[batch.codes], probabilities[batch.codes]
 
 
 def _in_blocks(

@@ -31,7 +31,7 @@ PASSTHROUGH = (None, "passthrough")
 
 
 def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Peel pipelines and searches off a router, and transform the rows on the way.
+    """Return the router inside pipelines and searches, and the rows as it sees them.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
     TypeError
         If there is no router inside.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return router_and_rows(estimator.estimator, X)
     if hasattr(estimator, "best_estimator_"):
         return router_and_rows(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
@@ -78,7 +80,7 @@ def stored_evaluations(router: Any) -> EvaluationSet:
 
 
 def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
-    """Refuse a router that knows scores of test queries, given by their keys."""
+    """Raise if a router knows scores of test queries, given by their keys."""
     seen = np.isin(keys, stored_evaluations(router).queries.keys).sum()
     if seen:
         raise ValueError(
@@ -86,6 +88,22 @@ def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
             "queries, so that its results are optimistic; split by query (QueryKFold, "
             "QueryShuffleSplit) or pass allow_seen=True."
         )
+
+
+def predict_rows(
+    router: Any, rows: Any, with_probabilities: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return decision scores and P(correct) of rows: twice (n_rows,).
+
+    A router of this package reads and encodes the rows once for both; of another one,
+    P is zero where it is not asked for.
+    """
+    if isinstance(router, RouterMixin):
+        return router._predict_rows(rows)
+    decisions = router.routing_scores(rows)
+    if not with_probabilities:
+        return decisions, np.zeros_like(decisions)
+    return decisions, router.predict_proba(rows)[:, 1]
 
 
 def _transformed(pipeline: Pipeline, X: Any) -> Any:

@@ -264,7 +264,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
         fitted: QueryEncoder | None = state.get("response_encoder_")
         if fitted is None:
             return state
-        return {**state, "encoder": fitted.portable(self.encoder)}
+        return {**state, "encoder": fitted._portable(self.encoder)}
 
     @atomic_fit
     def _fit(self, X: Any) -> Answers:
@@ -316,7 +316,7 @@ class LLMDNAEmbedder(ModelFrameMixin, PickleVersionMixin, TableReaderMixin):
             encoder = as_query_encoder(self._text_encoder())
             vectors = encoder.fit_transform(texts)
             # There are as many responses as rows; an embedder need not carry them.
-            encoder.forget()
+            encoder._forget()
             self.response_encoder_ = encoder
             return vectors
         if self.response_encoder_ is None:

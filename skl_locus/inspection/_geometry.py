@@ -13,6 +13,7 @@ from sklearn.metrics import pairwise_distances
 
 from skl_locus._data.columns import as_frame, model_groups, read_column
 from skl_locus._data.queries import query_groups
+from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
 
 
@@ -120,24 +121,24 @@ def disagreement(
     if not isinstance(min_common, Integral) or min_common < 1:
         raise ValueError(f"min_common must be at least 1, got {min_common!r}.")
     models, labels = model_groups(X, model_col)
-    queries = _query_codes(X, query_col, query_id_col, model_col)
+    queries = _query_codes(X, y, Columns(model_col, query_col, query_id_col))
     scores = read_scores(y, len(models))
     table = _score_table(models, queries, scores)
     index = pd.Index(labels, name=model_col)
     return pd.DataFrame(_mean_differences(table, min_common), index, index)
 
 
-def _query_codes(
-    X: Any, query_col: str, query_id_col: str, model_col: str
-) -> np.ndarray:
+def _query_codes(X: Any, y: Any, columns: Columns) -> np.ndarray:
     frame = as_frame(X)
-    if frame is not None and query_id_col in frame.columns:
-        codes = pd.factorize(read_column(frame, query_id_col))[0]
+    if frame is not None and columns.query_id in frame.columns:
+        codes = pd.factorize(read_column(frame, columns.query_id))[0]
         if (codes < 0).any():
             row = int(np.argmin(codes))
-            raise ValueError(f"The column {query_id_col!r} has no value in row {row}.")
+            raise ValueError(
+                f"The column {columns.query_id!r} has no value in row {row}."
+            )
         return codes
-    return query_groups(X, query_col, query_id_col, model_col)[0]
+    return query_groups(X, columns, y)[0]
 
 
 def _score_table(

@@ -10,11 +10,19 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._costs.tables import checked_column, cost_matrix
-from skl_locus._data.columns import CARRIED_COLUMNS, as_frame, model_groups, read_column
-from skl_locus._data.evaluations import label_array
-from skl_locus._data.identity import query_keys
+from skl_locus._costs.tables import cost_matrix
+from skl_locus._data.columns import (
+    as_frame,
+    model_groups,
+    read_amounts,
+    read_column,
+)
+from skl_locus._data.evaluations import label_array, positions_of
+from skl_locus._data.identity import identify_rows
 from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
+from skl_locus._data.queries import UniqueQueries
+from skl_locus._data.query_batch import QueryBatch, logged_batch
+from skl_locus._data.schema import CARRIED_COLUMNS
 from skl_locus._routing.unwrap import check_unseen, fitted_router, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
 from skl_locus.metrics._test_rows import task_codes
@@ -113,15 +121,16 @@ def replay(
     if len(scores) != len(frame):
         raise ValueError(f"evaluations has {len(frame)} rows, but y has {len(scores)}.")
     router = fitted_router(policy.router)
-    queries, keys = query_keys(router, frame)
+    identified = identify_rows(router, frame)
     if not allow_seen:
-        check_unseen(router, keys, "The policy's router")
+        check_unseen(router, identified.keys, "The policy's router")
+    queries = identified.codes
     models, labels = _known_models(router, frame)
     observed_costs = _observed_costs(frame, cost_col)
     # Of the rows of a query, one and the same is taken whatever their order.
     first = np.lexsort((observed_costs, scores, models, queries))[_starts(queries)]
     # The policy must not see more than it would in service.
-    bare = _bare_queries(router, frame, first, cost_col)
+    bare = _bare_queries(router, identified, frame, first, cost_col)
     expected_costs = _expected_costs(policy, bare, len(first), labels)
     correct = router.correctness_matrix(bare, models=labels)
     observed = {"score": scores, "observed_costs": observed_costs}
@@ -151,7 +160,7 @@ def _observed_costs(frame: nw.DataFrame, cost_col: str) -> np.ndarray:
     """Return the cost of each row, NaN where the log has none."""
     if cost_col not in frame.columns:
         return np.full(len(frame), np.nan)
-    return checked_column(frame, cost_col)
+    return read_amounts(frame, cost_col)
 
 
 def _starts(queries: np.ndarray) -> np.ndarray:
@@ -161,15 +170,22 @@ def _starts(queries: np.ndarray) -> np.ndarray:
 
 
 def _bare_queries(
-    router: Any, frame: nw.DataFrame, rows: np.ndarray, cost_col: str
-) -> Any:
-    """Return one row per query, without what is known only once it is answered."""
+    router: Any,
+    identified: UniqueQueries,
+    frame: nw.DataFrame,
+    rows: np.ndarray,
+    cost_col: str,
+) -> QueryBatch:
+    """Read and encode each query once, without what is known only from answers."""
     observed = (router.model_col, cost_col, *CARRIED_COLUMNS)
     kept = [name for name in frame.columns if name not in observed]
-    return frame.select(kept)[rows.tolist()].to_native()
+    bare = frame.select(kept)[rows.tolist()]
+    return router._read_queries(logged_batch(identified, bare, router.query_col))
 
 
-def _expected_costs(policy: Any, bare: Any, n_queries: int, labels: list) -> np.ndarray:
+def _expected_costs(
+    policy: Any, bare: QueryBatch, n_queries: int, labels: list
+) -> np.ndarray:
     """Return the costs of all models, also of those that the policy may not choose."""
     if policy.cost_model_ is None:
         raise ValueError("The policy has no costs; pass cost_model= to it.")
@@ -215,7 +231,7 @@ def _single(
 
 
 def _outcomes(
-    pairs: EvaluatedPairs, policy: Any, bare: Any, singles: dict[str, Any]
+    pairs: EvaluatedPairs, policy: Any, bare: QueryBatch, singles: dict[str, Any]
 ) -> dict[str, Outcome]:
     # Of several best models the cheapest: with another one, a policy that is as good
     # for less would beat the oracle.
@@ -248,7 +264,7 @@ def _outcome(
 
 
 def _policy_choices(
-    pairs: EvaluatedPairs, policy: Any, bare: Any
+    pairs: EvaluatedPairs, policy: Any, bare: QueryBatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pair of each query, and whether it is the policy's free choice.
 
@@ -261,7 +277,6 @@ def _policy_choices(
     pair_at[pairs.queries, pairs.models] = np.arange(len(pairs.models))
     chosen = _pairs_of(policy.route(bare), pair_at, pairs.labels)
     free = chosen != NOTHING
-    frame = nw.from_native(bare)
     missing = np.flatnonzero(~free)
     # Queries with the same models observed are routed by one call.
     for group, observed in _groups(pair_at[missing] != NOTHING):
@@ -270,15 +285,14 @@ def _policy_choices(
         if seen.isdisjoint(options):
             continue  # no model that the policy may choose was observed
         down = [label for label in options if label not in seen]
-        again = policy.route(frame[rows.tolist()].to_native(), unavailable=down)
+        again = policy.route(bare.take(rows), unavailable=down)
         chosen[rows] = _pairs_of(again, pair_at[rows], pairs.labels)
     return chosen, free
 
 
 def _pairs_of(routes: Any, pair_at: np.ndarray, labels: list) -> np.ndarray:
     """Return the pair of each query with its route, where it was observed."""
-    codes = {label: code for code, label in enumerate(labels)}
-    routed = np.array([codes.get(label, NOTHING) for label in routes])
+    routed = positions_of(routes, labels)
     own = pair_at[np.arange(len(routed)), routed]
     return np.where(routed == NOTHING, NOTHING, own)
 

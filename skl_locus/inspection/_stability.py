@@ -244,7 +244,7 @@ def embedding_uncertainty(
     rng = check_random_state(random_state)
     names = _chosen(router, models)
     nearest = _distances_to_others(router).loc[names, "nearest_other"]
-    vectors = None if queries is None else router._read_queries(queries)[1].vectors()
+    vectors = None if queries is None else router._read_queries(queries).encodings
     rows = []
     for name in names:
         own = known_evaluations(router, name)

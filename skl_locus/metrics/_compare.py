@@ -10,14 +10,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skl_locus._data.identity import query_keys
+from skl_locus._data.identity import identify_rows
 from skl_locus._data.pairs import MIN_COVERAGE, best_covered_model
+from skl_locus._data.queries import UniqueQueries
+from skl_locus._data.schema import Columns
 from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
 from skl_locus._utils.statistics import holm
 from skl_locus.metrics._bootstrap import two_way_bootstrap
 from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
-from skl_locus.metrics._test_rows import TestRows, View, read_held_out
+from skl_locus.metrics._test_rows import TestRows, View, read_test_rows
 
 METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
 """What can be compared, in the order of the table."""
@@ -150,12 +152,14 @@ def compare(
     reference = _checked_reference(reference, names)
     chosen = _checked_metrics(metrics)
     scores = check_scores(y, "y")
+    identified = _IdentifiedViews()
     if not allow_seen:
-        _check_unseen(views)
+        _check_unseen(views, identified)
     # The reference comes first: it tells queries apart, and all differ from it.
     ordered = sorted(names, key=lambda name: name != reference)
-    rows = read_held_out(
+    rows = read_test_rows(
         [views[name] for name in ordered],
+        identified.queries(views[reference][0]),
         X,
         scores,
         task_col,
@@ -282,7 +286,7 @@ def _best_singles(rows: TestRows, draws: list[View]) -> list[int | None]:
 
 
 def _views_of(routers: Any, X: Any, baselines: bool) -> dict[str, list[View]]:
-    """Peel every router, and transform the rows for it."""
+    """Return every router inside what was passed, with the rows as it sees them."""
     if not isinstance(routers, Mapping) or not routers:
         raise ValueError("routers must be a mapping of names to fitted routers.")
     taken = {BEST_SINGLE, ORACLE}.intersection(routers) if baselines else set()
@@ -326,8 +330,25 @@ def _checked_metrics(metrics: Sequence[str] | None) -> list[str]:
     return [metric for metric in METRICS if metric in metrics]
 
 
-def _check_unseen(views: dict[str, list[View]]) -> None:
-    """Refuse a router that knows scores of test queries."""
+class _IdentifiedViews:
+    """The queries of rows, identified once for all routers that read them alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Columns, int], UniqueQueries] = {}
+
+    def queries(self, view: View) -> UniqueQueries:
+        """Return the identified queries of a router's rows."""
+        router, rows = view
+        # Rows stay alive with the views, so that their address names them.
+        key = Columns.of(router), id(rows)
+        if key not in self._known:
+            self._known[key] = identify_rows(router, rows)
+        return self._known[key]
+
+
+def _check_unseen(views: dict[str, list[View]], identified: _IdentifiedViews) -> None:
+    """Raise if a router knows scores of test queries."""
     for name, draws in views.items():
-        for router, rows in draws:
-            check_unseen(router, query_keys(router, rows)[1], f"Router {name!r}")
+        for view in draws:
+            keys = identified.queries(view).keys
+            check_unseen(view[0], keys, f"Router {name!r}")

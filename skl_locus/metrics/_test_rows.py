@@ -15,8 +15,9 @@ from skl_locus._data.columns import (
     model_groups,
     read_column,
 )
-from skl_locus._data.identity import query_keys
 from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
+from skl_locus._data.queries import UniqueQueries
+from skl_locus._routing.unwrap import predict_rows
 from skl_locus.metrics._registry import POOLED_METRICS, ROW_METRICS
 
 View = tuple[Any, Any]
@@ -115,21 +116,24 @@ class TestRows:
         return np.array([[function(own) for own in draws] for draws in values])
 
 
-def read_held_out(
+def read_test_rows(
     views: list[list[View]],
+    identified: UniqueQueries,
     X: Any,
     scores: np.ndarray,
     task_col: str | None,
     *,
     with_probabilities: bool,
 ) -> TestRows:
-    """Read the rows and ask every router for its predictions.
+    """Read the rows, with the predictions of every router.
 
     Parameters
     ----------
     views : list of n_routers lists of n_draws pairs (router, rows)
-        Fitted routers with the rows as they see them; the first tells queries and
-        models apart.
+        Fitted routers with the rows as they see them; the first one's columns name
+        the models.
+    identified : UniqueQueries
+        The queries of the rows, as the first router identifies them.
     X : dataframe of n_rows rows
         Evaluations as they were passed.
     scores : ndarray of shape (n_rows,), float64
@@ -146,16 +150,14 @@ def read_held_out(
     """
     router, rows = views[0][0]
     models, labels = model_groups(rows, router.model_col)
-    queries, _ = query_keys(router, rows)
+    queries = identified.codes
     if len(queries) != len(scores):
         raise ValueError(f"X has {len(queries)} rows, but y has {len(scores)}.")
     tasks, task_labels = task_codes(X, task_col, len(scores))
-    decisions = np.array([[r.routing_scores(own) for r, own in d] for d in views])
-    probabilities = np.zeros((*decisions.shape[:2], len(scores)))
-    if with_probabilities:
-        probabilities = np.array(
-            [[r.predict_proba(own)[:, 1] for r, own in d] for d in views]
-        )
+    predictions = np.array(
+        [[predict_rows(*view, with_probabilities) for view in draws] for draws in views]
+    )
+    decisions, probabilities = predictions[:, :, 0], predictions[:, :, 1]
     unordered = TestRows(
         queries, models, labels, scores, tasks, task_labels, decisions, probabilities
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from skl_locus._data.columns import model_groups
 from skl_locus._data.queries import query_groups
+from skl_locus._data.schema import Columns
 
 DEFAULT_TEST_SIZE = 0.2
 """Share of the groups to test on where no size is given, as in GroupShuffleSplit."""
@@ -24,7 +25,7 @@ class ShuffleSplitOfGroups(BaseShuffleSplit):
     _group_noun: str
 
     @abstractmethod
-    def _groups_of(self, X: Any) -> tuple[np.ndarray, int]:
+    def _groups_of(self, X: Any, y: Any) -> tuple[np.ndarray, int]:
         """Return the group of each row and the number of groups."""
 
     def split(
@@ -37,7 +38,8 @@ class ShuffleSplitOfGroups(BaseShuffleSplit):
         X : dataframe or array-like of shape (n_rows, n_features)
             Evaluations, one per row.
         y : array-like of shape (n_rows,), default=None
-            Not used.
+            Scores. Where encodings are read from columns that nobody named, none of
+            them may equal the scores.
         groups : object, default=None
             Ignored: the groups are read from X.
 
@@ -51,7 +53,7 @@ class ShuffleSplitOfGroups(BaseShuffleSplit):
         return super().split(X, y)
 
     def _iter_indices(self, X, y=None, groups=None):
-        codes, n_groups = self._groups_of(X)
+        codes, n_groups = self._groups_of(X, y)
         for train, test in self._group_splits(n_groups):
             yield np.flatnonzero(train[codes]), np.flatnonzero(test[codes])
 
@@ -104,13 +106,20 @@ class QueryKFold(BaseCrossValidator):
         Column with the query, a text or a vector per row.
     query_id_col : str, default="query_id"
         Column with the identity of the query, read where there is no text.
+    encoding_cols : list of str, default=None
+        Columns of the encodings of the queries, of a table with neither column;
+        None takes all numeric columns but those of the model, the score and what else
+        is carried along (task, cost, tokens, latency), as the routers do.
+    score_col : str, default="score"
+        Column of the scores, which is never a part of an encoding.
 
     Raises
     ------
     ValueError
         If ``n_splits`` is not an integer of at least 2, or ``random_state`` is
         given without ``shuffle``; in ``split``, if there are fewer queries than
-        folds or no query can be read from X.
+        folds, no query can be read from X, or what would be read is not the query
+        alone.
 
     See Also
     --------
@@ -122,6 +131,10 @@ class QueryKFold(BaseCrossValidator):
     Rows with the same text have the same query, whatever their ids: otherwise a
     router would be tested on what it learned from. Where there is no text, the
     id decides, else the vector. The rows of an ndarray are queries themselves.
+
+    Encodings in columns of their own (``encoding_cols``) must be told from scores and
+    times. A column that equals ``y`` is refused, and so is one in which no value comes
+    twice if every row is a query of its own because of it.
 
     Examples
     --------
@@ -146,6 +159,8 @@ class QueryKFold(BaseCrossValidator):
         random_state: int | np.random.RandomState | None = None,
         query_col: str = "query",
         query_id_col: str = "query_id",
+        encoding_cols: Sequence[str] | None = None,
+        score_col: str = "score",
     ):
         check_n_splits(n_splits, at_least=2)
         if random_state is not None and not shuffle:
@@ -155,6 +170,8 @@ class QueryKFold(BaseCrossValidator):
         self.random_state = random_state
         self.query_col = query_col
         self.query_id_col = query_id_col
+        self.encoding_cols = encoding_cols
+        self.score_col = score_col
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -166,7 +183,8 @@ class QueryKFold(BaseCrossValidator):
         X : dataframe or array-like of shape (n_rows, n_features)
             Evaluations, one per row.
         y : array-like of shape (n_rows,), default=None
-            Not used.
+            Scores. Where encodings are read from columns that nobody named, none of
+            them may equal the scores.
         groups : object, default=None
             Ignored: the groups are the queries of X.
 
@@ -195,7 +213,7 @@ class QueryKFold(BaseCrossValidator):
         return self.n_splits
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
-        queries, n_queries = query_groups(X, self.query_col, self.query_id_col)
+        queries, n_queries = query_groups(X, Columns.of(self), y)
         if n_queries < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} is more than the {n_queries} distinct "
@@ -235,12 +253,19 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         Column with the query, a text or a vector per row.
     query_id_col : str, default="query_id"
         Column with the identity of the query, read where there is no text.
+    encoding_cols : list of str, default=None
+        Columns of the encodings of the queries, of a table with neither column;
+        None takes all numeric columns but those of the model, the score and what else
+        is carried along (task, cost, tokens, latency), as the routers do.
+    score_col : str, default="score"
+        Column of the scores, which is never a part of an encoding.
 
     Raises
     ------
     ValueError
         If ``n_splits`` is not a positive integer; in ``split``, if the sizes do
-        not fit, there are fewer than 2 queries, or none can be read from X.
+        not fit, there are fewer than 2 queries, none can be read from X, or what
+        would be read is not the query alone.
 
     See Also
     --------
@@ -250,7 +275,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
     -----
     Rows with the same text have the same query, whatever their ids. Where there
     is no text, the id decides, else the vector. The rows of an ndarray are
-    queries themselves.
+    queries themselves. Scores and times among encodings in columns of their own are
+    refused as by `QueryKFold`.
 
     Examples
     --------
@@ -276,6 +302,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         random_state: int | np.random.RandomState | None = None,
         query_col: str = "query",
         query_id_col: str = "query_id",
+        encoding_cols: Sequence[str] | None = None,
+        score_col: str = "score",
     ):
         check_n_splits(n_splits, at_least=1)
         super().__init__(
@@ -286,9 +314,11 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         )
         self.query_col = query_col
         self.query_id_col = query_id_col
+        self.encoding_cols = encoding_cols
+        self.score_col = score_col
 
-    def _groups_of(self, X: Any) -> tuple[np.ndarray, int]:
-        return query_groups(X, self.query_col, self.query_id_col)
+    def _groups_of(self, X: Any, y: Any) -> tuple[np.ndarray, int]:
+        return query_groups(X, Columns.of(self), y)
 
 
 class ModelShuffleSplit(ShuffleSplitOfGroups):
@@ -357,7 +387,7 @@ class ModelShuffleSplit(ShuffleSplitOfGroups):
         )
         self.model_col = model_col
 
-    def _groups_of(self, X: Any) -> tuple[np.ndarray, int]:
+    def _groups_of(self, X: Any, y: Any) -> tuple[np.ndarray, int]:
         codes, labels = model_groups(X, self.model_col)
         return codes, len(labels)
 
