@@ -16,7 +16,7 @@ from skl_locus._policy.floors import (
     floors_from,
     start_of_tests,
 )
-from skl_locus._policy.held_out import HeldOutScores, best_single, exact_mean
+from skl_locus._policy.held_out import HeldOutScores, best_single
 from skl_locus._policy.platt import PlattScaling, fit_platt_scaling
 from skl_locus._policy.search import (
     best_within,
@@ -26,6 +26,7 @@ from skl_locus._policy.search import (
     weight_choices,
     weights_to_try,
 )
+from skl_locus._utils.statistics import stable_mean
 
 AIMS = ("cost_weight", "min_correctness", "target_quality", "target_cost")
 """Parameters of which at most one says what a policy is after."""
@@ -161,7 +162,7 @@ class PolicyGoal:
             reference = held_out.scores[:, single]
         else:
             reference = np.full(len(held_out), self.target_quality, dtype=np.float64)
-        target = exact_mean(reference)
+        target = stable_mean(reference)
         reference = reference - self.tolerance
         settings, report = self._try_settings(held_out, reference)
         if single is not None:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import rel_entr
 
-from skl_locus._policy.held_out import HeldOutScores, exact_mean
+from skl_locus._policy.held_out import HeldOutScores
 from skl_locus._policy.risk_control import (
     certified_in_sequence,
     risk_p_value,
     smallest_sample,
 )
+from skl_locus._utils.statistics import stable_mean
 from skl_locus.exceptions import UnreachedTargetWarning
 
 FLOOR_STEP = 0.005
@@ -157,7 +158,7 @@ def try_floors(held_out: HeldOutScores, thresholds: np.ndarray) -> pd.DataFrame:
                 "threshold": threshold,
                 "coverage": reached.mean(),
                 "n_routes": np.isfinite(observed).sum(),
-                "quality": exact_mean(observed),
+                "quality": stable_mean(observed),
                 "cost": held_out.mean_cost(columns),
             }
         )

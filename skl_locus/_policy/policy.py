@@ -14,13 +14,14 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._data.identity import query_keys
 from skl_locus._policy.fitting import PolicyGoal
-from skl_locus._policy.held_out import HeldOutScores, check_unseen, read_logged_queries
+from skl_locus._policy.held_out import HeldOutScores, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries, score_queries
 from skl_locus._routing.decisions import top_k
 from skl_locus._routing.ranking import Ranking
-from skl_locus._routing.unwrap import fitted_router
+from skl_locus._routing.unwrap import check_unseen, fitted_router
 from skl_locus._utils.estimators import PickleVersionMixin, is_fitted, kept_or_cloned
 
 
@@ -415,7 +416,12 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         aims = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
         aims.check(has_costs=self.cost_model is not None)
         router = fitted_router(self.router)
-        check_unseen(router, X)
+        check_unseen(
+            router,
+            query_keys(router, X)[1],
+            "The router",
+            "fit the policy on queries held out from the router (QueryShuffleSplit)",
+        )
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
         held_out = self._read(X, y)

@@ -10,8 +10,9 @@ import pandas as pd
 from skl_locus._costs.hull import breakpoint_weights
 from skl_locus._data.pairs import EvaluatedPairs
 from skl_locus._policy.floors import _warn_unreached
-from skl_locus._policy.held_out import HeldOutScores, exact_mean
+from skl_locus._policy.held_out import HeldOutScores
 from skl_locus._routing.objective import net_correctness
+from skl_locus._utils.statistics import stable_mean
 
 
 def weight_choices(
@@ -75,8 +76,8 @@ def try_settings(
             "coverage": reached.mean(),
             "cost": held_out.mean_cost(columns),
             "n_routes": np.isfinite(observed).sum(),
-            "quality": exact_mean(observed),
-            "expected": exact_mean(expected),
+            "quality": stable_mean(observed),
+            "expected": stable_mean(expected),
         }
         if reference is not None:
             row |= _compared(observed - reference)
@@ -127,4 +128,4 @@ def _compared(differences: np.ndarray) -> dict[str, float]:
     error = np.nan
     if len(known) > 1:
         error = float(known.std(ddof=1) / np.sqrt(len(known)))
-    return {"difference": exact_mean(known), "standard_error": error}
+    return {"difference": stable_mean(known), "standard_error": error}

@@ -9,10 +9,10 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._routing.decisions import nearest_others
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
-from skl_locus.inspection._identity import known_evaluations
 from skl_locus.inspection._matched_pairs import (
     MIN_RATIO,
     MatchedPairs,

@@ -19,6 +19,7 @@ from sklearn.metrics import pairwise_distances
 
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.queries import QuerySet
+from skl_locus._routing.access import embed
 
 MIN_SHARED = 32
 """With fewer common queries, evaluations are compared on matched queries as well."""
@@ -96,7 +97,7 @@ def pair_evaluations(newcomer: EvaluationSet, known: EvaluationSet) -> MatchedPa
 
     Returns
     -------
-    Pairs
+    MatchedPairs
         One pair for each evaluation of the newcomer.
 
     Raises
@@ -173,9 +174,7 @@ def embed_sets(
     ndarray of shape (n_sets, n_components)
         One embedding per set.
     """
-    return np.asarray(
-        router._embed(pseudo_models(queries, codes, scores)), dtype=np.float64
-    )
+    return embed(router, pseudo_models(queries, codes, scores))
 
 
 def pseudo_models(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skl_locus._routing.access import embedding_pool, exchange_effects
 from skl_locus.inspection._matched_pairs import MatchedPairs
 
 N_DIRECTIONS = 16
@@ -73,7 +74,7 @@ def swap_test(
     ----------
     router : LocusRouter
         Fitted.
-    pairs : Pairs
+    pairs : MatchedPairs
         Evaluations of both sets.
     compared : collection of labels
         Models of the router whose evaluations are in the sets.
@@ -88,7 +89,8 @@ def swap_test(
         Statistic and p-value.
     """
     expected = _expected_scores(router, pairs, compared)
-    moves, embeddings = router._exchange_effects(
+    moves, embeddings = exchange_effects(
+        router,
         pairs.queries,
         pairs.codes,
         pairs.scores,
@@ -117,7 +119,7 @@ def _expected_scores(
     That one side was asked harder questions must not look like another model. On
     shared queries nothing has to be expected.
     """
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
     others = _others(pool, compared)
     expected = np.full(pairs.codes.shape, UNKNOWN, dtype=np.float32)
     if pairs.n_shared < len(pairs) and len(others):
@@ -133,7 +135,7 @@ def _directions(router: Any, compared: Collection) -> np.ndarray:
 
     Where the others span fewer directions, arbitrary ones follow.
     """
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
     embeddings = pool.embeddings[_others(pool, compared)].astype(np.float64)
     if len(embeddings):
         embeddings -= embeddings.mean(axis=0)

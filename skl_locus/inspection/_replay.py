@@ -10,14 +10,15 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._costs.tables import cost_matrix
+from skl_locus._costs.tables import checked_column, cost_matrix
 from skl_locus._data.columns import CARRIED_COLUMNS, as_frame, model_groups, read_column
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.identity import query_keys
-from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
+from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, pair_up
+from skl_locus._data.tasks import task_codes
 from skl_locus._routing.unwrap import check_unseen, fitted_router, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
-from skl_locus.metrics._test_rows import task_codes
+from skl_locus._utils.statistics import stable_mean
 
 POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
     "policy",
@@ -59,7 +60,7 @@ class Replay:
 
     Parameters
     ----------
-    pairs : Pairs
+    pairs : EvaluatedPairs
         The evaluated pairs, with the columns score, spent (what the log says a call
         has cost, or else what the policy reckons), costs (what the policy reckons)
         and y_score (P(correct)).
@@ -90,7 +91,7 @@ class Replay:
             own = self.pairs.of_model(position)
             cost, score = self.pairs.columns["spent"][own], self.pairs.scores[own]
             coverage = len(own) / self.pairs.n_queries
-            yield label, mean_of(cost), mean_of(score), coverage
+            yield label, stable_mean(cost), stable_mean(score), coverage
 
 
 def replay(
@@ -117,7 +118,9 @@ def replay(
     if not allow_seen:
         check_unseen(router, keys, "The policy's router")
     models, labels = _known_models(router, frame)
-    spent = _spent(frame, cost_col)
+    spent = np.full(len(frame), np.nan)
+    if cost_col in frame.columns:
+        spent = checked_column(frame, cost_col)
     first = np.lexsort((spent, scores, models, queries))[_starts(queries)]
     bare = _bare_queries(router, frame, first, cost_col)
     reckoned = _reckoned(policy, bare, len(first), labels)
@@ -142,21 +145,6 @@ def _known_models(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:
             "its rows out, or onboard it with add_models."
         )
     return codes, labels
-
-
-def _spent(frame: nw.DataFrame, cost_col: str) -> np.ndarray:
-    """Return what each row has cost, NaN where the log does not say."""
-    if cost_col not in frame.columns:
-        return np.full(len(frame), np.nan)
-    spent = np.asarray(read_column(frame, cost_col), dtype=np.float64)
-    bad = (spent < 0) | np.isinf(spent)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"The column {cost_col!r} has the value {spent[row]} in row {row}; costs "
-            "must be finite and not negative, or blank where they are not known."
-        )
-    return spent
 
 
 def _starts(queries: np.ndarray) -> np.ndarray:

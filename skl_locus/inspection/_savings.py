@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from skl_locus._costs.curve import swept_curve
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.pairs import MIN_COVERAGE
+from skl_locus._utils.bootstrap import ratio_bootstrap, two_way_bootstrap
 from skl_locus.inspection._replay import BEST, POLICY, ROWS, Outcome, Replay, replay
-from skl_locus.metrics._bootstrap import ratio_bootstrap, two_way_bootstrap
-from skl_locus.metrics._cost_curve import swept_curve
 
 CURVE_POINTS = 100
 """Operating points of the curve; more are not told apart in a picture."""

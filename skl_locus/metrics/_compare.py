@@ -14,8 +14,8 @@ from skl_locus._data.identity import query_keys
 from skl_locus._data.pairs import MIN_COVERAGE, best_covered_model
 from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
+from skl_locus._utils.bootstrap import two_way_bootstrap
 from skl_locus._utils.statistics import holm
-from skl_locus.metrics._bootstrap import two_way_bootstrap
 from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
 from skl_locus.metrics._test_rows import TestRows, View, read_held_out
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,6 +10,7 @@ from skl_locus._utils.array_checks import (
     check_scores,
     check_weights,
 )
+from skl_locus._utils.statistics import stable_mean
 
 CORRECT_FROM = 0.5
 """The least score, and the least probability, that counts as correct."""
@@ -57,7 +56,7 @@ def soft_log_loss(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     losses = log_losses(scores, probabilities)
-    return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
+    return stable_mean(losses, check_weights(sample_weight, len(scores)))
 
 
 def soft_brier_score(
@@ -98,7 +97,7 @@ def soft_brier_score(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     losses = squared_losses(scores, probabilities)
-    return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
+    return stable_mean(losses, check_weights(sample_weight, len(scores)))
 
 
 def correctness_accuracy_score(
@@ -140,7 +139,7 @@ def correctness_accuracy_score(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     hits = correctness_hits(scores, probabilities)
-    return _weighted_mean(hits, check_weights(sample_weight, len(scores)))
+    return stable_mean(hits, check_weights(sample_weight, len(scores)))
 
 
 def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -158,8 +157,3 @@ def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def correctness_hits(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Tell for each row whether score and probability are on one side of 0.5."""
     return (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)
-
-
-def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    # An exactly rounded sum does not depend on the order of the rows.
-    return math.fsum((values * weights).tolist()) / math.fsum(weights.tolist())

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skl_locus._costs.hull import MAX_POINTS, breakpoint_weights
-from skl_locus._data.pairs import EvaluatedPairs, coded_pairs, mean_of
+from skl_locus._costs.curve import operating_points, swept_curve
+from skl_locus._costs.tables import costs_by_label
+from skl_locus._data.pairs import coded_pairs
 from skl_locus._utils.array_checks import check_finite_column
 
 
@@ -96,38 +97,7 @@ def cost_quality_curve(
         raise ValueError("costs must not be negative.")
     if weights is None:
         return swept_curve(pairs)
-    return _curve(pairs, _checked_weights(weights))
-
-
-def swept_curve(pairs: EvaluatedPairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
-    """Return the operating points of all weights that tell, or of some of them.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        With the columns "y_score" and "costs", by which choices are made, and
-        perhaps "spent", what they came to cost.
-    max_points : int, default=500
-        Number of weights tried at most.
-
-    Returns
-    -------
-    DataFrame of shape (n_points, 3)
-        As of `cost_quality_curve`.
-    """
-    curve = _curve(pairs, breakpoint_weights(pairs, max_points))
-    repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
-    return curve[~repeats].reset_index(drop=True)
-
-
-def _curve(pairs: EvaluatedPairs, weights: np.ndarray) -> pd.DataFrame:
-    decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
-    spent = pairs.columns.get("spent", costs)
-    points = []
-    for weight in weights:
-        chosen = pairs.best(decisions - weight * costs)
-        points.append((weight, mean_of(spent[chosen]), mean_of(pairs.scores[chosen])))
-    return pd.DataFrame(points, columns=["weight", "cost", "quality"])
+    return operating_points(pairs, _checked_weights(weights))
 
 
 def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
@@ -140,10 +110,8 @@ def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
             )
         return column
     labels = np.asarray(models).tolist()
-    missing = next((label for label in labels if label not in costs), None)
-    if missing is not None:
-        raise ValueError(f"costs has no entry for the model {missing!r}.")
-    return check_finite_column([costs[label] for label in labels], "costs")
+    known = costs_by_label(costs, dict.fromkeys(labels))
+    return np.array([known[label] for label in labels])
 
 
 def _checked_weights(weights: Any) -> np.ndarray:

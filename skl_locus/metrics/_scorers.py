@@ -99,7 +99,7 @@ class OnboardingScorer:
     def _onboarding_rows(self, router: Any, rows: Any) -> np.ndarray:
         """Mark the rows to onboard from: (n_rows,), bool."""
         models, labels = model_groups(rows, router.model_col)
-        _check_unseen(labels, router)
+        _check_unseen_models(labels, router)
         queries, n_queries = query_codes(router, rows)
         ranks = check_random_state(self.random_state).permutation(n_queries)[queries]
         few = np.zeros(len(models), dtype=bool)
@@ -268,7 +268,7 @@ def _as_scorer(metric: str | Scorer) -> Scorer:
     return SCORERS[metric]
 
 
-def _check_unseen(labels: list, router: Any) -> None:
+def _check_unseen_models(labels: list, router: Any) -> None:
     known = set(router.models_).intersection(labels)
     if known:
         names = sorted(known, key=labels.index)

@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from skl_locus._data.columns import (
-    as_frame,
-    factorize_labels,
-    model_groups,
-    read_column,
-)
+from skl_locus._data.columns import model_groups
 from skl_locus._data.identity import query_keys
 from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
+from skl_locus._data.tasks import task_codes
 from skl_locus.metrics._registry import POOLED_METRICS, ROW_METRICS
 
 View = tuple[Any, Any]
@@ -160,17 +156,3 @@ def read_held_out(
         queries, models, labels, scores, tasks, task_labels, decisions, probabilities
     )
     return unordered.take(np.lexsort((scores, models, queries)))
-
-
-def task_codes(X: Any, task_col: str | None, n_rows: int) -> tuple[np.ndarray, list]:
-    """Code the rows by task, -1 where they have none: (codes, sorted tasks)."""
-    frame = as_frame(X)
-    if task_col is None or frame is None or task_col not in frame.columns:
-        return np.full(n_rows, -1), []
-    column = np.asarray(read_column(frame, task_col), dtype=object)
-    known = np.array([task is not None and task == task for task in column])
-    codes = np.full(n_rows, -1)
-    if not known.any():
-        return codes, []
-    codes[known], labels = factorize_labels(column[known], task_col)
-    return codes, labels

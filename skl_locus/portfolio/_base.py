@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skl_locus._costs.tables import read_costs
+from skl_locus._costs.tables import model_costs
 from skl_locus._utils.estimators import PickleVersionMixin
 from skl_locus.portfolio._candidates import (
     Candidates,
@@ -122,7 +122,7 @@ class BasePortfolio(
     def _read_pool(self, X: Any, cost: Any = None) -> Candidates:
         values = validate_data(self, X, dtype=np.float64)
         labels, ranks = read_labels(X, len(values))
-        costs = read_costs(cost, labels)
+        costs = model_costs(cost, labels)
         given = self.metric == "precomputed"
         order = canonical_order(values, ranks, costs, given)
         space = read_space(values, order, self.metric)

@@ -333,7 +333,5 @@ def test_output_settings_do_not_break_texts(container, both):
         routes = fitted[-1].route(fitted[:-1].transform(NEW))
         alone = clone(router).fit(LOG, LOG["score"])
         assert (
-            routes.tolist()
-            == alone.route(NEW).tolist()
-            == router.route(NEW).tolist()
+            routes.tolist() == alone.route(NEW).tolist() == router.route(NEW).tolist()
         )

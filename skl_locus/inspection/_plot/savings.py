@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from skl_locus.inspection._plot.axes import axes_or_new, label_axes
 from skl_locus.inspection._replay import BEST, CHEAPEST, ORACLE, POLICY, RANDOM
 from skl_locus.inspection._savings import SavingsReport, savings_report
-from skl_locus.metrics._cost_hull import non_decreasing_hull
+from skl_locus.metrics import non_decreasing_hull
 
 TITLE = "What the policy costs and what it is worth"
 """Title of the picture."""
