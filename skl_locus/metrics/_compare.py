@@ -16,11 +16,8 @@ from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_eval
 from skl_locus._utils.array_checks import check_scores
 from skl_locus._utils.bootstrap import two_way_bootstrap
 from skl_locus._utils.statistics import holm
-from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
+from skl_locus.metrics._registry import METRICS, POOLED, ROUTING
 from skl_locus.metrics._test_rows import TestRows, View, read_held_out
-
-METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
-"""What can be compared, in the order of the table."""
 
 BEST_SINGLE, ORACLE = "best single", "oracle"
 """Names of the rows that are no routers."""
@@ -159,7 +156,7 @@ def compare(
         X,
         scores,
         task_col,
-        with_probabilities=chosen != [ROUTING],
+        with_probabilities=any(METRICS[name].kind != ROUTING for name in chosen),
     )
     singles = _best_singles(rows, views[reference]) if baselines else None
     options = {
@@ -183,9 +180,10 @@ def _part(
     options: dict[str, Any],
 ) -> pd.DataFrame:
     """Compare by one metric on some rows."""
-    if metric in POOLED_METRICS:
+    kind = METRICS[metric].kind
+    if kind == POOLED:
         return _pooled(names, rows.pooled(metric).mean(axis=1))
-    if metric != ROUTING:
+    if kind != ROUTING:
         return _resampled(names, *rows.row_totals(metric), options)
     totals = rows.routed_totals()
     counts = np.ones(totals.shape)
@@ -234,7 +232,7 @@ def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     families = [table["metric"], table["task"] == OVERALL]
     for _, own in table.dropna(subset="p_value").groupby(families):
         table.loc[own.index, "p_adjusted"] = holm(own["p_value"].to_numpy())
-    metrics = table["metric"].map(METRICS.index)
+    metrics = table["metric"].map(list(METRICS).index)
     tasks = pd.factorize(table["task"])[0]
     routers = table["router"].map([*names, BEST_SINGLE, ORACLE].index)
     order = np.lexsort((routers, tasks, metrics))

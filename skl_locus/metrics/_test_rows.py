@@ -13,7 +13,7 @@ from skl_locus._data.columns import model_groups
 from skl_locus._data.identity import query_keys
 from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
 from skl_locus._data.tasks import task_codes
-from skl_locus.metrics._registry import POOLED_METRICS, ROW_METRICS
+from skl_locus.metrics._registry import METRICS
 
 View = tuple[Any, Any]
 """A fitted router with the rows as it sees them."""
@@ -90,7 +90,8 @@ class TestRows:
 
     def row_totals(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return sums over the rows of each query, and numbers of rows."""
-        values_of = ROW_METRICS[metric]
+        values_of = METRICS[metric].values
+        assert values_of is not None
         totals = self._for_each_draw(
             self.probabilities,
             lambda own: np.bincount(self.queries, values_of(self.scores, own)),
@@ -100,7 +101,8 @@ class TestRows:
 
     def pooled(self, metric: str) -> np.ndarray:
         """Return a metric of all rows together: (n_routers, n_draws)."""
-        value_of = POOLED_METRICS[metric]
+        value_of = METRICS[metric].values
+        assert value_of is not None
         return self._for_each_draw(
             self.probabilities, lambda own: np.array(value_of(self.scores, own))
         )
