@@ -10,7 +10,11 @@ import numpy as np
 from methods import make
 from protocol import Draw, draw, frame
 
-from skl_locus.metrics import expected_calibration_error, soft_roc_auc_score
+from skl_locus.metrics import (
+    best_single_score,
+    expected_calibration_error,
+    soft_roc_auc_score,
+)
 
 CORRECT_FROM = 0.5
 CALIBRATION_BINS = 15
@@ -115,7 +119,7 @@ def summarise(totals, P, scores, seen):
         "brier": totals["brier"].sum() / count,
         "roc_auc": area_under_curve(scores[observed], P[observed]),
         "ece": calibration_error(scores[observed], P[observed]),
-        "best_single": best_single_score(seen, scores),
+        "best_single": single_model_score(seen, scores),
         "oracle": _mean(np.where(observed, scores, -1).max(axis=1)[routable]),
         "coverage": observed.mean(),
         "n_queries": int(routable.sum()),
@@ -134,15 +138,20 @@ def by_task(totals, P, scores, seen, tasks):
     return rows
 
 
-def best_single_score(seen, scores):
+def single_model_score(seen, scores):
     """Return the test score of the model that was best on the training queries."""
-    covered = np.isfinite(scores).mean(axis=0) >= MIN_COVERAGE
-    candidates = covered & np.isfinite(seen).any(axis=0)
-    if not candidates.any():
+    trained, tested = (np.nonzero(np.isfinite(part)) for part in (seen, scores))
+    try:
+        return best_single_score(
+            scores[tested],
+            queries=tested[0],
+            models=tested[1],
+            y_train=seen[trained],
+            models_train=trained[1],
+            min_coverage=MIN_COVERAGE,
+        )
+    except ValueError:  # no model that was trained on has the coverage
         return np.nan
-    columns = np.flatnonzero(candidates)
-    best = columns[np.nanmean(seen[:, columns], axis=0).argmax()]
-    return float(np.nanmean(scores[:, best]))
 
 
 def area_under_curve(scores, p):

@@ -237,7 +237,7 @@ def cost_matrix(
 
 
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse negative, missing and infinite costs, naming the model."""
+    """Raise on negative, missing and infinite costs, naming the model."""
     wrong = ~((matrix >= 0) & np.isfinite(matrix))
     if wrong.any():
         query, model = np.argwhere(wrong)[0]

@@ -1,4 +1,4 @@
-"""Evaluations in long form, grouped by query: what all routing metrics work on."""
+"""Evaluated (query, model) pairs: what all routing metrics work on."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def check_at_least(value: Any, name: str, least: int = 1) -> None:
-    """Refuse an argument that is no integer or too small, naming it."""
+    """Raise on an argument that is no integer or too small, naming it."""
     if not isinstance(value, Integral) or value < least:
         raise ValueError(
             f"{name} must be an integer of at least {least}, got {value!r}."
@@ -18,7 +18,7 @@ def check_at_least(value: Any, name: str, least: int = 1) -> None:
 
 
 def collection_of(labels: Any, name: str) -> Any:
-    """Refuse a bare string where a collection of labels is expected."""
+    """Return a collection of labels; raise on a bare string."""
     if isinstance(labels, str):
         raise ValueError(f"{name} must be a collection of labels; pass [{labels!r}].")
     return labels

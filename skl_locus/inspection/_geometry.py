@@ -1,4 +1,4 @@
-"""How alike models are: distances of embeddings beside disagreement of answers."""
+"""Distances of embeddings, disagreement of answers and clusters of models."""
 
 from __future__ import annotations
 

@@ -206,8 +206,8 @@ def _pairs_or_none(
 ) -> MatchedPairs | None:
     known = known_evaluations(router, model)
     try:
-        some = limited(shared_or_all(newcomer, known), limit, rng)
-        return pair_evaluations(some, known)
+        rows = limited(shared_or_all(newcomer, known), limit, rng)
+        return pair_evaluations(rows, known)
     except TooFewEvaluationsError:
         return None
 

@@ -1,10 +1,10 @@
-"""Exchanging evaluations between two sets of them: a null with honest levels.
+"""Pairs of evaluations that could be exchanged if both came from one model.
 
 If two sets come from one model, it does not matter which of two evaluations of a
 query (or of two like queries) is in which set. So each evaluation of the newcomer is
 paired with one of the known model, on the same query or one of the same cluster, and
-what is observed is held against what swapping pairs at random gives. Both sets then
-always have the same size and the same mix of queries.
+the observed difference is compared with those after random swaps of pairs. Both sets
+then always have the same size and the same mix of queries.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class TooFewEvaluationsError(ValueError):
 def _most_similar(vectors: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Assign a candidate of a near cluster to each vector, none twice.
 
-    Not the nearest candidate: those that are nearest to something lie nearer to the
-    middle than others, and could be told from what they are to be swapped with.
+    Not the nearest candidate: nearest candidates lie nearer to the middle of all
+    queries than others do, so that the two of a pair could not be exchanged.
     """
     if not len(vectors):
         return np.empty(0, dtype=np.intp)

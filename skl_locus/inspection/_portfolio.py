@@ -111,10 +111,10 @@ def _test_matrices(router: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]
 
 
 def _accuracy(scores: np.ndarray, decisions: np.ndarray, chosen: Any) -> float:
-    some = scores[:, chosen]
-    observed = np.isfinite(some)
+    own = scores[:, chosen]
+    observed = np.isfinite(own)
     best = np.where(observed, decisions[:, chosen], -np.inf).argmax(axis=1)
-    routed = np.take_along_axis(some, best[:, None], axis=1)[observed.any(axis=1)]
+    routed = np.take_along_axis(own, best[:, None], axis=1)[observed.any(axis=1)]
     return float(routed.mean()) if len(routed) else np.nan
 
 

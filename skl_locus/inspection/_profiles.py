@@ -1,4 +1,4 @@
-"""Searching for models by the accuracies they should have on tasks."""
+"""Search for models by the accuracies wished for on tasks."""
 
 from __future__ import annotations
 

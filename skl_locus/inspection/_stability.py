@@ -1,4 +1,4 @@
-"""How far embeddings move when a model is evaluated on other or fewer queries."""
+"""Movement of embeddings when a model is evaluated on other or fewer queries."""
 
 from __future__ import annotations
 
@@ -286,6 +286,9 @@ def _spreads(
     if vectors is None:
         vectors = own.queries.vectors()
     probabilities = pool.correctness(vectors, np.arange(n_subsamples))
+    # A mean of m of n values, drawn without replacement, has the variance
+    # s^2 (n - m) / (m n), which this makes s^2 / n (delete-d jackknife; Shao and Wu,
+    # 1989).
     scale = m / (n - m)
     variance = pool.embeddings.astype(np.float64).var(axis=0, ddof=1).sum()
     predicted = probabilities.astype(np.float64).var(axis=1, ddof=1).mean()

@@ -1,4 +1,4 @@
-"""Routers side by side on test queries, with intervals of their differences."""
+"""Comparison of routers on test queries, with intervals of their differences."""
 
 from __future__ import annotations
 
@@ -204,6 +204,8 @@ def _resampled(
     names: list[str], totals: np.ndarray, counts: np.ndarray, options: dict[str, Any]
 ) -> pd.DataFrame:
     means = two_way_bootstrap(totals, counts, **options)
+    # Differences have intervals of their own: routers do well and badly on the same
+    # queries, so that intervals of two means may overlap where one is surely better.
     differences = two_way_bootstrap(
         totals, counts, reference=totals[0], reference_counts=counts[0], **options
     )
@@ -229,6 +231,8 @@ def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     is_reference = ~table.duplicated(["metric", "task"])
     table.loc[is_reference, DIFFERENCES] = np.nan
     table.loc[table["router"] == ORACLE, "p_value"] = np.nan
+    # Many tasks would give small p-values by chance, and one comparison over all
+    # queries would pay for it if it were in the same family.
     families = [table["metric"], table["task"] == OVERALL]
     for _, own in table.dropna(subset="p_value").groupby(families):
         table.loc[own.index, "p_adjusted"] = holm(own["p_value"].to_numpy())
@@ -280,7 +284,7 @@ def _best_singles(rows: TestRows, draws: list[View]) -> list[int | None]:
 
 
 def _views_of(routers: Any, X: Any, baselines: bool) -> dict[str, list[View]]:
-    """Peel every router, and transform the rows for it."""
+    """Return every router out of its pipeline or search, with rows as it sees them."""
     if not isinstance(routers, Mapping) or not routers:
         raise ValueError("routers must be a mapping of names to fitted routers.")
     taken = {BEST_SINGLE, ORACLE}.intersection(routers) if baselines else set()
@@ -325,7 +329,7 @@ def _checked_metrics(metrics: Sequence[str] | None) -> list[str]:
 
 
 def _check_unseen(views: dict[str, list[View]]) -> None:
-    """Refuse a router that knows scores of test queries."""
+    """Raise if a router knows scores of test queries."""
     for name, draws in views.items():
         for router, rows in draws:
             check_unseen(router, query_keys(router, rows)[1], f"Router {name!r}")

@@ -1,4 +1,4 @@
-"""How well probabilities of a correct answer fit scores in [0, 1]."""
+"""Losses and accuracy of P(correct) where scores lie in [0, 1]."""
 
 from __future__ import annotations
 
@@ -144,6 +144,8 @@ def correctness_accuracy_score(
 
 def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return the cross-entropy of each row, P clipped by the eps of its dtype."""
+    # A single sure and wrong prediction would make the mean infinite. The dtype's eps
+    # is the smallest distance from 1 that P can express, as in scikit-learn.
     eps = np.finfo(probabilities.dtype).eps
     p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
     return -(scores * np.log(p) + (1 - scores) * np.log1p(-p))
@@ -155,5 +157,5 @@ def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def correctness_hits(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Tell for each row whether score and probability are on one side of 0.5."""
+    """Return whether score and probability of each row are on one side of 0.5."""
     return (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)

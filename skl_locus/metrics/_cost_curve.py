@@ -1,4 +1,4 @@
-"""What routing costs and is worth as the weight of cost grows."""
+"""Cost and quality of routing over weights of cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operating points that are worth using, and their quality over a range of costs."""
+"""Convex hull of operating points, and mean quality over a range of costs."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def non_decreasing_hull(
     ([1.0, 2.0, 4.0], [0.2, 0.6, 0.8])
     """
     costs, qualities = checked_points(costs, qualities)
+    # Andrew's monotone chain from the cheapest point on: a vertex below the line from
+    # the one before it to a later point is worse than a mixture of the two.
     vertices: list[int] = []
     for point in np.lexsort((-qualities, costs)):
         if vertices and qualities[point] <= qualities[vertices[-1]]:
@@ -147,8 +149,9 @@ def mean_height(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
 
 
 def _slope_falls(costs: np.ndarray, qualities: np.ndarray) -> bool:
-    """Tell whether three points by ascending cost turn down at the second."""
+    """Return whether three points by ascending cost turn down at the second."""
     dear, good = np.diff(costs), np.diff(qualities)
+    # Slopes compared without division: two points may cost the same.
     return bool(good[0] * dear[1] > good[1] * dear[0])
 
 

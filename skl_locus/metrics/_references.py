@@ -1,4 +1,4 @@
-"""What routing is measured against: single models, chance and the oracle."""
+"""Reference scores for routing: single models, chance and the oracle."""
 
 from __future__ import annotations
 

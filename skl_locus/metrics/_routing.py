@@ -1,4 +1,4 @@
-"""How good the models are that a router chooses."""
+"""Quality of the models that a router chooses."""
 
 from __future__ import annotations
 

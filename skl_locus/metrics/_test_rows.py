@@ -1,4 +1,4 @@
-"""The rows that routers are compared on, with what each router says of them."""
+"""Test rows with the predictions of each router."""
 
 from __future__ import annotations
 

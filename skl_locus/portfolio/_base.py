@@ -1,10 +1,10 @@
-"""What all portfolios have in common."""
+"""The base class of all portfolios."""
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from numbers import Real
 from typing import Any, Self
 
@@ -165,3 +165,20 @@ class BasePortfolio(
         return point_distances(
             as_points(values, self.metric), self._points, self.metric
         )
+
+
+def fit_each(
+    selector: BasePortfolio, parameter: str, values: Iterable, X: Any, cost: Any
+) -> Iterator[tuple[BasePortfolio, np.ndarray, np.ndarray]]:
+    """Fit a portfolio for each value of a parameter, reading the pool once.
+
+    Yields the portfolio, refitted in place, with the models chosen and the costs of
+    all models, both in canonical order.
+    """
+    selector._validate_params()
+    pool = selector._read_pool(X, cost)
+    for value in values:
+        selector.set_params(**{parameter: value})._validate_params()
+        chosen, path = selector._select(pool)
+        selector._keep(pool, chosen, path)
+        yield selector, chosen, pool.cost

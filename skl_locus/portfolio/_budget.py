@@ -193,7 +193,7 @@ class BudgetPortfolio(BasePortfolio):
 
 
 def check_budget(pool: Candidates, budget: float) -> None:
-    """Refuse a budget that buys no model, or not all of ``must_include``."""
+    """Raise on a budget that buys no model, or not all of ``must_include``."""
     needed = total_cost(pool.cost, pool.required)
     if needed > budget:
         raise ValueError(

@@ -155,7 +155,7 @@ def k_center(pool: Candidates, n_models: int) -> np.ndarray:
 
 
 def check_size(pool: Candidates, n_models: int) -> None:
-    """Refuse a number of models that cannot be chosen."""
+    """Raise on a number of models that cannot be chosen."""
     n_allowed = int(np.count_nonzero(pool.allowed))
     if n_models > n_allowed:
         plural = "" if len(pool) == 1 else "s"

@@ -239,6 +239,7 @@ def test_queries_of_the_training_are_refused():
             "'tiny' of evaluations is none of the r",
         ),
         (TEST.assign(cost=-1.0), "'cost' has the value -1 in row 0"),
+        (TEST.assign(cost="cheap"), "column 'cost' is not numeric"),
         (TEST.assign(score=2.0), r"must lie in \[0, 1\]"),
         (TEST.drop(columns="score"), "column 'score' is missing"),
     ],

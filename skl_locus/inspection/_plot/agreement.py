@@ -1,4 +1,4 @@
-"""Pictures of how far near models agree."""
+"""Displays of the agreement of near models."""
 
 from __future__ import annotations
 

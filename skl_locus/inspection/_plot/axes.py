@@ -1,4 +1,4 @@
-"""What the displays share: axes, colours and the optional matplotlib."""
+"""Axes, colours and the optional matplotlib, as all displays need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a pool: a map of its embeddings, distances with a dendrogram."""
+"""Displays of a pool: a map of its embeddings, distances with a dendrogram."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a portfolio keeps of the pool's routing accuracy."""
+"""Display of the routing accuracy that a portfolio keeps."""
 
 from __future__ import annotations
 

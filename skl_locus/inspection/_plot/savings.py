@@ -1,4 +1,4 @@
-"""A picture of what a policy costs and is worth."""
+"""Display of the cost and the quality of a policy."""
 
 from __future__ import annotations
 

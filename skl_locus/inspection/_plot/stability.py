@@ -1,4 +1,4 @@
-"""A picture of how far embeddings move under other evaluations."""
+"""Display of the movement of embeddings under other evaluations."""
 
 from __future__ import annotations
 
