@@ -64,7 +64,7 @@ def peak_memory(prepare, name, options):
     Returns MiB of its largest resident set above that before the work began: VmHWM of
     /proc, which is set back before the work. None where there is no such file.
     """
-    process = multiprocessing.get_context("spawn").ModelPool(1)
+    process = multiprocessing.get_context("spawn").Pool(1)
     try:
         return process.apply(_peak_of, (prepare, name, options))
     finally:

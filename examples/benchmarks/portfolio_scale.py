@@ -34,7 +34,7 @@ def main(arguments=None):
     context = multiprocessing.get_context("spawn")
     for case in CASES:
         for pool in POOLS:
-            with context.ModelPool(1) as process:
+            with context.Pool(1) as process:
                 row = process.apply(measure, (case, pool, options))
             print(f"{case:<28}{pool:<12}{row}", flush=True)
 

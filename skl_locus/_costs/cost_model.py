@@ -15,7 +15,7 @@ from skl_locus._costs.query_lengths import QueryLengths
 from skl_locus._costs.tables import (
     PairCosts,
     check_matrix,
-    read_call_costs,
+    costs_by_label,
     read_pair_costs,
     read_prices,
 )
@@ -230,7 +230,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         if frame is not None:
             self._pair_costs = self._read_pairs(frame)
         elif self.costs is not None:
-            self._call_costs = read_call_costs(self.costs)
+            self._call_costs = costs_by_label(self.costs)
 
     def _read_pairs(self, frame: Any) -> list[tuple[str, PairCosts]]:
         """Read costs of pairs once by each column that identifies queries."""

@@ -1,4 +1,4 @@
-"""Tables of costs and prices as they are given, checked and ready to be looked up."""
+"""Costs and prices as users give them: by label, by pair or in a column."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from skl_locus._data.columns import factorize_labels, read_amounts, read_column
 from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.statistics import group_means
+from skl_locus._utils.validation import check_by_label
 
 PRICE_COLUMNS = ("price_in", "price_out")
 """Columns of a table of prices: for a million tokens of input and of output."""
@@ -83,20 +84,67 @@ def read_pair_costs(
     return PairCosts(distinct, labels, pairs, group_means(costs, rows, len(pairs)))
 
 
-def read_call_costs(costs: Any) -> dict:
-    """Read a cost for each label from a mapping or a Series, checked."""
-    if not isinstance(costs, (Mapping, pd.Series)):
-        raise ValueError(
-            f"costs must be given by label (a mapping or a pandas Series), got "
-            f"{type(costs).__name__}."
-        )
-    if isinstance(costs, pd.Series) and not costs.index.is_unique:
-        repeated = costs.index[costs.index.duplicated()][0]
-        raise ValueError(f"costs has the model {repeated!r} twice.")
+def costs_by_label(
+    costs: Any,
+    labels: Iterable | None = None,
+    name: str = "costs",
+    *,
+    positive: bool = False,
+) -> dict:
+    """Return the cost of each label, checked.
+
+    Parameters
+    ----------
+    costs : mapping or Series
+        Costs by label.
+    labels : iterable of labels, default=None
+        Labels that must have a cost; the costs of others are not looked at. None
+        takes all labels of ``costs``.
+    name : str, default="costs"
+        Name of the argument, for messages.
+    positive : bool, default=False
+        Whether a cost of 0 is refused.
+
+    Returns
+    -------
+    dict of label to float
+        Finite costs.
+    """
+    wanted = None if labels is None else list(labels)
+    check_by_label(costs, wanted or (), name)
+    known = dict(costs.items())
     return {
-        label: _checked_amount(amount, label, "costs")
-        for label, amount in costs.items()
+        label: _checked_amount(known[label], label, name, positive=positive)
+        for label in (known if wanted is None else wanted)
     }
+
+
+def model_costs(cost: Any, labels: np.ndarray) -> np.ndarray:
+    """Return the cost of each model, in the order of the labels.
+
+    Parameters
+    ----------
+    cost : mapping, Series, array-like or None
+        Costs by label, or in the order of the rows; None for 1 each.
+    labels : ndarray of shape (n_models,)
+        Names, or row numbers.
+
+    Returns
+    -------
+    ndarray of shape (n_models,)
+        Costs, positive and finite.
+    """
+    if cost is None:
+        return np.ones(len(labels))
+    if not isinstance(cost, (Mapping, pd.Series)):
+        if np.ndim(cost) != 1 or len(cost) != len(labels):
+            raise ValueError(
+                "cost must be a mapping or Series by model, or have one entry for "
+                f"each of the {len(labels)} rows of X; got shape {np.shape(cost)}."
+            )
+        cost = dict(zip(labels, cost, strict=True))
+    known = costs_by_label(cost, labels, "cost", positive=True)
+    return np.array(list(known.values()))
 
 
 def read_prices(prices: Any, model_col: str) -> dict:
@@ -152,7 +200,7 @@ def cost_matrix(
     if hasattr(costs, "matrix"):
         matrix = costs.matrix(queries, labels)
     elif isinstance(costs, (Mapping, pd.Series)):
-        known = read_call_costs(costs)
+        known = costs_by_label(costs)
         row = [_cost_of(label, known) for label in labels]
         matrix = np.tile(np.array(row, dtype=np.float64), (n_queries, 1))
     else:
@@ -162,7 +210,7 @@ def cost_matrix(
 
 
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
-    """Raise if a cost is negative, missing or infinite, naming the model."""
+    """Raise on negative, missing and infinite costs, naming the model."""
     wrong = ~((matrix >= 0) & np.isfinite(matrix))
     if wrong.any():
         query, model = np.argwhere(wrong)[0]
@@ -205,17 +253,23 @@ def _priced_rows(prices: pd.DataFrame, model_col: str) -> dict:
     return dict(zip(prices.index, pairs, strict=True))
 
 
-def _checked_amount(amount: Any, label: Any, name: str) -> float:
+def _checked_amount(
+    amount: Any, label: Any, name: str, *, positive: bool = False
+) -> float:
     try:
         number = float(amount)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} has {amount!r} for the model {label!r}, which is no number."
         ) from error
-    if not (0 <= number < np.inf):
+    if not (0 <= number < np.inf) or (positive and number == 0):
+        wanted = (
+            "a positive, finite number"
+            if positive
+            else ("a finite number of at least 0")
+        )
         raise ValueError(
-            f"{name} has {number:g} for the model {label!r}; give a finite number of "
-            "at least 0."
+            f"{name} has {number:g} for the model {label!r}; give {wanted}."
         )
     return number
 
@@ -226,57 +280,3 @@ def _positions(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         return np.full(len(wanted), -1)
     found = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
     return np.where(ascending[found] == wanted, found, -1)
-
-
-def read_costs(cost: Any, labels: np.ndarray) -> np.ndarray:
-    """Return the cost of each model, in the order of the labels.
-
-    Parameters
-    ----------
-    cost : mapping, Series, array-like or None
-        Costs by label, or in the order of the rows; None for 1 each.
-    labels : ndarray of shape (n_models,)
-        Names, or row numbers.
-
-    Returns
-    -------
-    ndarray of shape (n_models,)
-        Costs, positive and finite.
-    """
-    if cost is None:
-        return np.ones(len(labels))
-    values = _costs_in_order(cost, labels)
-    try:
-        costs = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"cost has entries that are no numbers: {error}.") from error
-    good = np.isfinite(costs) & (costs > 0)
-    if not good.all():
-        bad = int(np.argmin(good))
-        raise ValueError(
-            f"The cost of the model {labels[bad]!r} is {values[bad]!r}; costs must be "
-            "positive and finite."
-        )
-    return costs
-
-
-def _costs_in_order(cost: Any, labels: np.ndarray) -> list:
-    if isinstance(cost, pd.Series):
-        if cost.index.has_duplicates:
-            twice = cost.index[cost.index.duplicated()][0]
-            raise ValueError(f"cost has several entries for the model {twice!r}.")
-        cost = cost.to_dict()
-    if isinstance(cost, Mapping):
-        missing = [label for label in labels if label not in cost]
-        if missing:
-            raise ValueError(
-                f"cost has no entry for the model {missing[0]!r} (nor for "
-                f"{len(missing) - 1} others)."
-            )
-        return [cost[label] for label in labels]
-    if np.ndim(cost) != 1 or len(cost) != len(labels):
-        raise ValueError(
-            f"cost must be a mapping or Series by model, or have one entry for each "
-            f"of the {len(labels)} rows of X; got shape {np.shape(cost)}."
-        )
-    return list(cost)

@@ -1,8 +1,7 @@
-"""Evaluations in long form, grouped by query: what all routing metrics work on."""
+"""Evaluated (query, model) pairs: what all routing metrics work on."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.columns import factorize_labels
-from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.array_checks import (
     check_finite_column,
     check_length,
     check_scores,
 )
+from skl_locus._utils.statistics import group_means, run_means
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def pair_up(
         queries[starts],
         models[starts],
         labels,
-        {name: _averaged(own[order], starts) for name, own in columns.items()},
+        {name: run_means(own[order], starts) for name, own in columns.items()},
     )
 
 
@@ -140,9 +139,38 @@ def pair_starts(queries: np.ndarray, models: np.ndarray) -> np.ndarray:
     return np.flatnonzero(moved | (np.diff(models, prepend=-1) != 0))
 
 
-def mean_of(values: np.ndarray) -> float:
-    """Return a mean that does not depend on the order of the values, to the bit."""
-    return math.fsum(values.tolist()) / len(values)
+def score_matrix(
+    queries: np.ndarray,
+    models: np.ndarray,
+    values: np.ndarray,
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """Return the mean value of each (query, model) pair, NaN where there is none.
+
+    Parameters
+    ----------
+    queries, models : ndarray of shape (n_rows,)
+        Codes of each row, or -1 for rows that are left out.
+    values : ndarray of shape (n_rows,)
+        Scores, or other numbers.
+    shape : (int, int)
+        Numbers of queries and of models.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_models), float64
+        Means.
+    """
+    known = (queries >= 0) & (models >= 0)
+    pairs = queries[known] * np.int64(shape[1]) + models[known]
+    n_pairs = shape[0] * shape[1]
+    if np.bincount(pairs, minlength=1).max() > 1:
+        means = group_means(values[known].astype(np.float64), pairs, n_pairs)
+    else:
+        # Almost every log has each pair once, and then nothing need be sorted.
+        means = np.full(n_pairs, np.nan)
+        means[pairs] = values[known]
+    return means.reshape(shape)
 
 
 def code_models(
@@ -169,14 +197,6 @@ def code_queries(queries: Any, n_rows: int | None) -> np.ndarray:
     if len(codes) and codes.min() < 0:
         raise ValueError(f"queries has a missing value in row {int(codes.argmin())}.")
     return codes
-
-
-def _averaged(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    sums = np.add.reduceat(values, starts)
-    means = sums / np.diff(starts, append=len(values))
-    # Rounding must not part a mean of equal values from those of other models.
-    least = np.minimum.reduceat(values, starts)
-    return means.clip(least, np.maximum.reduceat(values, starts))
 
 
 def _one_dimensional(identities: np.ndarray) -> np.ndarray:
@@ -221,10 +241,32 @@ def best_covered_model(
     int or None
         Position in ``pairs.labels``; None if no model is covered.
     """
-    coverage = np.bincount(pairs.models, minlength=len(pairs.labels))
-    covered = coverage >= max(1, min_coverage * pairs.n_queries)
-    positions = positions_of(list(labels), pairs.labels)
-    candidates = np.flatnonzero((positions >= 0) & covered[positions])
-    if not len(candidates):
+    positions = {label: i for i, label in enumerate(pairs.labels)}
+    known = np.array([positions.get(label, -1) for label in labels])
+    counts = np.bincount(pairs.models, minlength=len(pairs.labels))
+    counts = np.where(known < 0, 0, counts[known])
+    best = best_covered(means, counts, min_coverage * pairs.n_queries)
+    return None if best is None else int(known[best])
+
+
+def best_covered(means: np.ndarray, counts: np.ndarray, min_count: float) -> int | None:
+    """Return where the mean is largest among models evaluated often enough.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_models,)
+        Means in training; of equal ones the first is taken.
+    counts : ndarray of shape (n_models,)
+        Number of test queries that each model was evaluated on.
+    min_count : float
+        Number of test queries that it takes, and one at least.
+
+    Returns
+    -------
+    int or None
+        Position; None if no model is covered.
+    """
+    covered = counts >= max(1, min_count)
+    if not covered.any():
         return None
-    return int(positions[candidates[np.asarray(means)[candidates].argmax()]])
+    return int(np.where(covered, means, -np.inf).argmax())

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.pairs import score_matrix
 
 N_FOLDS = 5
 """Folds of the queries, or as many as there are distinct encodings."""
@@ -101,9 +102,10 @@ def _log_loss(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
 
 def _routing_cost(held_out: EvaluationSet, probabilities: np.ndarray) -> float:
     # As in `routing_accuracy_score`: the first of equal models, among the observed.
-    shape = (len(held_out.queries), held_out.n_models)
-    pairs = held_out.query_codes, held_out.model_codes
-    decisions, scores = np.full(shape, -1.0), np.zeros(shape)
-    decisions[pairs], scores[pairs] = probabilities, held_out.scores
-    chosen = decisions.argmax(axis=1)
+    shape = len(held_out.queries), held_out.n_models
+    decisions, scores = (
+        score_matrix(held_out.query_codes, held_out.model_codes, values, shape)
+        for values in (probabilities, held_out.scores)
+    )
+    chosen = np.nan_to_num(decisions, nan=-1.0).argmax(axis=1)
     return -float(scores[np.arange(len(scores)), chosen].sum())

@@ -14,7 +14,7 @@ from skl_locus._policy.floors import (
     certified_floor,
     start_of_tests,
 )
-from skl_locus._policy.held_out import HeldOutScores, best_single, exact_mean
+from skl_locus._policy.held_out import HeldOutScores, best_single
 from skl_locus._policy.platt import PlattScaling, fit_platt_scaling
 from skl_locus._policy.search import (
     best_affordable,
@@ -23,6 +23,7 @@ from skl_locus._policy.search import (
     evaluate_single,
 )
 from skl_locus._routing.objective import Objective
+from skl_locus._utils.statistics import stable_mean
 
 GOALS = ("cost_weight", "min_correctness", "target_quality", "target_cost")
 """Parameters of which a policy takes at most one."""
@@ -191,7 +192,7 @@ def _fit_to_quality(
     else:
         reference = np.full(len(held_out), goal.target_quality, dtype=np.float64)
     # Query by query, so that differences from the reference are paired.
-    target = exact_mean(reference)
+    target = stable_mean(reference)
     reference = reference - goal.tolerance
     objectives, report = evaluate_settings(held_out, goal.tune, reference)
     if single is not None:

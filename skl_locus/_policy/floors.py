@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import rel_entr
 
-from skl_locus._policy.held_out import HeldOutScores, exact_mean
+from skl_locus._policy.held_out import HeldOutScores
 from skl_locus._policy.risk_control import (
     certified_in_sequence,
     risk_p_value,
     smallest_sample,
 )
 from skl_locus._routing.objective import UNREACHABLE, Choices, choices_at_floors
+from skl_locus._utils.statistics import stable_mean
 
 FLOOR_STEP = 0.005
 """Distance between the thresholds on P that are tried.
@@ -194,7 +195,7 @@ def evaluate_thresholds(
             "threshold": choices.objective.floor,
             "coverage": choices.reached.mean(),
             "n_routes": np.isfinite(observed).sum(),
-            "quality": exact_mean(observed),
+            "quality": stable_mean(observed),
             "cost": held_out.mean_cost(choices.columns),
         }
         for choices, observed in _observed_at(held_out, thresholds)

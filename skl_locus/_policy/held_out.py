@@ -11,15 +11,14 @@ import pandas as pd
 
 from skl_locus._data.columns import as_frame, factorize_labels, read_column
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.pairs import MIN_COVERAGE
+from skl_locus._data.pairs import MIN_COVERAGE, best_covered, score_matrix
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.query_batch import QueryBatch, logged_batch
 from skl_locus._data.scores import read_scores
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries
 from skl_locus._routing.objective import Objective
-from skl_locus._routing.unwrap import stored_evaluations
-from skl_locus._utils.statistics import group_means
+from skl_locus._utils.statistics import stable_mean
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class HeldOutScores:
         """Return the mean cost of chosen columns, NaN where costs are unknown."""
         if self.scored.costs is None:
             return math.nan
-        return exact_mean(self.costs[np.arange(len(columns)), columns])
+        return stable_mean(self.costs[np.arange(len(columns)), columns])
 
     def outcome(self, objective: Objective) -> pd.Series:
         """Return the quality, cost and coverage of the routes of an objective."""
@@ -87,20 +86,14 @@ class HeldOutScores:
         observed = self.observed(columns)
         return pd.Series(
             {
-                "quality": exact_mean(observed),
+                "quality": stable_mean(observed),
                 "observed": np.isfinite(observed).mean(),
                 "cost": self.mean_cost(columns),
                 "coverage": reached.mean(),
-                "quality_reached": exact_mean(observed[reached]),
+                "quality_reached": stable_mean(observed[reached]),
                 "n_queries": len(self),
             }
         )
-
-
-def exact_mean(values: np.ndarray) -> float:
-    """Return the mean of what is not NaN, whatever the order; NaN of nothing."""
-    known = values[~np.isnan(values)]
-    return math.fsum(known.tolist()) / len(known) if len(known) else math.nan
 
 
 def read_logged_queries(
@@ -140,7 +133,9 @@ def read_logged_queries(
     # the order of the rows: carried columns may differ from row to row.
     order = np.lexsort((models, codes))
     first = order[np.searchsorted(codes[order], np.arange(len(keys)))]
-    matrix = _score_matrix(codes, len(keys), models, names, scores, labels)
+    columns = {label: column for column, label in enumerate(labels)}
+    columns_of = np.array([columns.get(name, -1) for name in names])
+    matrix = score_matrix(codes, columns_of[models], scores, (len(keys), len(labels)))
     if np.isnan(matrix).all():
         raise ValueError(
             f"X has no evaluation of the models to choose among, {labels[0]!r} and "
@@ -148,17 +143,6 @@ def read_logged_queries(
         )
     rows = frame[first.tolist()]
     return logged_batch(identified, rows, router.query_col), matrix
-
-
-def check_unseen(router: Any, keys: np.ndarray) -> None:
-    """Raise if the router was fitted on some of the queries, given by their keys."""
-    seen = int(np.isin(keys, stored_evaluations(router).queries.keys).sum())
-    if seen:
-        raise ValueError(
-            f"The router was fitted on evaluations of {seen} of the {len(keys)} "
-            "queries in X, where its predictions are optimistic; fit the policy on "
-            "queries held out from the router (QueryShuffleSplit)."
-        )
 
 
 def best_single(training: EvaluationSet, held_out: HeldOutScores) -> int:
@@ -169,28 +153,12 @@ def best_single(training: EvaluationSet, held_out: HeldOutScores) -> int:
     # By its mean in training: a choice by the held-out scores would make the target the
     # largest of several means, and so too high.
     means = dict(zip(training.model_names, training.model_means(), strict=True))
-    covered = np.isfinite(held_out.scores).mean(axis=0) >= MIN_COVERAGE
-    if not covered.any():
+    own = np.array([means[label] for label in held_out.scored.labels])
+    counts = np.isfinite(held_out.scores).sum(axis=0)
+    best = best_covered(own, counts, MIN_COVERAGE * len(held_out))
+    if best is None:
         raise ValueError(
             f"No model was evaluated on {MIN_COVERAGE:.0%} of the queries in X, so "
             "that none can be the best single one; give target_quality as a number."
         )
-    own = np.array([means[label] for label in held_out.scored.labels])
-    return int(np.where(covered, own, -np.inf).argmax())
-
-
-def _score_matrix(
-    codes: np.ndarray,
-    n_queries: int,
-    models: np.ndarray,
-    names: list,
-    scores: np.ndarray,
-    labels: np.ndarray,
-) -> np.ndarray:
-    # Models that may not be chosen have no column; their rows are left out.
-    columns = {label: column for column, label in enumerate(labels)}
-    column_of = np.array([columns.get(name, -1) for name in names])[models]
-    wanted = column_of >= 0
-    cells = codes[wanted] * np.int64(len(labels)) + column_of[wanted]
-    means = group_means(scores[wanted], cells, n_queries * len(labels))
-    return means.reshape(n_queries, len(labels))
+    return best

@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from skl_locus._data.identity import identify_rows
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._policy.fitting import PolicyGoal, fit_policy
-from skl_locus._policy.held_out import HeldOutScores, check_unseen, read_logged_queries
+from skl_locus._policy.held_out import HeldOutScores, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._policy.scored_queries import ScoredQueries, score_queries
 from skl_locus._routing.decisions import top_k
 from skl_locus._routing.objective import Objective
 from skl_locus._routing.ranking import Ranking, make_ranking
-from skl_locus._routing.unwrap import fitted_router
+from skl_locus._routing.unwrap import check_unseen, fitted_router
 from skl_locus._utils.estimators import (
     PickleVersionMixin,
     draft_of,
@@ -431,7 +431,12 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         goal.check(has_costs=self.cost_model is not None)
         router = fitted_router(self.router)
         identified = identify_rows(router, X)
-        check_unseen(router, identified.keys)
+        check_unseen(
+            router,
+            identified.keys,
+            "The router",
+            "fit the policy on queries held out from the router (QueryShuffleSplit)",
+        )
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
         held_out = self._read(X, y, identified)

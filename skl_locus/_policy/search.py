@@ -9,7 +9,7 @@ import pandas as pd
 
 from skl_locus._costs.hull import breakpoint_weights
 from skl_locus._policy.floors import thresholds_from
-from skl_locus._policy.held_out import HeldOutScores, exact_mean
+from skl_locus._policy.held_out import HeldOutScores, stable_mean
 from skl_locus._routing.objective import (
     UNREACHABLE,
     Choices,
@@ -136,8 +136,8 @@ def _outcome(
         "coverage": reached.mean(),
         "cost": held_out.mean_cost(columns),
         "n_routes": np.isfinite(observed).sum(),
-        "quality": exact_mean(observed),
-        "expected": exact_mean(expected),
+        "quality": stable_mean(observed),
+        "expected": stable_mean(expected),
     }
     if reference is None:
         return outcome
@@ -155,4 +155,4 @@ def _difference(differences: np.ndarray) -> dict[str, float]:
     error = np.nan
     if len(known) > 1:
         error = float(known.std(ddof=1) / np.sqrt(len(known)))
-    return {"difference": exact_mean(known), "standard_error": error}
+    return {"difference": stable_mean(known), "standard_error": error}

@@ -12,6 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.base import RouterMixin
 
+PASSTHROUGH = (None, "passthrough")
+"""Steps of a pipeline that hand the rows on unchanged."""
+
+SPLIT_BY_QUERY = (
+    "split by query (QueryKFold, QueryShuffleSplit) or pass allow_seen=True"
+)
+"""What to do where test queries were seen in training."""
+
 
 def fitted_router(router: Any) -> RouterMixin:
     """Return a router out of its freezer, which must be fitted."""
@@ -24,10 +32,6 @@ def fitted_router(router: Any) -> RouterMixin:
         )
     check_is_fitted(router)
     return router
-
-
-PASSTHROUGH = (None, "passthrough")
-"""Steps of a pipeline that hand the rows on unchanged."""
 
 
 def router_and_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
@@ -79,14 +83,34 @@ def stored_evaluations(router: Any) -> EvaluationSet:
     return pool.evaluations
 
 
-def check_unseen(router: Any, keys: np.ndarray, name: str) -> None:
-    """Raise if a router knows scores of test queries, given by their keys."""
-    seen = np.isin(keys, stored_evaluations(router).queries.keys).sum()
+def known_evaluations(router: Any, model: Any) -> EvaluationSet:
+    """Return the evaluations that a fitted router keeps of one model."""
+    evaluations = stored_evaluations(router)
+    router._fitted_pool().columns_of([model])  # an unknown model is named
+    return evaluations.only_models([model])
+
+
+def check_unseen(
+    router: Any, keys: np.ndarray, name: str, advice: str = SPLIT_BY_QUERY
+) -> None:
+    """Raise if a router knows scores of queries that it is to be judged on.
+
+    Parameters
+    ----------
+    router : router
+        Fitted, of this package.
+    keys : ndarray of shape (n_queries,)
+        Digests of the queries' identities.
+    name : str
+        What to call the router in the message.
+    advice : str
+        What to do about it.
+    """
+    seen = int(np.isin(keys, stored_evaluations(router).queries.keys).sum())
     if seen:
         raise ValueError(
             f"{name} was fitted on evaluations of {seen} of the {len(keys)} test "
-            "queries, so that its results are optimistic; split by query (QueryKFold, "
-            "QueryShuffleSplit) or pass allow_seen=True."
+            f"queries, so that its results are optimistic; {advice}."
         )
 
 

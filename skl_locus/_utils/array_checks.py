@@ -1,4 +1,4 @@
-"""Checks of what metrics are given; every error names the argument."""
+"""Checks of columns given as arguments; every error names the argument."""
 
 from __future__ import annotations
 

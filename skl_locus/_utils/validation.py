@@ -1,13 +1,16 @@
-"""What a number given as an argument may be."""
+"""Checks of single arguments; every error names the argument."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
+import pandas as pd
+
 
 def check_at_least(value: Any, name: str, least: int = 1) -> None:
-    """Refuse an argument that is no integer or too small, naming it."""
+    """Raise on an argument that is no integer or too small, naming it."""
     if not isinstance(value, Integral) or value < least:
         raise ValueError(
             f"{name} must be an integer of at least {least}, got {value!r}."
@@ -15,7 +18,23 @@ def check_at_least(value: Any, name: str, least: int = 1) -> None:
 
 
 def collection_of(labels: Any, name: str) -> Any:
-    """Refuse a bare string where a collection of labels is expected."""
+    """Return a collection of labels; raise on a bare string."""
     if isinstance(labels, str):
         raise ValueError(f"{name} must be a collection of labels; pass [{labels!r}].")
     return labels
+
+
+def check_by_label(values: Any, labels: Iterable, name: str) -> None:
+    """Raise unless a mapping or Series has one value for each label."""
+    if not isinstance(values, (Mapping, pd.Series)):
+        raise ValueError(
+            f"{name} must be given by label (a mapping or a pandas Series), got "
+            f"{type(values).__name__}."
+        )
+    if isinstance(values, pd.Series) and not values.index.is_unique:
+        repeated = values.index[values.index.duplicated()][0]
+        raise ValueError(f"{name} has the model {repeated!r} twice.")
+    known = values.index if isinstance(values, pd.Series) else values
+    missing = next((label for label in labels if label not in known), None)
+    if missing is not None:
+        raise ValueError(f"{name} has no entry for the model {missing!r}.")

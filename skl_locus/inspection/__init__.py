@@ -1,4 +1,4 @@
-"""Compare, recognise and search models by their embeddings."""
+"""Comparison, recognition and search of models by their embeddings."""
 
 from skl_locus.inspection._agreement import distance_agreement, neighbor_agreement
 from skl_locus.inspection._duplicates import find_duplicates

@@ -1,4 +1,4 @@
-"""The relation of distance between embeddings and disagreement of answers."""
+"""Agreement of distances between embeddings with disagreement of answers."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ def _pair_values(
     rows, columns = np.triu_indices(len(models), 1)
     rows, columns = models[rows], models[columns]
     pairs = np.stack([first[rows, columns], second[rows, columns]])
-    # A model drawn twice is no pair: its distance to itself says nothing.
+    # A model drawn twice is no pair: it is at distance 0 from itself and agrees fully,
+    # which would add to the correlation.
     return pairs[:, (rows != columns) & np.isfinite(pairs).all(axis=0)]
 
 

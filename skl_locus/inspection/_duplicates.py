@@ -9,10 +9,10 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._routing.decisions import nearest_others
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
-from skl_locus.inspection._identity import known_evaluations
 from skl_locus.inspection._matched_pairs import (
     MIN_RATIO,
     MatchedPairs,
@@ -98,6 +98,8 @@ def find_duplicates(
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}.")
     close = _close_pairs(model_distances(router), n_neighbors)
     if n_resamples is None:
+        # Holm's first step rejects up to alpha / n_pairs; the smallest p-value there
+        # is, 1 / (n + 1), is half of that.
         n_resamples = int(np.ceil(2 * len(close) / alpha)) - 1
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
@@ -133,11 +135,13 @@ def _pairs_of_models(
     """Pair evaluations of two models, fewer where too few match; None for none."""
     sets = [known_evaluations(router, name) for name in (first, second)]
     smaller, larger = sorted(sets, key=len)
-    some = shared_or_all(smaller, larger)
-    n_shared = int(np.isin(some.queries.keys, larger.queries.keys).sum())
-    if n_shared < len(some):
+    rows = shared_or_all(smaller, larger)
+    n_shared = int(np.isin(rows.queries.keys, larger.queries.keys).sum())
+    # Of queries that are not shared, the larger set must have several for each one of
+    # the smaller, or the pairs would be of too unlike queries.
+    if n_shared < len(rows):
         limit = min(limit, (len(larger) - n_shared) // MIN_RATIO)
-    return pair_evaluations(limited(some, limit, rng), larger) if limit else None
+    return pair_evaluations(limited(rows, limit, rng), larger) if limit else None
 
 
 def _row(first: Any, second: Any, test: DriftTest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How alike models are: distances of embeddings beside disagreement of answers."""
+"""Distances of embeddings, disagreement of answers and clusters of models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import pairwise_distances
 
 from skl_locus._data.columns import as_frame, model_groups, read_column
+from skl_locus._data.pairs import score_matrix
 from skl_locus._data.queries import query_groups
 from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
@@ -123,7 +124,8 @@ def disagreement(
     models, labels = model_groups(X, model_col)
     queries = _query_codes(X, y, Columns(model_col, query_col, query_id_col))
     scores = read_scores(y, len(models))
-    table = _score_table(models, queries, scores)
+    shape = queries.max() + 1, len(labels)
+    table = np.ascontiguousarray(score_matrix(queries, models, scores, shape).T)
     index = pd.Index(labels, name=model_col)
     return pd.DataFrame(_mean_differences(table, min_common), index, index)
 
@@ -139,18 +141,6 @@ def _query_codes(X: Any, y: Any, columns: Columns) -> np.ndarray:
             )
         return codes
     return query_groups(X, columns, y)[0]
-
-
-def _score_table(
-    models: np.ndarray, queries: np.ndarray, scores: np.ndarray
-) -> np.ndarray:
-    """Return mean scores (n_models, n_queries), NaN where there are none."""
-    cells = models, queries
-    shape = models.max() + 1, queries.max() + 1
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, cells, scores)
-    np.add.at(counts, cells, 1)
-    return np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
 
 
 def _mean_differences(table: np.ndarray, min_common: int) -> np.ndarray:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skl_locus._data.columns import as_frame
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.reader import ANONYMOUS
-from skl_locus._data.scores import read_scores
+from skl_locus._routing.access import embedding_pool, read_unnamed_model
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._matched_pairs import (
     MatchedPairs,
@@ -104,8 +102,9 @@ def drift_test(
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
+    embedding_pool(router)
     known = known_evaluations(router, model)
-    newcomer = shared_or_all(_read_newcomer(router, X, y), known)
+    newcomer = shared_or_all(read_unnamed_model(router, X, y), known)
     pairs = pair_evaluations(limited(newcomer, max_evaluations, rng), known)
     return swap_test(router, pairs, [model], n_resamples, rng)
 
@@ -178,8 +177,8 @@ def identify(
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
-    newcomer = _read_newcomer(router, X, y)
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
+    newcomer = read_unnamed_model(router, X, y)
     candidates = {
         name: _pairs_or_none(router, newcomer, name, max_evaluations, rng)
         for name in pool.models[pool.select(models)]
@@ -198,30 +197,6 @@ def identify(
     return table.sort_values("distance", kind="stable")
 
 
-def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
-    """Read the evaluations of one model, whose name is of no interest."""
-    frame = as_frame(X)
-    if frame is not None and router.model_col not in frame.columns:
-        name = nw.lit(ANONYMOUS).alias(router.model_col)
-        X = frame.with_columns(name).to_native()
-    router._fitted_pool()
-    router._require_named("Recognition")
-    rows = router._read_rows(X, reset=False)
-    if rows.labels is not None and len(rows.labels) > 1:
-        raise ValueError(
-            f"X has {len(rows.labels)} models ({rows.labels[0]!r}, "
-            f"{rows.labels[1]!r}, ...); pass the evaluations of one."
-        )
-    return router._evaluations_of(rows, read_scores(y, len(rows)))
-
-
-def known_evaluations(router: Any, model: Any) -> EvaluationSet:
-    """Return the evaluations that a router keeps of one model."""
-    pool = router._locus_pool()
-    pool.columns_of([model])
-    return pool.evaluations.only_models([model])
-
-
 def _pairs_or_none(
     router: Any,
     newcomer: EvaluationSet,
@@ -231,8 +206,8 @@ def _pairs_or_none(
 ) -> MatchedPairs | None:
     known = known_evaluations(router, model)
     try:
-        some = limited(shared_or_all(newcomer, known), limit, rng)
-        return pair_evaluations(some, known)
+        rows = limited(shared_or_all(newcomer, known), limit, rng)
+        return pair_evaluations(rows, known)
     except TooFewEvaluationsError:
         return None
 

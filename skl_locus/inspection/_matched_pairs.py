@@ -1,10 +1,10 @@
-"""Exchanging evaluations between two sets of them: a null with honest levels.
+"""Pairs of evaluations that could be exchanged if both came from one model.
 
 If two sets come from one model, it does not matter which of two evaluations of a
 query (or of two like queries) is in which set. So each evaluation of the newcomer is
 paired with one of the known model, on the same query or one of the same cluster, and
-what is observed is held against what swapping pairs at random gives. Both sets then
-always have the same size and the same mix of queries.
+the observed difference is compared with those after random swaps of pairs. Both sets
+then always have the same size and the same mix of queries.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sklearn.metrics import pairwise_distances
 
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.queries import QuerySet
+from skl_locus._routing.access import embed
 
 MIN_SHARED = 32
 """With fewer common queries, evaluations are compared on matched queries as well."""
@@ -96,7 +97,7 @@ def pair_evaluations(newcomer: EvaluationSet, known: EvaluationSet) -> MatchedPa
 
     Returns
     -------
-    Pairs
+    MatchedPairs
         One pair for each evaluation of the newcomer.
 
     Raises
@@ -140,8 +141,8 @@ class TooFewEvaluationsError(ValueError):
 def _most_similar(vectors: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Assign a candidate of a near cluster to each vector, none twice.
 
-    Not the nearest candidate: those that are nearest to something lie nearer to the
-    middle than others, and could be told from what they are to be swapped with.
+    Not the nearest candidate: nearest candidates lie nearer to the middle of all
+    queries than others do, so that the two of a pair could not be exchanged.
     """
     if not len(vectors):
         return np.empty(0, dtype=np.intp)
@@ -173,9 +174,7 @@ def embed_sets(
     ndarray of shape (n_sets, n_components)
         One embedding per set.
     """
-    return np.asarray(
-        router._embed(pseudo_models(queries, codes, scores)), dtype=np.float64
-    )
+    return embed(router, pseudo_models(queries, codes, scores))
 
 
 def pseudo_models(

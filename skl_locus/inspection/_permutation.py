@@ -1,4 +1,4 @@
-"""The test behind recognition: two sets of evaluations against swaps of them."""
+"""Permutation test of whether two sets of evaluations come from one model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skl_locus._routing.access import embedding_pool, exchange_effects
 from skl_locus.inspection._matched_pairs import MatchedPairs
 
 N_DIRECTIONS = 16
@@ -19,7 +20,7 @@ RIDGE = 0.05
 in which swaps hardly move the embedding must not decide by rounding."""
 
 UNKNOWN = 0.5
-"""Expected score where no other model tells."""
+"""Expected score where there is no other model to predict it."""
 
 SAME = 1e-9
 """Relative difference up to which statistics count as equal, which is a multiple of
@@ -73,7 +74,7 @@ def swap_test(
     ----------
     router : LocusRouter
         Fitted.
-    pairs : Pairs
+    pairs : MatchedPairs
         Evaluations of both sets.
     compared : collection of labels
         Models of the router whose evaluations are in the sets.
@@ -87,8 +88,11 @@ def swap_test(
     DriftTest
         Statistic and p-value.
     """
+    # To first order, exchanging several pairs moves the difference of the embeddings
+    # by the sum of their single movements. So a swap costs a sign and no embedding.
     expected = _expected_scores(router, pairs, compared)
-    moves, embeddings = router._exchange_effects(
+    moves, embeddings = exchange_effects(
+        router,
         pairs.queries,
         pairs.codes,
         pairs.scores,
@@ -100,6 +104,8 @@ def swap_test(
     as_large = int((null >= statistic * (1 - SAME)).sum())
     return DriftTest(
         statistic=statistic,
+        # What was observed is one of the equally likely swaps, so that it counts too:
+        # P(p <= alpha) <= alpha holds exactly, for any number of resamples.
         p_value=(1 + as_large) / (1 + n_resamples),
         distance=float(np.linalg.norm(embeddings[0] - embeddings[1])),
         agreement=pairs.agreement,
@@ -117,7 +123,7 @@ def _expected_scores(
     That one side was asked harder questions must not look like another model. On
     shared queries nothing has to be expected.
     """
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
     others = _others(pool, compared)
     expected = np.full(pairs.codes.shape, UNKNOWN, dtype=np.float32)
     if pairs.n_shared < len(pairs) and len(others):
@@ -133,7 +139,7 @@ def _directions(router: Any, compared: Collection) -> np.ndarray:
 
     Where the others span fewer directions, arbitrary ones follow.
     """
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
     embeddings = pool.embeddings[_others(pool, compared)].astype(np.float64)
     if len(embeddings):
         embeddings -= embeddings.mean(axis=0)
@@ -144,8 +150,8 @@ def _directions(router: Any, compared: Collection) -> np.ndarray:
 def _others(pool: Any, compared: Collection) -> np.ndarray:
     """Return the models that are not compared: columns of the pool.
 
-    Whose evaluations are whose must not matter to the test, so the compared models
-    have no say in anything that it is made of.
+    The null must be exchangeable: the compared models are left out of directions and
+    expectations, which would otherwise change with whose evaluations are whose.
     """
     return np.flatnonzero([name not in compared for name in pool.models])
 
@@ -174,13 +180,14 @@ def _statistics(
     ridge = RIDGE * np.trace(covariance) / width
     if ridge == 0:
         return 0.0, np.zeros(n_resamples)
+    # With L L' = S^-1, the squared length of d' L is d' S^-1 d.
     whitening = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(width)))
     whitened = effects @ whitening
     observed = float(np.square(whitened.sum(axis=0)).sum())
     step = max(1, CHUNK_SIGNS // len(effects))
     null = np.empty(n_resamples)
     for start in range(0, n_resamples, step):
-        some = null[start : start + step]
-        signs = 2.0 * rng.randint(2, size=(len(some), len(effects))) - 1
-        some[:] = np.square(signs @ whitened).sum(axis=1)
+        chunk = null[start : start + step]
+        signs = 2.0 * rng.randint(2, size=(len(chunk), len(effects))) - 1
+        chunk[:] = np.square(signs @ whitened).sum(axis=1)
     return observed, null

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skl_locus._costs.tables import read_costs
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._costs.tables import model_costs
+from skl_locus._data.pairs import score_matrix
+from skl_locus._routing.access import fitted_pool, read_log
 from skl_locus.portfolio._curve import portfolio_curve
 
 N_RANDOM = 50
@@ -76,7 +77,7 @@ def portfolio_routing(
     scores, decisions = _test_matrices(router, X, y)
     positions = {name: i for i, name in enumerate(router.models_)}
     rng = check_random_state(random_state)
-    costs = read_costs(cost, router.models_)
+    costs = model_costs(cost, router.models_)
     rows = []
     for row in curve.to_dict("records"):
         chosen = [positions[name] for name in row["models"]]
@@ -96,23 +97,24 @@ def portfolio_routing(
 
 def _test_matrices(router: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return scores, NaN where not evaluated, and decision scores: query x model."""
-    evaluations: EvaluationSet = router._read_evaluations(X, y, reset=False)
-    pool = router._fitted_pool()
+    evaluations = read_log(router, X, y)
+    pool = fitted_pool(router)
     columns = pool.columns_of(evaluations.model_names)
-    shape = (len(evaluations.queries), len(pool.models))
-    scores = np.full(shape, np.nan)
-    scores[evaluations.query_codes, columns[evaluations.model_codes]] = (
-        evaluations.scores
+    scores = score_matrix(
+        evaluations.query_codes,
+        columns[evaluations.model_codes],
+        evaluations.scores,
+        (len(evaluations.queries), len(pool.models)),
     )
     everyone = np.arange(len(pool.models))
     return scores, pool.decision_scores(evaluations.queries.vectors(), everyone)
 
 
 def _accuracy(scores: np.ndarray, decisions: np.ndarray, chosen: Any) -> float:
-    some = scores[:, chosen]
-    observed = np.isfinite(some)
+    own = scores[:, chosen]
+    observed = np.isfinite(own)
     best = np.where(observed, decisions[:, chosen], -np.inf).argmax(axis=1)
-    routed = np.take_along_axis(some, best[:, None], axis=1)[observed.any(axis=1)]
+    routed = np.take_along_axis(own, best[:, None], axis=1)[observed.any(axis=1)]
     return float(routed.mean()) if len(routed) else np.nan
 
 

@@ -1,4 +1,4 @@
-"""Searching for models by the accuracies they should have on tasks."""
+"""Search for models by the accuracies wished for on tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
@@ -15,9 +14,9 @@ from sklearn.utils import check_random_state
 
 from skl_locus._data.columns import as_frame, read_column
 from skl_locus._data.queries import QuerySet
-from skl_locus._data.reader import ANONYMOUS
+from skl_locus._routing.access import read_query_rows
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.validation import check_at_least
-from skl_locus.inspection._identity import known_evaluations
 from skl_locus.inspection._matched_pairs import embed_sets
 
 RECALL_AT = (1, 2, 3, 5, 10)
@@ -191,11 +190,11 @@ def _read_tasks(router: Any, tasks: Any, task_col: str) -> TaskQueries:
         row = int(np.argmax(pd.isna(column)))
         raise ValueError(f"The column {task_col!r} has a missing value in row {row}.")
     others = [name for name in frame.columns if name != task_col]
-    named = frame.select(others).with_columns(nw.lit(ANONYMOUS).alias(router.model_col))
-    rows = router._read_rows(named.to_native(), reset=False)
-    of_query = np.empty(len(rows.queries), dtype=object)
-    of_query[rows.query_codes[::-1]] = column[::-1]
-    return TaskQueries(rows.queries, of_query)
+    codes, queries = read_query_rows(router, frame.select(others))
+    # The last assignment of a query counts: backwards, that is its first row.
+    of_query = np.empty(len(queries), dtype=object)
+    of_query[codes[::-1]] = column[::-1]
+    return TaskQueries(queries, of_query)
 
 
 def _rates(profile: Mapping[Any, float], tasks: np.ndarray) -> np.ndarray:

@@ -19,13 +19,18 @@ from skl_locus._data.columns import (
 )
 from skl_locus._data.evaluations import label_array, positions_of
 from skl_locus._data.identity import identify_rows
-from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, mean_of, pair_up
+from skl_locus._data.pairs import (
+    EvaluatedPairs,
+    best_covered_model,
+    pair_up,
+)
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.query_batch import QueryBatch, logged_batch
 from skl_locus._data.schema import CARRIED_COLUMNS
+from skl_locus._data.tasks import task_codes
 from skl_locus._routing.unwrap import check_unseen, fitted_router, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
-from skl_locus.metrics._test_rows import task_codes
+from skl_locus._utils.statistics import stable_mean
 
 POLICY, BEST, CHEAPEST, RANDOM, ORACLE = ROWS = (
     "policy",
@@ -98,7 +103,12 @@ class Replay:
             own = self.pairs.of_model(position)
             costs = self.pairs.columns["observed_costs"][own]
             coverage = len(own) / self.pairs.n_queries
-            yield label, mean_of(costs), mean_of(self.pairs.scores[own]), coverage
+            yield (
+                label,
+                stable_mean(costs),
+                stable_mean(self.pairs.scores[own]),
+                coverage,
+            )
 
 
 def replay(

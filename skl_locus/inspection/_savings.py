@@ -12,9 +12,9 @@ from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.pairs import MIN_COVERAGE
+from skl_locus._routing.cost_curve import swept_curve
+from skl_locus._utils.bootstrap import ratio_bootstrap, two_way_bootstrap
 from skl_locus.inspection._replay import BEST, POLICY, ROWS, Outcome, Replay, replay
-from skl_locus.metrics._bootstrap import ratio_bootstrap, two_way_bootstrap
-from skl_locus.metrics._cost_curve import swept_curve
 
 CURVE_POINTS = 100
 """Operating points of the curve; more cannot be seen in a picture."""

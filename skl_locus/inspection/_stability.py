@@ -1,4 +1,4 @@
-"""How far embeddings move when a model is evaluated on other or fewer queries."""
+"""Movement of embeddings when a model is evaluated on other or fewer queries."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import EvaluationSet, label_array
+from skl_locus._routing.access import (
+    embed,
+    embedding_pool,
+    pool_of,
+    read_bare_queries,
+)
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
-from skl_locus.inspection._identity import known_evaluations
 from skl_locus.inspection._matched_pairs import pseudo_models
 
 STABILITY_COLUMNS = ("change", "value", "model", "repeat", "distance")
@@ -100,7 +106,7 @@ def embedding_stability(
 
 
 def _chosen(router: Any, models: Any) -> list:
-    pool = router._locus_pool()
+    pool = embedding_pool(router)
     return pool.models[pool.select(models)].tolist()
 
 
@@ -174,7 +180,7 @@ def _distances_moved(
         scores=own.scores[rows],
         counts=own.counts[rows],
     )
-    embeddings = np.asarray(router._embed(evaluations), dtype=np.float64)
+    embeddings = embed(router, evaluations)
     return np.linalg.norm(embeddings[1:] - embeddings[0], axis=1)
 
 
@@ -244,7 +250,7 @@ def embedding_uncertainty(
     rng = check_random_state(random_state)
     names = _chosen(router, models)
     nearest = _distances_to_others(router).loc[names, "nearest_other"]
-    vectors = None if queries is None else router._read_queries(queries).encodings
+    vectors = None if queries is None else read_bare_queries(router, queries)
     rows = []
     for name in names:
         own = known_evaluations(router, name)
@@ -276,11 +282,13 @@ def _spreads(
     m = min(max(1, round(fraction * n)), n - 1)
     chosen = np.stack([rng.permutation(n)[:m] for _ in range(n_subsamples)])
     subsets = pseudo_models(own.queries, own.query_codes[chosen], own.scores[chosen])
-    names = subsets.model_names
-    pool = router._update_pool(names, subsets, set(names))
+    pool = pool_of(router, subsets)
     if vectors is None:
         vectors = own.queries.vectors()
     probabilities = pool.correctness(vectors, np.arange(n_subsamples))
+    # A mean of m of n values, drawn without replacement, has the variance
+    # s^2 (n - m) / (m n), which this makes s^2 / n (delete-d jackknife; Shao and Wu,
+    # 1989).
     scale = m / (n - m)
     variance = pool.embeddings.astype(np.float64).var(axis=0, ddof=1).sum()
     predicted = probabilities.astype(np.float64).var(axis=1, ddof=1).mean()

@@ -1,6 +1,6 @@
 """Metrics for scores in [0, 1], and scorers that take such scores as targets."""
 
-from skl_locus.metrics._bootstrap import BootstrapEstimate, two_way_bootstrap
+from skl_locus._utils.bootstrap import BootstrapEstimate, two_way_bootstrap
 from skl_locus.metrics._calibration import (
     expected_calibration_error,
     soft_roc_auc_score,

@@ -1,4 +1,4 @@
-"""How far probabilities of correctness can be taken at their word, and ranked."""
+"""Calibration and ranking of probabilities of correctness."""
 
 from __future__ import annotations
 
@@ -151,6 +151,7 @@ def area_under_curve(
     positive, negative = weights * scores, weights * (1 - scores)
     if not positive.any() or not negative.any():
         return math.nan
+    # A row of score y stands on both sides, with weights y and 1 - y.
     sides = np.repeat([1, 0], len(scores))
     return float(
         roc_auc_score(
@@ -168,6 +169,7 @@ def canonical_rows(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores)).astype(np.float64)
     weights = check_weights(sample_weight, len(scores))
+    # Sums in this order have the same rounding for rows in any order.
     order = np.lexsort((weights, scores, probabilities))
     return scores[order], probabilities[order], weights[order]
 
@@ -176,6 +178,8 @@ def _equal_mass_bins(
     probabilities: np.ndarray, weights: np.ndarray, n_bins: int
 ) -> np.ndarray:
     """Return the bin of each row, given rows sorted by probability."""
+    # Equal probabilities stay together, since what parts them would be the order of
+    # the rows, and with it the scores that happen to come first.
     groups = np.cumsum(np.diff(probabilities, prepend=-1) > 0) - 1
     masses = np.bincount(groups, weights)
     ends = np.cumsum(masses)

@@ -1,4 +1,4 @@
-"""Routers side by side on test queries, with intervals of their differences."""
+"""Comparison of routers on test queries, with intervals of their differences."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.schema import Columns
 from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
+from skl_locus._utils.bootstrap import two_way_bootstrap
 from skl_locus._utils.statistics import holm
-from skl_locus.metrics._bootstrap import two_way_bootstrap
-from skl_locus.metrics._registry import POOLED_METRICS, ROUTING, ROW_METRICS
+from skl_locus.metrics._registry import METRICS, POOLED, ROUTING
 from skl_locus.metrics._test_rows import TestRows, View, read_test_rows
-
-METRICS = (ROUTING, *ROW_METRICS, *POOLED_METRICS)
-"""What can be compared, in the order of the table."""
 
 BEST_SINGLE, ORACLE = "best single", "oracle"
 """Names of the rows that are no routers."""
@@ -163,7 +160,7 @@ def compare(
         X,
         scores,
         task_col,
-        with_probabilities=chosen != [ROUTING],
+        with_probabilities=any(METRICS[name].kind != ROUTING for name in chosen),
     )
     singles = _best_singles(rows, views[reference]) if baselines else None
     options = {
@@ -187,9 +184,10 @@ def _part(
     options: dict[str, Any],
 ) -> pd.DataFrame:
     """Compare by one metric on some rows."""
-    if metric in POOLED_METRICS:
+    kind = METRICS[metric].kind
+    if kind == POOLED:
         return _pooled(names, rows.pooled(metric).mean(axis=1))
-    if metric != ROUTING:
+    if kind != ROUTING:
         return _resampled(names, *rows.row_totals(metric), options)
     totals = rows.routed_totals()
     counts = np.ones(totals.shape)
@@ -210,6 +208,8 @@ def _resampled(
     names: list[str], totals: np.ndarray, counts: np.ndarray, options: dict[str, Any]
 ) -> pd.DataFrame:
     means = two_way_bootstrap(totals, counts, **options)
+    # Differences have intervals of their own: routers do well and badly on the same
+    # queries, so that intervals of two means may overlap where one is surely better.
     differences = two_way_bootstrap(
         totals, counts, reference=totals[0], reference_counts=counts[0], **options
     )
@@ -235,10 +235,12 @@ def _finished(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     is_reference = ~table.duplicated(["metric", "task"])
     table.loc[is_reference, DIFFERENCES] = np.nan
     table.loc[table["router"] == ORACLE, "p_value"] = np.nan
+    # Many tasks would give small p-values by chance, and one comparison over all
+    # queries would pay for it if it were in the same family.
     families = [table["metric"], table["task"] == OVERALL]
     for _, own in table.dropna(subset="p_value").groupby(families):
         table.loc[own.index, "p_adjusted"] = holm(own["p_value"].to_numpy())
-    metrics = table["metric"].map(METRICS.index)
+    metrics = table["metric"].map(list(METRICS).index)
     tasks = pd.factorize(table["task"])[0]
     routers = table["router"].map([*names, BEST_SINGLE, ORACLE].index)
     order = np.lexsort((routers, tasks, metrics))

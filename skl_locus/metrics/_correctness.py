@@ -1,8 +1,6 @@
-"""How well probabilities of a correct answer fit scores in [0, 1]."""
+"""Losses and accuracy of P(correct) where scores lie in [0, 1]."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +11,7 @@ from skl_locus._utils.array_checks import (
     check_scores,
     check_weights,
 )
+from skl_locus._utils.statistics import stable_mean
 
 
 def soft_log_loss(
@@ -55,7 +54,7 @@ def soft_log_loss(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     losses = log_losses(scores, probabilities)
-    return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
+    return stable_mean(losses, check_weights(sample_weight, len(scores)))
 
 
 def soft_brier_score(
@@ -96,7 +95,7 @@ def soft_brier_score(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     losses = squared_losses(scores, probabilities)
-    return _weighted_mean(losses, check_weights(sample_weight, len(scores)))
+    return stable_mean(losses, check_weights(sample_weight, len(scores)))
 
 
 def correctness_accuracy_score(
@@ -138,11 +137,13 @@ def correctness_accuracy_score(
     scores = check_scores(y_true)
     probabilities = check_probabilities(y_prob, len(scores))
     hits = correctness_hits(scores, probabilities)
-    return _weighted_mean(hits, check_weights(sample_weight, len(scores)))
+    return stable_mean(hits, check_weights(sample_weight, len(scores)))
 
 
 def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return the cross-entropy of each row, P clipped by the eps of its dtype."""
+    # A single sure and wrong prediction would make the mean infinite. The dtype's eps
+    # is the smallest distance from 1 that P can express, as in scikit-learn.
     eps = np.finfo(probabilities.dtype).eps
     p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
     return -(scores * np.log(p) + (1 - scores) * np.log1p(-p))
@@ -154,10 +155,5 @@ def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def correctness_hits(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Tell for each row whether score and probability are on one side of 0.5."""
+    """Return whether score and probability of each row are on one side of 0.5."""
     return (scores >= CORRECT_FROM) == (probabilities >= CORRECT_FROM)
-
-
-def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    # An exactly rounded sum does not depend on the order of the rows.
-    return math.fsum((values * weights).tolist()) / math.fsum(weights.tolist())

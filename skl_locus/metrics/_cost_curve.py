@@ -1,4 +1,4 @@
-"""What routing costs and is worth as the weight of cost grows."""
+"""Cost and quality of routing over weights of cost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skl_locus._costs.hull import MAX_POINTS, breakpoint_weights
-from skl_locus._data.pairs import EvaluatedPairs, coded_pairs, mean_of
-from skl_locus._routing.objective import Objective
+from skl_locus._costs.tables import costs_by_label
+from skl_locus._data.pairs import coded_pairs
+from skl_locus._routing.cost_curve import operating_points, swept_curve
 from skl_locus._utils.array_checks import check_finite_column
 
 
@@ -97,42 +97,7 @@ def cost_quality_curve(
         raise ValueError("costs must not be negative.")
     if weights is None:
         return swept_curve(pairs)
-    return _curve(pairs, _checked_weights(weights))
-
-
-def swept_curve(pairs: EvaluatedPairs, max_points: int = MAX_POINTS) -> pd.DataFrame:
-    """Return the operating points of all weights of cost, or of some of them.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        With the columns "y_score" and "costs", by which choices are made, and
-        perhaps "observed_costs", of which the curve has the mean.
-    max_points : int, default=500
-        Number of weights tried at most.
-
-    Returns
-    -------
-    DataFrame of shape (n_points, 3)
-        As of `cost_quality_curve`.
-    """
-    costs, decisions = pairs.columns["costs"], pairs.columns["y_score"]
-    weights = breakpoint_weights(costs, decisions, pairs.queries, max_points)
-    curve = _curve(pairs, weights)
-    repeats = curve[["cost", "quality"]].diff().eq(0).all(axis=1)
-    return curve[~repeats].reset_index(drop=True)
-
-
-def _curve(pairs: EvaluatedPairs, weights: np.ndarray) -> pd.DataFrame:
-    decisions, costs = pairs.columns["y_score"], pairs.columns["costs"]
-    observed = pairs.columns.get("observed_costs", costs)
-    points = []
-    for weight in weights:
-        objective = Objective(cost_weight=weight)
-        chosen = pairs.best(objective.preferences(decisions, costs))
-        cost, quality = mean_of(observed[chosen]), mean_of(pairs.scores[chosen])
-        points.append((weight, cost, quality))
-    return pd.DataFrame(points, columns=["weight", "cost", "quality"])
+    return operating_points(pairs, _checked_weights(weights))
 
 
 def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
@@ -145,10 +110,8 @@ def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
             )
         return column
     labels = np.asarray(models).tolist()
-    missing = next((label for label in labels if label not in costs), None)
-    if missing is not None:
-        raise ValueError(f"costs has no entry for the model {missing!r}.")
-    return check_finite_column([costs[label] for label in labels], "costs")
+    known = costs_by_label(costs, dict.fromkeys(labels))
+    return np.array([known[label] for label in labels])
 
 
 def _checked_weights(weights: Any) -> np.ndarray:

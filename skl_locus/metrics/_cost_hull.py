@@ -1,4 +1,4 @@
-"""Operating points that are worth using, and their quality over a range of costs."""
+"""Convex hull of operating points, and mean quality over a range of costs."""
 
 from __future__ import annotations
 

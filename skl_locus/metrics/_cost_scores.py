@@ -1,4 +1,4 @@
-"""One number for a curve of cost and quality."""
+"""Summary scores of a curve of cost and quality."""
 
 from __future__ import annotations
 

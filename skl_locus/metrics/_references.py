@@ -1,4 +1,4 @@
-"""What routing is measured against: single models, chance and the oracle."""
+"""Reference scores for routing: single models, chance and the oracle."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from skl_locus._data.pairs import (
     code_models,
     code_queries,
     coded_pairs,
-    mean_of,
 )
 from skl_locus._utils.array_checks import check_scores
+from skl_locus._utils.statistics import stable_mean
 
 
 def best_single_score(
@@ -81,7 +81,7 @@ def best_single_score(
     """
     pairs = coded_pairs(y_true, queries=queries, models=models)
     single = _best_single_pairs(pairs, y_train, models_train, min_coverage)
-    return mean_of(pairs.scores[single])
+    return stable_mean(pairs.scores[single])
 
 
 def gain_over_best_single(
@@ -147,7 +147,7 @@ def gain_over_best_single(
     single = _best_single_pairs(pairs, y_train, models_train, min_coverage)
     chosen = pairs.best(pairs.columns["y_score"])
     rivals = chosen[np.isin(pairs.queries[chosen], pairs.queries[single])]
-    return mean_of(pairs.scores[rivals] - pairs.scores[single])
+    return stable_mean(pairs.scores[rivals] - pairs.scores[single])
 
 
 def oracle_score(y_true: ArrayLike, *, queries: ArrayLike, models: ArrayLike) -> float:
@@ -183,7 +183,7 @@ def oracle_score(y_true: ArrayLike, *, queries: ArrayLike, models: ArrayLike) ->
     0.75
     """
     pairs = coded_pairs(y_true, queries=queries, models=models)
-    return mean_of(pairs.scores[pairs.best(pairs.scores)])
+    return stable_mean(pairs.scores[pairs.best(pairs.scores)])
 
 
 def gap_to_oracle(
@@ -225,7 +225,7 @@ def gap_to_oracle(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
     best, chosen = pairs.best(pairs.scores), pairs.best(pairs.columns["y_score"])
-    return mean_of(pairs.scores[best] - pairs.scores[chosen])
+    return stable_mean(pairs.scores[best] - pairs.scores[chosen])
 
 
 def random_router_score(
@@ -264,7 +264,7 @@ def random_router_score(
     """
     pairs = coded_pairs(y_true, queries=queries, models=models)
     totals = np.add.reduceat(pairs.scores, pairs.starts)
-    return mean_of(totals / pairs.sizes)
+    return stable_mean(totals / pairs.sizes)
 
 
 def routing_coverage(*, queries: ArrayLike, models: ArrayLike) -> float:
@@ -315,7 +315,7 @@ def _best_single_pairs(
     codes, labels = code_models(models_train, len(scores), "models_train")
     order = np.lexsort((scores, codes))
     ends = np.searchsorted(codes[order], np.arange(1, len(labels)))
-    means = [mean_of(own) for own in np.split(scores[order], ends)]
+    means = [stable_mean(own) for own in np.split(scores[order], ends)]
     position = best_covered_model(pairs, labels, np.array(means), min_coverage)
     if position is None:
         raise ValueError(

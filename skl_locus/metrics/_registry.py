@@ -1,8 +1,13 @@
-"""Metrics by name."""
+"""Metrics by name, with what comparisons and scorers need to know of them.
+
+A metric that is added here is compared by `compare` and scored by name: it takes its
+own module and one entry.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,23 +15,83 @@ from skl_locus.metrics._calibration import (
     area_under_curve,
     canonical_rows,
     expected_calibration_error,
+    soft_roc_auc_score,
 )
-from skl_locus.metrics._correctness import correctness_hits, log_losses, squared_losses
+from skl_locus.metrics._correctness import (
+    correctness_accuracy_score,
+    correctness_hits,
+    log_losses,
+    soft_brier_score,
+    soft_log_loss,
+    squared_losses,
+)
+from skl_locus.metrics._routing import routing_accuracy_score
 
-ROUTING = "routing_accuracy"
-"""The metric of decision scores; the others are of probabilities."""
+ROUTING, MEAN, POOLED = "routing", "mean", "pooled"
+"""Kinds of metrics: of decisions; means over rows of P(correct); of all rows' P."""
 
 
-ROW_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "correctness_accuracy": correctness_hits,
-    "soft_log_loss": log_losses,
-    "soft_brier": squared_losses,
+@dataclass(frozen=True)
+class RegisteredMetric:
+    """A metric of this package.
+
+    Parameters
+    ----------
+    name : str
+        Name in the tables of `compare`.
+    function : callable
+        What users call: ``(y_true, y_prob)``, or for decisions ``(y_true, y_score, *,
+        queries, models)``.
+    kind : {"routing", "mean", "pooled"}
+        What it is computed from. Means can be resampled from sums over the rows of
+        each query; pooled metrics cannot.
+    greater_is_better : bool
+        Whether a high value is good.
+    values : callable or None
+        ``(scores, P)`` to the values of the rows of a mean, or to the value of a
+        pooled metric, of checked columns and without warnings.
+    """
+
+    name: str
+    function: Callable[..., float]
+    kind: str
+    greater_is_better: bool
+    values: Callable[[np.ndarray, np.ndarray], np.ndarray | float] | None = None
+
+    @property
+    def scorer_name(self) -> str:
+        """Name of the scorer, for which greater is always better."""
+        return self.name if self.greater_is_better else f"neg_{self.name}"
+
+
+def _silent_area(scores: np.ndarray, p: np.ndarray) -> float:
+    # A task on which all answers are right has no area; its row is NaN, unwarned.
+    return area_under_curve(*canonical_rows(scores, p))
+
+
+METRICS: dict[str, RegisteredMetric] = {
+    metric.name: metric
+    for metric in (
+        RegisteredMetric("routing_accuracy", routing_accuracy_score, ROUTING, True),
+        RegisteredMetric(
+            "correctness_accuracy",
+            correctness_accuracy_score,
+            MEAN,
+            True,
+            correctness_hits,
+        ),
+        RegisteredMetric("soft_log_loss", soft_log_loss, MEAN, False, log_losses),
+        RegisteredMetric("soft_brier", soft_brier_score, MEAN, False, squared_losses),
+        RegisteredMetric(
+            "soft_roc_auc", soft_roc_auc_score, POOLED, True, _silent_area
+        ),
+        RegisteredMetric(
+            "expected_calibration_error",
+            expected_calibration_error,
+            POOLED,
+            False,
+            expected_calibration_error,
+        ),
+    )
 }
-"""Metrics that are means over rows: (scores, P) -> values of the rows."""
-
-
-POOLED_METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "soft_roc_auc": lambda scores, p: area_under_curve(*canonical_rows(scores, p)),
-    "expected_calibration_error": expected_calibration_error,
-}
-"""Metrics of all rows together, which are no means: (scores, P) -> value."""
+"""All metrics that have a name, in the order of the tables of `compare`."""

@@ -1,12 +1,13 @@
-"""How good the models are that a router chooses."""
+"""Quality of the models that a router chooses."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._data.pairs import coded_pairs, mean_of
+from skl_locus._data.pairs import coded_pairs
 from skl_locus._data.scores import CORRECT_FROM
+from skl_locus._utils.statistics import stable_mean
 from skl_locus._utils.validation import check_at_least
 
 
@@ -66,7 +67,7 @@ def routing_accuracy_score(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
     # The mean is exact: it does not depend on the order of the queries.
-    return mean_of(pairs.scores[pairs.best(pairs.columns["y_score"])])
+    return stable_mean(pairs.scores[pairs.best(pairs.columns["y_score"])])
 
 
 def hit_at_k_score(
@@ -132,4 +133,4 @@ def hit_at_k_score(
     )
     asked = pairs.ranks(pairs.columns["y_score"]) < k
     hits = asked & (pairs.scores >= CORRECT_FROM)
-    return mean_of(np.maximum.reduceat(hits, pairs.starts))
+    return stable_mean(np.maximum.reduceat(hits, pairs.starts))

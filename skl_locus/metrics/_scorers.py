@@ -20,15 +20,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from skl_locus._data.columns import model_groups
 from skl_locus._data.identity import model_labels, query_codes, query_identities
 from skl_locus._routing.unwrap import router_and_rows
-from skl_locus.metrics._calibration import (
-    expected_calibration_error,
-    soft_roc_auc_score,
-)
-from skl_locus.metrics._correctness import (
-    correctness_accuracy_score,
-    soft_brier_score,
-    soft_log_loss,
-)
+from skl_locus.metrics._registry import METRICS, ROUTING, RegisteredMetric
 from skl_locus.metrics._routing import routing_accuracy_score
 
 Metric = Callable[..., float]
@@ -99,7 +91,7 @@ class OnboardingScorer:
     def _onboarding_rows(self, router: Any, rows: Any) -> np.ndarray:
         """Mark the rows to onboard from: (n_rows,), bool."""
         models, labels = model_groups(rows, router.model_col)
-        _check_unseen(labels, router)
+        _check_unseen_models(labels, router)
         queries, n_queries = query_codes(router, rows)
         ranks = check_random_state(self.random_state).permutation(n_queries)[queries]
         few = np.zeros(len(models), dtype=bool)
@@ -119,33 +111,24 @@ class OnboardingScorer:
         return distinct[self.n_evaluations]
 
 
-neg_soft_log_loss_scorer = ProbabilityScorer(
-    "neg_soft_log_loss_scorer", soft_log_loss, greater_is_better=False
-)
-neg_soft_brier_scorer = ProbabilityScorer(
-    "neg_soft_brier_scorer", soft_brier_score, greater_is_better=False
-)
-correctness_accuracy_scorer = ProbabilityScorer(
-    "correctness_accuracy_scorer", correctness_accuracy_score, greater_is_better=True
-)
-neg_expected_calibration_error_scorer = ProbabilityScorer(
-    "neg_expected_calibration_error_scorer",
-    expected_calibration_error,
-    greater_is_better=False,
-)
-soft_roc_auc_scorer = ProbabilityScorer(
-    "soft_roc_auc_scorer", soft_roc_auc_score, greater_is_better=True
-)
-routing_accuracy_scorer = RoutingScorer(routing_accuracy_score, greater_is_better=True)
+def _scorer_of(metric: RegisteredMetric) -> Scorer:
+    if metric.kind == ROUTING:
+        return RoutingScorer(metric.function, metric.greater_is_better)
+    name = f"{metric.scorer_name}_scorer"
+    return ProbabilityScorer(name, metric.function, metric.greater_is_better)
+
 
 SCORERS: dict[str, Scorer] = {
-    "neg_soft_log_loss": neg_soft_log_loss_scorer,
-    "neg_soft_brier": neg_soft_brier_scorer,
-    "neg_expected_calibration_error": neg_expected_calibration_error_scorer,
-    "correctness_accuracy": correctness_accuracy_scorer,
-    "soft_roc_auc": soft_roc_auc_scorer,
-    "routing_accuracy": routing_accuracy_scorer,
+    metric.scorer_name: _scorer_of(metric) for metric in METRICS.values()
 }
+"""The scorer of each metric of the package, by name."""
+
+neg_soft_log_loss_scorer = SCORERS["neg_soft_log_loss"]
+neg_soft_brier_scorer = SCORERS["neg_soft_brier"]
+neg_expected_calibration_error_scorer = SCORERS["neg_expected_calibration_error"]
+correctness_accuracy_scorer = SCORERS["correctness_accuracy"]
+soft_roc_auc_scorer = SCORERS["soft_roc_auc"]
+routing_accuracy_scorer = SCORERS["routing_accuracy"]
 
 
 def make_routing_scorer(
@@ -268,7 +251,7 @@ def _as_scorer(metric: str | Scorer) -> Scorer:
     return SCORERS[metric]
 
 
-def _check_unseen(labels: list, router: Any) -> None:
+def _check_unseen_models(labels: list, router: Any) -> None:
     known = set(router.models_).intersection(labels)
     if known:
         names = sorted(known, key=labels.index)

@@ -1,4 +1,4 @@
-"""The rows that routers are compared on, with what each router says of them."""
+"""Test rows with the predictions of each router."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 
 from skl_locus._data.columns import (
-    as_frame,
-    factorize_labels,
     model_groups,
-    read_column,
 )
 from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
 from skl_locus._data.queries import UniqueQueries
+from skl_locus._data.tasks import task_codes
 from skl_locus._routing.unwrap import predict_rows
-from skl_locus.metrics._registry import POOLED_METRICS, ROW_METRICS
+from skl_locus.metrics._registry import METRICS
 
 View = tuple[Any, Any]
 """A fitted router with the rows as it sees them."""
@@ -95,7 +93,8 @@ class TestRows:
 
     def row_totals(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return sums over the rows of each query, and numbers of rows."""
-        values_of = ROW_METRICS[metric]
+        values_of = METRICS[metric].values
+        assert values_of is not None
         totals = self._for_each_draw(
             self.probabilities,
             lambda own: np.bincount(self.queries, values_of(self.scores, own)),
@@ -105,7 +104,8 @@ class TestRows:
 
     def pooled(self, metric: str) -> np.ndarray:
         """Return a metric of all rows together: (n_routers, n_draws)."""
-        value_of = POOLED_METRICS[metric]
+        value_of = METRICS[metric].values
+        assert value_of is not None
         return self._for_each_draw(
             self.probabilities, lambda own: np.array(value_of(self.scores, own))
         )
@@ -162,17 +162,3 @@ def read_test_rows(
         queries, models, labels, scores, tasks, task_labels, decisions, probabilities
     )
     return unordered.take(np.lexsort((scores, models, queries)))
-
-
-def task_codes(X: Any, task_col: str | None, n_rows: int) -> tuple[np.ndarray, list]:
-    """Code the rows by task, -1 where they have none: (codes, sorted tasks)."""
-    frame = as_frame(X)
-    if task_col is None or frame is None or task_col not in frame.columns:
-        return np.full(n_rows, -1), []
-    column = np.asarray(read_column(frame, task_col), dtype=object)
-    known = np.array([task is not None and task == task for task in column])
-    codes = np.full(n_rows, -1)
-    if not known.any():
-        return codes, []
-    codes[known], labels = factorize_labels(column[known], task_col)
-    return codes, labels

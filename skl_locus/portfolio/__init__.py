@@ -1,4 +1,4 @@
-"""Choose a portfolio of models by their embeddings."""
+"""Portfolios of models, chosen by their embeddings."""
 
 from skl_locus.portfolio._budget import BudgetPortfolio
 from skl_locus.portfolio._curve import portfolio_curve

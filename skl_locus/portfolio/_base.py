@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from numbers import Real
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skl_locus._costs.tables import read_costs
+from skl_locus._costs.tables import model_costs
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus.portfolio._candidates import (
     Candidates,
@@ -118,7 +118,7 @@ class BasePortfolio(
     def _read_pool(self, X: Any, cost: Any = None) -> Candidates:
         values = validate_data(self, X, dtype=np.float64)
         labels, ranks = read_labels(X, len(values))
-        costs = read_costs(cost, labels)
+        costs = model_costs(cost, labels)
         given = self.metric == "precomputed"
         order = canonical_order(values, ranks, costs, given)
         space = read_space(values, order, self.metric)
@@ -161,3 +161,20 @@ class BasePortfolio(
         return point_distances(
             as_points(values, self.metric), self._points, self.metric
         )
+
+
+def fit_each(
+    selector: BasePortfolio, parameter: str, values: Iterable, X: Any, cost: Any
+) -> Iterator[tuple[BasePortfolio, np.ndarray, np.ndarray]]:
+    """Fit a portfolio for each value of a parameter, reading the pool once.
+
+    Yields the portfolio, refitted in place, with the models chosen and the costs of
+    all models, both in canonical order.
+    """
+    selector._validate_params()
+    pool = selector._read_pool(X, cost)
+    for value in values:
+        selector.set_params(**{parameter: value})._validate_params()
+        chosen, path = selector._select(pool)
+        selector._keep(pool, chosen, path)
+        yield selector, chosen, pool.cost

@@ -146,7 +146,7 @@ def read_space(values: np.ndarray, order: np.ndarray, metric: str) -> Space:
 
 
 def check_distances(matrix: np.ndarray) -> None:
-    """Refuse what cannot be the distances between the models of a pool."""
+    """Raise on what cannot be the distances between the models of a pool."""
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
             "metric='precomputed' takes a square matrix of distances; got X of shape "

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from sklearn.base import clone
 
-from skl_locus.portfolio._base import BasePortfolio
+from skl_locus.portfolio._base import BasePortfolio, fit_each
 from skl_locus.portfolio._budget import BudgetPortfolio
 from skl_locus.portfolio._greedy import total_cost
 from skl_locus.portfolio._k_medoids import KMedoidsPortfolio
@@ -75,31 +75,18 @@ def portfolio_curve(
             f"{type(selector).__name__} has no {parameter} to vary; choose another "
             "selector."
         )
-    rows = _fit_each(selector, parameter, values, Z, cost)
+    rows = [
+        (
+            len(chosen),
+            total_cost(costs, chosen),
+            fitted.coverage_,
+            fitted.min_coverage_,
+            fitted.selected_models_.tolist(),
+        )
+        for fitted, chosen, costs in fit_each(selector, parameter, values, Z, cost)
+    ]
     columns = ["size", "total_cost", "coverage", "min_coverage", "models"]
     curve = pd.DataFrame(rows, columns=columns)
     if budgets is not None:
         curve.insert(0, "budget", values)
     return curve
-
-
-def _fit_each(
-    selector: BasePortfolio, parameter: str, values: list, Z: Any, cost: Any
-) -> list[tuple]:
-    selector._validate_params()
-    pool = selector._read_pool(Z, cost)
-    rows = []
-    for value in values:
-        selector.set_params(**{parameter: value})._validate_params()
-        chosen, path = selector._select(pool)
-        selector._keep(pool, chosen, path)
-        rows.append(
-            (
-                len(chosen),
-                total_cost(pool.cost, chosen),
-                selector.coverage_,
-                selector.min_coverage_,
-                selector.selected_models_.tolist(),
-            )
-        )
-    return rows

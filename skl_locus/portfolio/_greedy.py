@@ -1,4 +1,4 @@
-"""Pure selection within a budget: similarities and costs in, models out.
+"""Lazy greedy selection within a budget.
 
 Models are positions in canonical order; wherever several would do equally well, the
 first of them is taken.
@@ -72,9 +72,11 @@ def total_cost(cost: np.ndarray, chosen: Sequence[int] | np.ndarray) -> float:
 class LazyGains:
     """What each model would add to the coverage, brought up to date when it matters.
 
-    A gain can only fall as models are chosen, so an old gain is an upper bound, and a
-    model whose bound is below another's true gain need not be looked at. Bringing a
-    gain up to date takes only the models whose best similarity has grown since.
+    A gain can only fall as models are chosen (coverage is submodular), so an old gain
+    is an upper bound, and a model whose bound is below another's true gain need not be
+    looked at (Minoux, 1978, "Accelerated greedy algorithms for maximizing submodular
+    set functions"). Bringing a gain up to date takes only the models whose best
+    similarity has grown since.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ class LazyGains:
     """Gains brought up to date at first; twice as many at each further look."""
 
     OVERHEAD = 64
-    """Gains that take as long to compute as it takes to look at the models' points."""
+    """Gains that take as long to compute as it takes to gather the points of models."""
 
     def __init__(self, kernel: Kernel, sums: np.ndarray):
         self._kernel = kernel
@@ -96,6 +98,8 @@ class LazyGains:
         self._n_known = np.zeros(kernel.n_models, dtype=np.int64)
         self._negligible = kernel.step * kernel.n_models  # what rounding amounts to
         self._best: np.ndarray = np.zeros(kernel.n_models, dtype=kernel.dtype)
+        # What each choice has overwritten in `best`: a few numbers per model in all,
+        # where a copy of `best` for each choice would take n_chosen.
         self._overwritten: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, model: int) -> None:
@@ -139,6 +143,8 @@ class LazyGains:
         n_known = self._n_known[models]
         best_then = self._best.copy()
         from_scratch = np.zeros(len(models), dtype=bool)
+        # Back in time, choice by choice, `best_then` becomes what `best` was when the
+        # gains of a group were computed. Since then they have lost K between the two.
         for known in reversed(range(n_known.min(), n_chosen)):
             rows, values = self._overwritten[known]
             best_then[rows] = values
@@ -157,10 +163,15 @@ class LazyGains:
                 np.ones_like(self._best),
             )
         self._n_known[models] = n_chosen
+        # Equals of chosen models gain what rounding leaves, and must not be bought.
         self._gains[models[self._gains[models] <= self._negligible]] = 0
 
     def _pays(self, n_grown: int, n_gains: int) -> bool:
-        """Tell whether losses are quicker to compute than gains from scratch."""
+        """Return whether losses are quicker to compute than gains from scratch.
+
+        For 4,000 models, gains from scratch alone take 1.3 to 2.2 times as many
+        similarities, and losses alone up to three times as long, for many small groups.
+        """
         return n_grown * (n_gains + self.OVERHEAD) < self._kernel.n_models * n_gains
 
     def _between(
@@ -171,11 +182,11 @@ class LazyGains:
 
         def over(columns: slice) -> np.ndarray:
             total = np.empty(len(models))
-            for some in batches(len(models)):
-                block = self._kernel.block(models[some], rows[columns])
+            for part in batches(len(models)):
+                block = self._kernel.block(models[part], rows[columns])
                 np.maximum(block, low[columns], out=block)
                 np.minimum(block, high[columns], out=block)
-                total[some] = block.sum(axis=1, dtype=np.float64)
+                total[part] = block.sum(axis=1, dtype=np.float64)
             return total
 
         parts = in_threads(over, batches(len(rows)))

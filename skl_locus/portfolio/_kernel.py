@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from sklearn.utils.parallel import _get_threadpool_controller
+from threadpoolctl import ThreadpoolController
 
 from skl_locus.portfolio._space import Rows, Space
 
@@ -20,9 +20,9 @@ MEBIBYTE = 2**20
 class Kernel:
     """The similarities between the models of a pool, computed block by block.
 
-    They are rounded to a multiple of a power of two, so fine that it is of no
-    importance otherwise, for which every sum over a pool is exact: the order of the
-    terms and the size of the blocks never matter, and equal sums are equal.
+    They are rounded to a multiple of a small power of two, for which every sum over a
+    pool is exact: the order of the terms and the size of the blocks never matter, and
+    equal sums are equal.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ class Kernel:
         float64, or float32 for large pools.
     """
 
-    # 36 of the 53 bits of float64, which leaves 17 for sums; 23 of those of float32,
-    # whose values are added up in float64.
+    # Sums are exact as long as they fit the 53 bits of float64: with steps of 2^-36,
+    # for 2^17 = 131,072 models. Values of float32 have 24 bits, and their sums, which
+    # are taken in float64, as many to spare.
     _STEPS: dict[type, float] = {np.float64: 2.0**-36, np.float32: 2.0**-23}
 
     def __init__(self, space: Space, bandwidth: float, dtype: type = np.float64):
@@ -43,13 +44,13 @@ class Kernel:
         self._models = np.arange(space.n_models)
         self.dtype = dtype
         self.step = self._STEPS[dtype]
-        self._space = space.blockwise(dtype)
+        self._between = space.fast_between(dtype)
         self._bandwidth = bandwidth
 
     def block(self, rows: Rows, columns: Rows) -> np.ndarray:
         """Return similarities of shape (n_rows, n_columns); columns ascend."""
-        block = similarity(self._space.between(rows, columns), self._bandwidth)
-        # Numbers of this size are multiples of the step.
+        block = similarity(self._between(rows, columns), self._bandwidth)
+        # Floating numbers near the shift are multiples of the step: adding it rounds.
         shift = self.dtype(self.step / np.finfo(self.dtype).eps)
         block += shift
         block -= shift
@@ -76,6 +77,8 @@ class Kernel:
             matrix[columns, rows] = block.T
         return matrix
 
+    # Rounded products leave the distance of a model to itself a little above 0, and a
+    # bought model a little to gain from being bought again.
     def _set_self_similarity(
         self, block: np.ndarray, rows: Rows, columns: Rows
     ) -> None:
@@ -98,7 +101,7 @@ def similarity(distances: np.ndarray, bandwidth: float) -> np.ndarray:
 
 
 def fits_in_memory(n_models: int, memory_limit: float) -> bool:
-    """Tell whether a matrix of all similarities stays below a limit in MiB."""
+    """Return whether a matrix of all similarities stays below a limit in MiB."""
     size = n_models**2 * np.dtype(np.float64).itemsize
     return size <= memory_limit * MEBIBYTE
 
@@ -117,13 +120,26 @@ def upper_tiles(n: int) -> Iterator[tuple[slice, slice]]:
 
 
 def in_threads(work: Callable, tasks: Sequence) -> Iterator:
-    """Yield the result of each task, computed by as many threads as OpenMP may use."""
+    """Yield the result of each task, computed by as many threads as OpenMP may use.
+
+    Each thread does its own products: the limit of one BLAS thread holds for the whole
+    process while it lasts. A selection is fitted and may set such a limit;
+    `skl_locus._torch.threads.parallel_map` also runs while a router serves, and limits
+    the OpenMP threads of its own threads alone. Hence two functions.
+    """
     if len(tasks) <= 1:
         yield from map(work, tasks)
         return
-    one_each = _get_threadpool_controller().limit(limits=1, user_api="blas")
-    with one_each, ThreadPoolExecutor(_openmp_effective_n_threads()) as threads:
+    controller = ThreadpoolController()
+    one_each = controller.limit(limits=1, user_api="blas")
+    with one_each, ThreadPoolExecutor(_openmp_threads(controller)) as threads:
         yield from threads.map(work, tasks)
+
+
+def _openmp_threads(controller: ThreadpoolController) -> int:
+    """Return how many threads OpenMP may use: as OMP_NUM_THREADS says, if it does."""
+    libraries = controller.select(user_api="openmp").info()
+    return min([joblib.cpu_count(), *(own["num_threads"] for own in libraries)])
 
 
 def _sums_both_ways(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Pure selection of a number of models: distances and similarities in, models out.
+"""Selection of a number of models: farthest first, then swaps.
 
 Models are positions in canonical order; wherever several would do equally well, the
 first of them is taken.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skl_locus.portfolio._kernel import batches, similarity
-from skl_locus.portfolio._space import ALL, Space
+from skl_locus.portfolio._space import ALL, Space, distances_to
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def farthest_first(
         free = allowed.copy()
         free[chosen] = False
         chosen.append(int(np.where(free, nearest, -np.inf).argmax()))
-        np.minimum(nearest, space.to(chosen[-1]), out=nearest)
+        np.minimum(nearest, distances_to(space, chosen[-1]), out=nearest)
     return np.array(chosen)
 
 
@@ -156,7 +156,7 @@ def coverage_path(space: Space, bandwidth: float, chosen: np.ndarray) -> np.ndar
     nearest = np.full(space.n_models, np.inf)
     path = []
     for model in chosen:
-        np.minimum(nearest, space.to(model), out=nearest)
+        np.minimum(nearest, distances_to(space, model), out=nearest)
         path.append(similarity(nearest.copy(), bandwidth).sum())
     return np.array(path)
 
@@ -190,6 +190,8 @@ def best_swap(
     slots = np.flatnonzero(movable)
     candidates = np.setdiff1d(np.flatnonzero(allowed), chosen)
     best, second, nearest = _two_best(matrix[:, chosen])
+    # The gain of a swap is what h adds while s is kept, plus, over the models that s is
+    # nearest to, what is then lost: one product gives the second part for all s.
     belongs = (nearest[:, None] == slots).astype(np.float64)
     found, found_gain = None, 0.0
     for batch in batches(len(candidates)):
@@ -248,6 +250,7 @@ def improve_by_swaps(
     SwapResult
         The models, ascending, and how they came about.
     """
+    # A newcomer whose best swap fails is not tried again, so that the loop ends.
     allowed = allowed.copy()
     values = [value_of(chosen)]
     for n_iter in range(1, max_iter + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,35 +17,13 @@ SAME_DIRECTION = (16 * np.finfo(np.float64).eps) ** 2
 Rows = np.ndarray | slice
 ALL = slice(None)
 
-
-class Space(ABC):
-    """The distances between the models of a pool, in canonical order."""
-
-    @property
-    @abstractmethod
-    def n_models(self) -> int:
-        """Number of models."""
-
-    @abstractmethod
-    def between(self, rows: Rows, columns: Rows) -> np.ndarray:
-        """Return exact distances, (n_rows, n_columns), float64."""
-
-    def to(self, model: int) -> np.ndarray:
-        """Return the exact distances of all models to one: (n_models,)."""
-        return self.between(ALL, np.array([model]))[:, 0]
-
-    @abstractmethod
-    def blockwise(self, dtype: type) -> Space:
-        """Return a space that is fast for large blocks, and exact up to rounding."""
-
-    @abstractmethod
-    def take(self, rows: np.ndarray) -> Space:
-        """Keep some of the models."""
+Between = Callable[[Rows, Rows], np.ndarray]
+"""From rows and columns to distances, (n_rows, n_columns)."""
 
 
 @dataclass(frozen=True)
-class PointSpace(Space):
-    """Models that are points.
+class PointSpace:
+    """Models that are points, in canonical order.
 
     Parameters
     ----------
@@ -60,89 +38,84 @@ class PointSpace(Space):
 
     @property
     def n_models(self) -> int:
+        """Number of models."""
         return len(self.points)
 
     def between(self, rows: Rows, columns: Rows) -> np.ndarray:
+        """Return exact distances, (n_rows, n_columns), float64."""
         return point_distances(self.points[rows], self.points[columns], self.metric)
 
-    def blockwise(self, dtype: type) -> Space:
-        return ProductSpace.of(self, dtype)
+    def fast_between(self, dtype: type) -> Between:
+        """Return a `between` for large blocks, exact up to rounding."""
+        return product_distances(self.points, self.metric, dtype)
 
-    def take(self, rows: np.ndarray) -> Space:
-        return PointSpace(self.points[rows], self.metric)
-
-
-@dataclass(frozen=True)
-class ProductSpace(Space):
-    """Points whose distances come from a matrix product.
-
-    |a - b|^2 = (|a|^2, 1, -2 a) . (1, |b|^2, b), for points around their median:
-    rounding grows with the distance from the origin.
-    """
-
-    left: np.ndarray
-    right: np.ndarray
-    metric: str
-
-    @classmethod
-    def of(cls, space: PointSpace, dtype: type) -> ProductSpace:
-        """Prepare both factors."""
-        points = space.points - np.median(space.points, axis=0)
-        norms = np.einsum("ij,ij->i", points, points)[:, None]
-        ones = np.ones_like(norms)
-        return cls(
-            np.hstack([norms, ones, -2 * points]).astype(dtype),
-            np.hstack([ones, norms, points]).astype(dtype),
-            space.metric,
-        )
-
-    @property
-    def n_models(self) -> int:
-        return len(self.left)
-
-    def between(self, rows: Rows, columns: Rows) -> np.ndarray:
-        squared = self.left[rows] @ self.right[columns].T
-        np.maximum(squared, 0, out=squared)
-        return distances_from_squared(squared, self.metric)
-
-    def blockwise(self, dtype: type) -> Space:
-        return self
-
-    def take(self, rows: np.ndarray) -> Space:
-        return ProductSpace(self.left[rows], self.right[rows], self.metric)
+    def take(self, models: np.ndarray) -> PointSpace:
+        """Keep some of the models."""
+        return PointSpace(self.points[models], self.metric)
 
 
 @dataclass(frozen=True)
-class MatrixSpace(Space):
-    """Models whose distances are given.
+class MatrixSpace:
+    """Models whose distances are given, in canonical order.
 
     Parameters
     ----------
     matrix : ndarray of shape (n, n)
-        Distances, in the order of the table.
+        Distances, in the order of the table: a sorted copy would take as much memory.
     order : ndarray of shape (n_models,)
         Row of each model.
-    dtype : type, default=np.float64
-        Type of what `between` returns.
     """
 
     matrix: np.ndarray
     order: np.ndarray
-    dtype: type = np.float64
 
     @property
     def n_models(self) -> int:
+        """Number of models."""
         return len(self.order)
 
     def between(self, rows: Rows, columns: Rows) -> np.ndarray:
-        picked = self.matrix[np.ix_(self.order[rows], self.order[columns])]
-        return picked.astype(self.dtype, copy=False)
+        """Return exact distances, (n_rows, n_columns), float64."""
+        return self.matrix[np.ix_(self.order[rows], self.order[columns])]
 
-    def blockwise(self, dtype: type) -> Space:
-        return MatrixSpace(self.matrix, self.order, dtype)
+    def fast_between(self, dtype: type) -> Between:
+        """Return a `between` in a floating type."""
+        return lambda rows, columns: self.between(rows, columns).astype(
+            dtype, copy=False
+        )
 
-    def take(self, rows: np.ndarray) -> Space:
-        return MatrixSpace(self.matrix, self.order[rows], self.dtype)
+    def take(self, models: np.ndarray) -> MatrixSpace:
+        """Keep some of the models."""
+        return MatrixSpace(self.matrix, self.order[models])
+
+
+Space = PointSpace | MatrixSpace
+
+
+def distances_to(space: Space, model: int) -> np.ndarray:
+    """Return the exact distances of all models to one: (n_models,)."""
+    return space.between(ALL, np.array([model]))[:, 0]
+
+
+def product_distances(points: np.ndarray, metric: str, dtype: type) -> Between:
+    """Return a `between` that takes distances from a matrix product.
+
+    |a - b|^2 = (|a|^2, 1, -2 a) . (1, |b|^2, b): one product of two matrices, many
+    times faster than differences of 128 coordinates for each pair.
+    """
+    # Around the median, since rounding grows with the distance from the origin.
+    points = points - np.median(points, axis=0)
+    norms = np.einsum("ij,ij->i", points, points)[:, None]
+    ones = np.ones_like(norms)
+    left: np.ndarray = np.hstack([norms, ones, -2 * points]).astype(dtype)
+    right: np.ndarray = np.hstack([ones, norms, points]).astype(dtype)
+
+    def between(rows: Rows, columns: Rows) -> np.ndarray:
+        squared = left[rows] @ right[columns].T
+        np.maximum(squared, 0, out=squared)
+        return distances_from_squared(squared, metric)
+
+    return between
 
 
 def as_points(X: np.ndarray, metric: str) -> np.ndarray:

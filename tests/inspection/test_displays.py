@@ -72,7 +72,7 @@ def test_the_heat_map_follows_the_dendrogram(plt):
 
 
 def test_a_colour_for_every_model_is_needed(router):
-    with pytest.raises(ValueError, match="no value for model 'model-0'"):
+    with pytest.raises(ValueError, match="no entry for the model 'model-0'"):
         EmbeddingMapDisplay.from_estimator(router, color={"model-1": 1.0})
 
 

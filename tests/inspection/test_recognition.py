@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from small import TELLING
 
-from skl_locus import LocusRouter
+from skl_locus import KMeansRouter, LocusRouter
+from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
 from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import drift_test, find_duplicates, identify
-from skl_locus.inspection._identity import known_evaluations
 from skl_locus.inspection._matched_pairs import pair_evaluations
 from skl_locus.inspection._permutation import _directions
 
@@ -161,3 +161,13 @@ def test_models_without_common_queries_are_compared_on_matched_ones(router):
     pairs = table[table["model_b"] == "renamed"]
     assert (pairs["n_shared"] == 0).all()
     assert (pairs["n_pairs"] == 100).all()
+
+
+def test_a_router_that_embeds_no_models_is_named():
+    router = KMeansRouter(3, random_state=0).fit(LOG, LOG["score"])
+    rows = rows_of("model-2").head(50)
+    message = "must be a fitted LocusRouter, got KMeansRouter"
+    with pytest.raises(TypeError, match=message):
+        drift_test(router, "model-2", rows, rows["score"])
+    with pytest.raises(TypeError, match=message):
+        identify(router, rows, rows["score"])

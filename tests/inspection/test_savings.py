@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from stand_in_policy import WeightPolicy
 
 from skl_locus import BestSingleRouter, KMeansRouter, RouterPolicy
+from skl_locus._utils.bootstrap import ratio_bootstrap
 from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import SavingsDisplay, savings_report
 from skl_locus.metrics import (
@@ -21,7 +22,6 @@ from skl_locus.metrics import (
     routing_accuracy_score,
     two_way_bootstrap,
 )
-from skl_locus.metrics._bootstrap import ratio_bootstrap
 
 COSTS = {"large": 10.0, "small": 1.0}
 NORTH, SOUTH = [1.0, 0.0], [0.0, 1.0]
@@ -239,6 +239,7 @@ def test_queries_of_the_training_are_refused():
             "'tiny' of evaluations is none of the r",
         ),
         (TEST.assign(cost=-1.0), "'cost' has the value -1 in row 0"),
+        (TEST.assign(cost="cheap"), "column 'cost' is not numeric"),
         (TEST.assign(score=2.0), r"must lie in \[0, 1\]"),
         (TEST.drop(columns="score"), "column 'score' is missing"),
     ],

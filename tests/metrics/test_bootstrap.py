@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skl_locus.metrics import _bootstrap as bootstrap_module
+from skl_locus._utils import bootstrap as bootstrap_module
 from skl_locus.metrics import two_way_bootstrap
 
 

@@ -28,6 +28,8 @@ from skl_locus.metrics import (
     soft_log_loss,
     soft_roc_auc_score,
 )
+from skl_locus.metrics._registry import METRICS, RegisteredMetric
+from skl_locus.metrics._scorers import SCORERS
 from skl_locus.model_selection import QueryKFold
 
 LOG = make_evaluations(
@@ -277,3 +279,23 @@ def test_names_of_baselines_and_numbers_of_draws_are_checked():
     uneven = {"a": routers(3)["single"], "b": routers()["single"]}
     with pytest.raises(ValueError, match=r"same number of draws.*\{'a': 3, 'b': 1\}"):
         compare(uneven, TEST, Y, **OPTIONS)
+
+
+def test_a_registered_metric_is_compared(monkeypatch):
+    metric = RegisteredMetric(
+        "gap", None, "mean", False, lambda scores, p: np.abs(scores - p)
+    )
+    monkeypatch.setitem(METRICS, metric.name, metric)
+    router = fitted(KMeansRouter(3, random_state=0))
+    table = compare({"clusters": router}, TEST, Y, **OPTIONS)
+    (row,) = table[table["metric"] == "gap"].to_dict("records")
+    p = router.predict_proba(TEST)[:, 1]
+    assert row["estimate"] == pytest.approx(np.abs(Y - p).mean())
+
+
+def test_every_registered_metric_has_a_scorer_of_its_sign():
+    router = fitted(KMeansRouter(3, random_state=0))
+    assert len(SCORERS) == len(METRICS)
+    for metric in METRICS.values():
+        value = SCORERS[metric.scorer_name](router, TEST, Y)
+        assert (value >= 0) == metric.greater_is_better

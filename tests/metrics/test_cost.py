@@ -259,8 +259,10 @@ def test_equal_costs_leave_one_point():
 def test_bad_costs_and_weights_are_named():
     with pytest.raises(ValueError, match="costs has no entry for the model 'c'"):
         curve_of({"a": 1, "b": 2})
-    with pytest.raises(ValueError, match="costs must not be negative"):
+    with pytest.raises(ValueError, match="costs has -1 for the model 'b'"):
         curve_of({**PRICES, "b": -1})
+    with pytest.raises(ValueError, match="costs must not be negative"):
+        curve_of([1, 1, -1, 1, 1, 1])
     with pytest.raises(ValueError, match="costs has 3 rows, but models has 6; pass a"):
         curve_of([1, 2, 3])
     with pytest.raises(ValueError, match="weights must not be negative"):

@@ -102,14 +102,14 @@ def test_bad_distances_are_refused(Selector, bad):
 
 
 BAD_COSTS = {
-    "negative": ({**COST, "m03": -1}, ["'m03'", "-1", "positive"]),
-    "zero": ({**COST, "m03": 0}, ["'m03'", "0", "positive"]),
-    "nan": (pd.Series(COST).mask(Z.index == "m03"), ["'m03'", "nan", "positive"]),
-    "none": ({**COST, "m03": None}, ["'m03'", "None|nan", "positive"]),
-    "infinite": ({**COST, "m03": np.inf}, ["'m03'", "inf", "finite"]),
+    "negative": ({**COST, "m03": -1}, ["-1", "'m03'", "positive"]),
+    "zero": ({**COST, "m03": 0}, ["0", "'m03'", "positive"]),
+    "nan": (pd.Series(COST).mask(Z.index == "m03"), ["nan", "'m03'", "positive"]),
+    "none": ({**COST, "m03": None}, ["None", "'m03'", "no number"]),
+    "infinite": ({**COST, "m03": np.inf}, ["inf", "'m03'", "finite"]),
     "text": ({**COST, "m03": "free"}, ["cost", "free"]),
     "missing": (pd.Series(COST).drop("m03"), ["no entry", "'m03'"]),
-    "twice": (pd.Series([1, 1], ["m03", "m03"]), ["several", "'m03'"]),
+    "twice": (pd.Series([1, 1], ["m03", "m03"]), ["'m03'", "twice"]),
     "short": (np.ones(13), ["14", r"\(13,\)"]),
     "a number": (2.0, ["14", r"\(\)"]),
     "two columns": (np.ones((14, 2)), [r"\(14, 2\)"]),

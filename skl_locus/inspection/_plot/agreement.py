@@ -1,4 +1,4 @@
-"""Pictures of how far near models agree."""
+"""Displays of the agreement of near models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from skl_locus.inspection._agreement import (
     neighbor_agreement,
 )
 from skl_locus.inspection._geometry import disagreement, model_distances
-from skl_locus.inspection._plot.axes import axes_or_new, label_axes, upper_pairs
+from skl_locus.inspection._plot.axes import label_axes, upper_pairs
+from skl_locus.inspection._plot.base import DisplayBase
 
 
 def _both_tables(
@@ -29,7 +30,7 @@ def _both_tables(
     return distances, disagreements.reindex(index=order, columns=order)
 
 
-class DistanceAgreementDisplay:
+class DistanceAgreementDisplay(DisplayBase):
     """Disagreement of each pair of models against their distance (paper Figure 6).
 
     Use `from_estimator` or `from_predictions` to create it.
@@ -103,37 +104,23 @@ class DistanceAgreementDisplay:
         """
         return cls(distances, disagreements).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw one point per pair of models.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None means a new figure.
-
-        Returns
-        -------
-        DistanceAgreementDisplay
-            Itself.
-        """
+    def _draw(self, ax: Any) -> None:
+        """Draw one point per pair of models."""
         first, second = (
             upper_pairs(pd.DataFrame(table))
             for table in aligned(self.distances, self.disagreements)
         )
         known = np.isfinite(first) & np.isfinite(second)
         first, second = first[known], second[known]
-        ax = axes_or_new(ax)
         ax.scatter(first, second, s=12, alpha=0.5)
         pearson, spearman, _ = correlations(first, second)
         title = f"Pearson {pearson:.2f}, Spearman {spearman:.2f}, {len(first)} pairs"
         label_axes(
             ax, title, "Distance of embeddings", "Disagreement (share of queries)"
         )
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
 
-class NeighborAgreementDisplay:
+class NeighborAgreementDisplay(DisplayBase):
     """Agreement with the k-th neighbour beside that of all pairs (paper Figure 8).
 
     Use `from_estimator` or `from_predictions` to create it.
@@ -226,20 +213,8 @@ class NeighborAgreementDisplay:
         """
         return cls(neighbor_agreement(distances, disagreements, k=k)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curve with its standard errors.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None means a new figure.
-
-        Returns
-        -------
-        NeighborAgreementDisplay
-            Itself.
-        """
-        ax = axes_or_new(ax)
+    def _draw(self, ax: Any) -> None:
+        """Draw the curve with its standard errors."""
         table = self.agreement
         ax.errorbar(
             table.index,
@@ -255,5 +230,3 @@ class NeighborAgreementDisplay:
         label_axes(
             ax, "Agreement of neighbours", "Neighbour k", "Agreement (share of queries)"
         )
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -1,12 +1,13 @@
-"""What the displays share: axes, colours and the optional matplotlib."""
+"""Axes, colours and the optional matplotlib, as all displays need them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from skl_locus._utils.validation import check_by_label
 
 CATEGORIES = ("tab10", "tab20")
 MANY_CATEGORIES = "turbo"
@@ -34,13 +35,8 @@ def axes_or_new(ax: Any, size: tuple[float, float] = (6.4, 4.8)) -> Any:
 
 def values_by_model(values: Any, models: pd.Index, name: str) -> pd.Series:
     """Return one value per model from a mapping or Series by label."""
-    if not isinstance(values, (Mapping, pd.Series)):
-        raise ValueError(f"{name} must be a mapping or a Series by model label.")
-    series = pd.Series(values)
-    missing = [label for label in models if label not in series.index]
-    if missing:
-        raise ValueError(f"{name} has no value for model {missing[0]!r}.")
-    return series.loc[models]
+    check_by_label(values, models, name)
+    return pd.Series(values).loc[models]
 
 
 def category_colors(values: pd.Series) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Pictures of a pool: a map of its embeddings, distances with a dendrogram."""
+"""Displays of a pool: a map of its embeddings, distances with a dendrogram."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sklearn.decomposition import PCA
 from skl_locus.inspection._geometry import as_embeddings, model_distances, model_linkage
 from skl_locus.inspection._plot.axes import (
     NUMBERS,
-    axes_or_new,
     category_colors,
     label_axes,
     values_by_model,
 )
+from skl_locus.inspection._plot.base import DisplayBase
 
 MAX_LABELS = 60
 """More models than this are drawn without their names, which would overlap."""
@@ -29,7 +29,7 @@ TREE_HEIGHT = 0.2
 """Height of the dendrogram, as a share of the heat map's."""
 
 
-class EmbeddingMapDisplay:
+class EmbeddingMapDisplay(DisplayBase):
     """Map of the embeddings of models in two dimensions (paper Figure 1 and 5).
 
     Use `from_estimator` or `from_predictions` to create it.
@@ -150,7 +150,9 @@ class EmbeddingMapDisplay:
         EmbeddingMapDisplay
             Itself.
         """
-        ax = axes_or_new(ax)
+        return self._draw_on(ax, names=names)
+
+    def _draw(self, ax: Any, names: bool | None) -> None:
         self._scatter(ax)
         if names is None:
             names = len(self.coordinates) <= MAX_LABELS // 2
@@ -164,8 +166,6 @@ class EmbeddingMapDisplay:
             for i, share in enumerate(self.explained, start=1)
         )
         label_axes(ax, "Model embeddings", first, second)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _scatter(self, ax: Any) -> None:
         points = self.coordinates.to_numpy()
@@ -190,7 +190,7 @@ class EmbeddingMapDisplay:
             )
 
 
-class DistanceHeatmapDisplay:
+class DistanceHeatmapDisplay(DisplayBase):
     """Distances of models, ordered by a dendrogram (paper Figure 7).
 
     Use `from_estimator` or `from_predictions` to create it.
@@ -221,6 +221,8 @@ class DistanceHeatmapDisplay:
     >>> display.distances.shape
     (3, 3)
     """
+
+    _figure_size = (7.5, 7.5)
 
     def __init__(
         self,
@@ -297,20 +299,8 @@ class DistanceHeatmapDisplay:
             color = values_by_model(color, distances.index, "color")
         return cls(distances, linkage, color).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the heat map with the dendrogram above it.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None means a new figure.
-
-        Returns
-        -------
-        DistanceHeatmapDisplay
-            Itself.
-        """
-        ax = axes_or_new(ax, (7.5, 7.5))
+    def _draw(self, ax: Any) -> None:
+        """Draw the heat map with the dendrogram above it."""
         order = leaves_list(self.linkage)
         ordered = self.distances.iloc[order, order]
         image = ax.imshow(ordered, cmap=NUMBERS, aspect="auto")
@@ -330,8 +320,7 @@ class DistanceHeatmapDisplay:
         tree.spines[["top", "right", "bottom"]].set_visible(False)
         # The layout finds room for a tree of the size that it had at the last drawing.
         ax.figure.draw_without_rendering()
-        self.ax_, self.dendrogram_ax_, self.figure_ = ax, tree, ax.figure
-        return self
+        self.dendrogram_ax_ = tree
 
     def _write_names(self, ax: Any, models: pd.Index) -> None:
         if len(models) > MAX_LABELS:

@@ -1,4 +1,4 @@
-"""What a portfolio keeps of the pool's routing accuracy."""
+"""Display of the routing accuracy that a portfolio keeps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from skl_locus.inspection._plot.axes import axes_or_new, label_axes
+from skl_locus.inspection._plot.axes import label_axes
+from skl_locus.inspection._plot.base import DisplayBase
 from skl_locus.inspection._portfolio import N_RANDOM, portfolio_routing
 
 
-class PortfolioCurveDisplay:
+class PortfolioCurveDisplay(DisplayBase):
     """Routing accuracy and coverage of portfolios of growing size (paper Figure 9).
 
     Use `from_estimator` to create it.
@@ -73,20 +74,8 @@ class PortfolioCurveDisplay:
         )
         return cls(curve).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw accuracy on the left axis and coverage on the right one.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; None means a new figure.
-
-        Returns
-        -------
-        PortfolioCurveDisplay
-            Itself.
-        """
-        ax = axes_or_new(ax)
+    def _draw(self, ax: Any) -> None:
+        """Draw accuracy on the left axis and coverage on the right one."""
         curve = self.curve
         by_budget = "budget" in curve
         x = curve["budget" if by_budget else "size"]
@@ -103,5 +92,3 @@ class PortfolioCurveDisplay:
         label = "Budget (unit of the costs)" if by_budget else "Models in the portfolio"
         label_axes(ax, "Routing among a portfolio", label, "Routing accuracy")
         ax.legend(loc="lower right")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -1,4 +1,4 @@
-"""A picture of what a policy costs and is worth."""
+"""Display of the cost and the quality of a policy."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skl_locus.inspection._plot.axes import axes_or_new, label_axes
+from skl_locus.inspection._plot.axes import label_axes
+from skl_locus.inspection._plot.base import DisplayBase
 from skl_locus.inspection._replay import BEST, CHEAPEST, ORACLE, POLICY, RANDOM
 from skl_locus.inspection._savings import SavingsReport, savings_report
-from skl_locus.metrics._cost_hull import non_decreasing_hull
+from skl_locus.metrics import non_decreasing_hull
 
 TITLE = "What the policy costs and what it is worth"
 """Title of the picture."""
-
-SIZE = (8.4, 4.8)
-"""Inches of a new figure, with room for the legend beside the axes."""
 
 LEGEND_BESIDE: dict[str, Any] = {
     "loc": "upper left",
@@ -52,7 +50,7 @@ STYLES: dict[str, dict[str, Any]] = {
 """How each way of choosing is drawn."""
 
 
-class SavingsDisplay:
+class SavingsDisplay(DisplayBase):
     """Quality against cost: a policy, what it is held against, and its curve.
 
     Use `from_policy` or `from_report` to create it.
@@ -67,6 +65,9 @@ class SavingsDisplay:
     ax_, figure_ : matplotlib Axes and Figure
         Where it was drawn; set by `plot`.
     """
+
+    # Wide enough for the legend beside the axes.
+    _figure_size = (8.4, 4.8)
 
     def __init__(self, report: SavingsReport) -> None:
         self.report = report
@@ -133,10 +134,11 @@ class SavingsDisplay:
         Returns
         -------
         SavingsDisplay
-            Itself.
+            The display, drawn.
         """
-        own_figure = ax is None
-        ax = axes_or_new(ax, SIZE)
+        return self._draw_on(ax, legend=LEGEND_BESIDE if ax is None else LEGEND_BELOW)
+
+    def _draw(self, ax: Any, legend: dict[str, Any]) -> None:
         if self._spans_decades():
             ax.set_xscale("log")
         self._draw_models(ax)
@@ -144,11 +146,8 @@ class SavingsDisplay:
         self._draw_choices(ax)
         ax.grid(alpha=0.25, linewidth=0.5)
         ax.set_axisbelow(True)
-        place = LEGEND_BESIDE if own_figure else LEGEND_BELOW
-        ax.legend(fontsize="small", frameon=False, **place)
+        ax.legend(fontsize="small", frameon=False, **legend)
         label_axes(ax, TITLE, "Cost per query", "Quality (mean score)")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _spans_decades(self) -> bool:
         costs = np.concatenate(

@@ -1,4 +1,4 @@
-"""A picture of how far embeddings move under other evaluations."""
+"""Display of the movement of embeddings under other evaluations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from skl_locus.inspection._plot.axes import axes_or_new, label_axes
+from skl_locus.inspection._plot.axes import label_axes
+from skl_locus.inspection._plot.base import DisplayBase
 from skl_locus.inspection._stability import embedding_stability
 
 BAND = (0.1, 0.9)
@@ -24,7 +25,7 @@ OTHERS = {
 }
 
 
-class StabilityDisplay:
+class StabilityDisplay(DisplayBase):
     """Movement of embeddings under other evaluations (paper Figures 13 and 14).
 
     Use `from_estimator` or `from_predictions` to create it.
@@ -127,8 +128,10 @@ class StabilityDisplay:
         """
         if change not in LABELS:
             raise ValueError(f"change must be 'size' or 'overlap', got {change!r}.")
+        return self._draw_on(ax, change=change)
+
+    def _draw(self, ax: Any, change: str) -> None:
         table = self.stability[self.stability["change"] == change]
-        ax = axes_or_new(ax)
         distances = table.groupby("value")["distance"]
         low, high = distances.quantile(BAND[0]), distances.quantile(BAND[1])
         ax.plot(distances.mean(), marker="o", label="same model (mean)")
@@ -143,5 +146,3 @@ class StabilityDisplay:
         label_axes(
             ax, "Stability of embeddings", LABELS[change], "Distance to the reference"
         )
-        self.ax_, self.figure_ = ax, ax.figure
-        return self

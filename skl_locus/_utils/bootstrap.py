@@ -171,6 +171,7 @@ def _sides(
     """Stack totals and counts of one or two sides: (2 or 4, ..., draws, queries)."""
     own = _checked(totals, "totals")
     own_counts = _counts_like(own, counts, "counts")
+    # Totals of queries without rows must not count: they may be anything.
     if reference is None:
         return np.stack([own, own_counts]) * (own_counts > 0)
     other = _broadcast(_checked(reference, "reference"), own.shape, "reference")
@@ -184,6 +185,8 @@ def _means(
 ) -> np.ndarray:
     """Return the weighted means, or their differences: (n_weights, ...)."""
     *leading, n_draws, n_queries = sides.shape
+    # Weights of a resample are a product of those of draws and queries, so that means
+    # are ratios of bilinear forms: no resampled table is ever made.
     sums = query_weights @ sides.reshape(-1, n_queries).T
     sums = sums.reshape(len(query_weights), -1, n_draws)
     sums = np.einsum("bkd,bd->kb", sums, draw_weights)
@@ -218,6 +221,8 @@ def _summary(resampled: np.ndarray, confidence: float) -> tuple[float, ...]:
         return (np.nan,) * 4
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(known, [tail, 100 - tail])
+    # The observed value counts as one more resample: a p-value of 0 would claim more
+    # than a finite number of resamples can show.
     fewer = min(np.sum(known <= 0), np.sum(known >= 0))
     p_value = min(1.0, 2 * (1 + fewer) / (len(known) + 1))
     return float(known.std(ddof=1)), float(low), float(high), p_value
