@@ -197,7 +197,7 @@ def read_parameters(assignments):
 def without_evidence(router):
     """Take the stacked evidence off a fitted router."""
     bare = copy(router)
-    bare._pool = replace(router._locus_pool(), evidence=None)
+    bare._pool = replace(router._fitted_pool(), evidence=None)
     return bare
 
 

@@ -213,9 +213,6 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     _evidence_config = EvidenceConfig()
     """What is set in the evidence; studies set another one before `fit`."""
 
-    def _locus_pool(self) -> LocusPool:
-        return self._fitted_pool()
-
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence

@@ -33,7 +33,7 @@ def embedding_pool(router: Any) -> EmbeddingPool:
             f"router must be a fitted LocusRouter, got {type(router).__name__}: "
             "evaluations have to be embedded without training."
         )
-    return router._embedding_pool()
+    return router._fitted_pool()
 
 
 def embed(router: Any, evaluations: EvaluationSet) -> np.ndarray:
