@@ -327,7 +327,7 @@ def test_metrics_are_those_of_the_package_on_a_partial_log():
 def test_best_single_is_chosen_on_training_queries_and_needs_coverage():
     seen = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     scores = np.array([[1.0, 0.0, 1.0], [np.nan, 1.0, 1.0], [np.nan, 1.0, 1.0]])
-    assert evaluate.single_model_score(seen, scores) == pytest.approx(2 / 3)
+    assert evaluate.best_single_score(seen, scores) == pytest.approx(2 / 3)
 
 
 def test_luck_alone_has_a_calibration_error_that_falls_with_the_queries():
