@@ -52,6 +52,12 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         whitened; None keeps all.
     bilinear : bool, default=True
         Whether the predictor adds z.u / sqrt(d) to its logit.
+    geometry : {"scores", "network"}, default="scores"
+        Coordinates of the embeddings. "scores": the Euclidean distance between two
+        models is the root mean square difference of their scores on the known
+        queries, where scores that were not observed are expected from a factor model.
+        "network": the output of the attention encoder, as in the paper, whose
+        distances show little beside ability. Predictions are the same for both.
     local_evidence : bool, default=True
         Whether the router combines the prediction of the network with stacked
         evidence from the model's own scores on similar queries.
@@ -239,6 +245,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         if rows.labels is not None or y is not None:
             warn_if_constant(evaluations.scores)
         self._train(evaluations, hold_out=self.early_stopping)
+        self._fit_geometry(evaluations)
         return evaluations
 
     def _scored(self, X: Any, y: Any, rows: RowCodes) -> EvaluationSet:

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.reader import COLUMN_CONSTRAINTS, TableReaderMixin
+from skl_locus._locus.score_space import ScoreSpace
 from skl_locus._networks.locus_state import NetworkState
 from skl_locus._networks.training_parameters import (
     CHECKS_PER_FIT,
@@ -36,6 +37,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         "predictor_hidden": [Interval(Integral, 1, None, closed="left")],
         "n_inputs": [Interval(Integral, 1, None, closed="left"), None],
         "bilinear": ["boolean"],
+        "geometry": [StrOptions({"scores", "network"})],
         "local_evidence": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "min_context": [Interval(Integral, 1, None, closed="left")],
@@ -50,6 +52,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
     }
 
     _network: NetworkState
+    _space: ScoreSpace | None
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         predictor_hidden: int = 64,
         n_inputs: int | None = 64,
         bilinear: bool = True,
+        geometry: str = "scores",
         local_evidence: bool = True,
         dropout: float = 0.1,
         query_noise: float = 1.0,
@@ -100,6 +104,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         self.predictor_hidden = predictor_hidden
         self.n_inputs = n_inputs
         self.bilinear = bilinear
+        self.geometry = geometry
         self.local_evidence = local_evidence
         self.dropout = dropout
         self.query_noise = query_noise
@@ -215,8 +220,22 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
             verbose=self.verbose,
         )
 
+    def _fit_geometry(self, evaluations: EvaluationSet) -> None:
+        """Set ``_space``, the coordinates of embeddings; None for the network's own."""
+        # A single model differs from nothing: there is no space to learn.
+        has_space = self.geometry == "scores" and evaluations.n_models > 1
+        self._space = None
+        if has_space:
+            self._space = ScoreSpace.fit(evaluations, self.n_components)
+
     def _embed(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed every model of a set: (n_models, n_components)."""
+        if self._space is None:
+            return self._embed_by_network(evaluations)
+        return self._space.embed(evaluations)
+
+    def _embed_by_network(self, evaluations: EvaluationSet) -> np.ndarray:
+        """Encode every model of a set by the network: (n_models, n_components)."""
         from skl_locus._torch.device import inference_placement
         from skl_locus._torch.inference import embed
 

@@ -27,14 +27,17 @@ class LocusPool(EmbeddingPool):
 
     Parameters
     ----------
+    network_embeddings : ndarray of shape (n_models, n_components)
+        The network's own embeddings, which its predictor takes.
     predictor : PackedPredictor
-        The network's predictor for the embeddings.
+        The predictor for them.
     evidence : EvidenceStack or None
         Evidence from the models' own scores.
     packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
     """
 
+    network_embeddings: np.ndarray
     predictor: PackedPredictor
     evidence: EvidenceStack | None
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
@@ -97,6 +100,12 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         whitened; None keeps all.
     bilinear : bool, default=True
         Whether the predictor adds z.u / sqrt(d) to its logit.
+    geometry : {"scores", "network"}, default="scores"
+        Coordinates of the embeddings. "scores": the Euclidean distance between two
+        models is the root mean square difference of their scores on the known
+        queries, where scores that were not observed are expected from a factor model.
+        "network": the output of the attention encoder, as in the paper, whose
+        distances show little beside ability. Predictions are the same for both.
     local_evidence : bool, default=True
         Whether the router combines the prediction of the network with stacked
         evidence from the model's own scores on similar queries.
@@ -217,16 +226,18 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence
         )
+        self._fit_geometry(evaluations)
         self.embedder_ = self._shared_embedder()
-        embeddings = self._embed(evaluations)
+        network_embeddings = self._embed_by_network(evaluations)
         evidence = None
         if self.local_evidence:
             evidence = self._fit_evidence(evaluations, held_out)
         return LocusPool(
             evaluations.model_names,
             evaluations,
-            embeddings,
-            self._network.pack(embeddings),
+            network_embeddings if self._space is None else self._embed(evaluations),
+            network_embeddings,
+            self._network.pack(network_embeddings),
             evidence,
         )
 
@@ -241,7 +252,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         # Embeddings for this are made without the held-out queries, as embeddings of
         # new models will be made without the queries that they are asked next.
         columns = seen.index_of(unseen.model_names)
-        predictor = self._network.pack(self._embed(seen)).take(columns)
+        predictor = self._network.pack(self._embed_by_network(seen)).take(columns)
         logits = predictor.logits(unseen.queries.vectors())
         held_out_logits = logits[unseen.query_codes, unseen.model_codes]
         return fit_evidence(evaluations, held_out, held_out_logits, config)
@@ -257,17 +268,21 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LocusPool:
         pool = self._fitted_pool()
-        embeddings = self._updated_embeddings(models, evaluations, changed, self._embed)
+        new = models, evaluations, changed
+        encoded = self._updated(pool.network_embeddings, *new, self._embed_by_network)
+        embeddings = encoded
+        if self._space is not None:
+            embeddings = self._updated(pool.embeddings, *new, self._embed)
         evidence = pool.evidence
         if evidence is not None:
             evidence = evidence.updated(evaluations, models, changed)
-        return LocusPool(
-            models, evaluations, embeddings, self._network.pack(embeddings), evidence
-        )
+        predictor = self._network.pack(encoded)
+        return LocusPool(models, evaluations, embeddings, encoded, predictor, evidence)
 
 
 TRAINED_ATTRIBUTES = (
     "_network",
+    "_space",
     "device_",
     "loss_curve_",
     "validation_scores_",

@@ -41,6 +41,11 @@ def embed(router: Any, evaluations: EvaluationSet) -> np.ndarray:
     return np.asarray(router._embed(evaluations), dtype=np.float64)
 
 
+def network_embeddings(router: Any) -> np.ndarray:
+    """Return the network's own embeddings of the models: (n_models, n_components)."""
+    return np.asarray(router._fitted_pool().network_embeddings, dtype=np.float64)
+
+
 def pool_of(router: Any, evaluations: EvaluationSet) -> EmbeddingPool:
     """Return a pool of the models of a set of evaluations alone, all embedded."""
     names = evaluations.model_names
@@ -55,7 +60,7 @@ def exchange_effects(
     expected: np.ndarray,
     directions: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far exchanging each pair of evaluations moves the embeddings.
+    """Return how far exchanging pairs of evaluations moves the network's embeddings.
 
     Parameters
     ----------

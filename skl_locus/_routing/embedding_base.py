@@ -86,20 +86,19 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
 
-    def _updated_embeddings(
+    def _updated(
         self,
+        known: np.ndarray,
         models: np.ndarray,
         evaluations: EvaluationSet,
         changed: Collection,
         embed: Callable[[EvaluationSet], np.ndarray],
     ) -> np.ndarray:
-        """Embed the changed models and keep all other embeddings exactly."""
+        """Embed the changed models; all others keep their rows of ``known``."""
         pool = self._fitted_pool()
-        embeddings = np.empty(
-            (len(models), pool.embeddings.shape[1]), dtype=pool.embeddings.dtype
-        )
+        embeddings = np.empty((len(models), known.shape[1]), dtype=known.dtype)
         kept = np.array([name not in changed for name in models], dtype=bool)
-        embeddings[kept] = pool.embeddings[pool.columns_of(models[kept])]
+        embeddings[kept] = known[pool.columns_of(models[kept])]
         if changed:
             some = evaluations.only_models(changed)
             order = some.index_of(models[~kept])

@@ -132,11 +132,11 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
     def _update_pool(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> VectorPool:
-        embeddings = self._updated_embeddings(
-            models, evaluations, changed, self._fit_new
+        pool = self._fitted_pool()
+        embeddings = self._updated(
+            pool.embeddings, models, evaluations, changed, self._fit_new
         )
-        predictor = self._fitted_pool().predictor
-        return VectorPool(models, evaluations, embeddings, predictor)
+        return VectorPool(models, evaluations, embeddings, pool.predictor)
 
     def _fit_new(self, evaluations: EvaluationSet) -> np.ndarray:
         """Train vectors with the predictor frozen: (n_models, n_components)."""

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from skl_locus._routing.access import embedding_pool, exchange_effects
-from skl_locus.inspection._matched_pairs import MatchedPairs
+from skl_locus._routing.access import (
+    embedding_pool,
+    exchange_effects,
+    network_embeddings,
+)
+from skl_locus.inspection._matched_pairs import MatchedPairs, embed_sets
 
 N_DIRECTIONS = 16
 """Directions of the embedding space that are looked at. Sixteen tell models apart as
@@ -91,7 +95,7 @@ def swap_test(
     # To first order, exchanging several pairs moves the difference of the embeddings
     # by the sum of their single movements. So a swap costs a sign and no embedding.
     expected = _expected_scores(router, pairs, compared)
-    moves, embeddings = exchange_effects(
+    moves, _ = exchange_effects(
         router,
         pairs.queries,
         pairs.codes,
@@ -99,6 +103,7 @@ def swap_test(
         expected,
         _directions(router, compared),
     )
+    embeddings = embed_sets(router, pairs.queries, pairs.codes, pairs.scores)
     effects = _with_scores(moves, pairs.score_differences - np.subtract(*expected))
     statistic, null = _statistics(effects, n_resamples, rng)
     as_large = int((null >= statistic * (1 - SAME)).sum())
@@ -139,8 +144,8 @@ def _directions(router: Any, compared: Collection) -> np.ndarray:
 
     Where the others span fewer directions, arbitrary ones follow.
     """
-    pool = embedding_pool(router)
-    embeddings = pool.embeddings[_others(pool, compared)].astype(np.float64)
+    others = _others(embedding_pool(router), compared)
+    embeddings = network_embeddings(router)[others]
     if len(embeddings):
         embeddings -= embeddings.mean(axis=0)
     ascending = np.linalg.eigh(embeddings.T @ embeddings)[1]

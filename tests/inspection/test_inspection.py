@@ -157,8 +157,16 @@ def test_stability_leaves_out_overlaps_that_evaluations_do_not_suffice_for(route
         embedding_stability(router, overlaps=[1.5])
 
 
-def test_uncertainty_does_not_depend_on_the_fraction_and_falls_with_evaluations():
-    mean_of_scores = LocusRouter(**SMALL).fit(LOG, LOG["score"])
+# A sixth of the evaluations has 2.4 times the error. Scores that were not observed are
+# expected from the pool, which takes a part of it away.
+@pytest.mark.parametrize(
+    ("geometry", "least_ratio"), [("network", 1.5), ("scores", 1.2)]
+)
+def test_uncertainty_does_not_depend_on_the_fraction_and_falls_with_evaluations(
+    geometry, least_ratio
+):
+    parameters = SMALL | {"geometry": geometry}
+    mean_of_scores = LocusRouter(**parameters).fit(LOG, LOG["score"])
     half, fifth = (
         embedding_uncertainty(
             mean_of_scores, n_subsamples=100, fraction=f, random_state=0
@@ -168,10 +176,10 @@ def test_uncertainty_does_not_depend_on_the_fraction_and_falls_with_evaluations(
     ratio = half["spread"] / fifth["spread"]
     assert 0.7 < ratio.median() < 1.4
     few = LOG[LOG["model"] == "model-0"].head(20).assign(model="few")
-    onboarded = LocusRouter(**SMALL).fit(LOG, LOG["score"])
+    onboarded = LocusRouter(**parameters).fit(LOG, LOG["score"])
     onboarded.add_models(few, few["score"])
     table = embedding_uncertainty(onboarded, ["few", "model-0"], random_state=0)
-    assert table.loc["few", "spread"] > 1.5 * table.loc["model-0", "spread"]
+    assert table.loc["few", "spread"] > least_ratio * table.loc["model-0", "spread"]
     assert table["n_evaluations"].tolist() == [20, 120]
 
 

@@ -28,7 +28,14 @@ MAY_IMPORT = {
     "_policy": {"_routing", "_costs", "_data"},
     "inspection": {"metrics", "portfolio", "_routing", "_costs", "_data"},
     "baselines": {"_estimation", "_routing", "_networks", "_torch", "_data"},
-    "_locus": {"_evidence", "_routing", "_networks", "_torch", "_data"},
+    "_locus": {
+        "_evidence",
+        "_estimation",
+        "_routing",
+        "_networks",
+        "_torch",
+        "_data",
+    },
     # The package itself names its public parts and runs nothing.
     "__init__": {"_costs", "_data", "_locus", "_policy", "baselines", "portfolio"},
 }

@@ -1,0 +1,405 @@
+"""Factors of a pool's scores beyond ability and difficulty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
+from scipy.special import expit
+
+from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import KEY_BYTES, QuerySet, vector_key
+
+N_FACTORS = 8
+"""Factors of the residuals; with 16 or 32 nothing changed on four logs, since the
+variances of the others shrink to zero."""
+
+MAX_QUERIES = 4096
+"""Queries whose factors are estimated; keys are digests, so the first ones are a
+random sample."""
+
+MAX_MODELS = 1024
+"""Models that factors are estimated from, evenly spaced in the order of labels."""
+
+RASCH_STEPS = 30
+"""Alternating Newton steps of abilities and difficulties."""
+
+EM_STEPS = 60
+"""Steps of expectation and maximisation, always as many: a test of convergence would
+let a single model's scores decide how many."""
+
+NEWTON_STEPS = 12
+"""Newton steps for the ability of a new model, to rounding."""
+
+LARGEST_STEP = 2.0
+"""Steps are cut there: far from the optimum the logistic loss is nearly straight."""
+
+DIFFICULTY_PRECISION = 0.5
+"""Of the normal prior of a query's difficulty around zero."""
+
+ABILITY_PRECISION = 0.05
+"""Of the prior of abilities while difficulties are estimated: nearly flat."""
+
+MIN_ABILITY_VARIANCE = 0.05
+"""Of abilities in a pool, so that a new model may differ from a pool of equals."""
+
+MIN_SCORE_VARIANCE = 0.05
+"""Of a score, p (1 - p), where p is near 0 or 1: a single surprise must not count for
+more than twenty answers."""
+
+NOISE_PRIOR = 20.0
+"""Evaluations that the pool's noise counts for in a model's own."""
+
+MIN_COMMON = 5
+"""Common queries without which two models say nothing of each other at the start."""
+
+MIN_NOISE, MAX_NOISE = 0.05, 3.0
+"""Bounds of the noise variance of standardised residuals, whose mean is about 1."""
+
+SMALLEST_SCALE = 1e-5
+"""Of the variance of a factor's scores among models, which divides."""
+
+RIDGE = 1.0
+"""Penalty, per query and in units of the encodings' mean variance, of the map from
+encodings to factors."""
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """Ability, difficulty and factors: multidimensional item response theory.
+
+    Model m with ability a_m and factor scores w_m answers query q with the score
+
+        y_mq = p + s (w_m . f_q + e),   p = expit(a_m + b_q),   s^2 = p (1 - p),
+
+    where f_q has independent standard normal factors, w_m is normal with the pool's
+    variance of each factor, and e is noise. Difficulties and factors of the pool's
+    queries are estimated once, by expectation and maximisation with missing scores;
+    for other queries they are predicted from the encoding. The scores of any model,
+    new or old, then follow from its evaluations alone, by two convex problems.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_queries,)
+        Digests of the queries with factors of their own, ascending.
+    vector_keys : ndarray of shape (n_queries,)
+        Digests of their encodings, by which queries under other ids are known.
+    easiness : ndarray of shape (n_queries,)
+        b_q.
+    factors : ndarray of shape (n_queries, n_factors)
+        Posterior means of f_q.
+    moments : ndarray of shape (n_queries, n_factors, n_factors)
+        Posterior means of f_q f_q^T.
+    center, precision : float
+        Mean, and inverse of the variance, of the pool's abilities.
+    scales : ndarray of shape (n_factors,)
+        Variance of each factor's scores in the pool.
+    noise : float
+        Variance of e.
+    origin, slopes : ndarray of shape (n_features,), (n_features, 1 + n_factors)
+        Mean encoding, and the linear map from there to b_q and f_q.
+    level : ndarray of shape (1 + n_factors,)
+        b_q and f_q of the mean encoding.
+    spread : ndarray of shape (n_factors, n_factors)
+        Covariance of f_q around what the encoding predicts.
+    """
+
+    keys: np.ndarray
+    vector_keys: np.ndarray
+    easiness: np.ndarray
+    factors: np.ndarray
+    moments: np.ndarray
+    center: float
+    precision: float
+    scales: np.ndarray
+    noise: float
+    origin: np.ndarray
+    slopes: np.ndarray
+    level: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def fit(cls, evaluations: EvaluationSet, n_factors: int = N_FACTORS) -> FactorModel:
+        """Estimate difficulties and factors from the evaluations of a pool."""
+        sample = sample_of(evaluations)
+        abilities, easiness = _rasch(sample)
+        residuals = _Residuals.of(sample, abilities, easiness)
+        n_factors = max(1, min(n_factors, sample.n_models - 1))
+        loadings, noise = _loadings(residuals, n_factors)
+        factors, moments = _posterior_factors(residuals, loadings, noise)
+        queries = sample.queries
+        origin, slopes, level = _linear_map(
+            queries.vectors(), np.column_stack([easiness, factors])
+        )
+        predicted = (queries.vectors() - origin) @ slopes + level
+        spread = moments.mean(axis=0)
+        spread -= predicted[:, 1:].T @ predicted[:, 1:] / len(queries)
+        variance = max(float(abilities.var()), MIN_ABILITY_VARIANCE)
+        return cls(
+            keys=queries.keys,
+            vector_keys=_vector_keys(queries.vectors()),
+            easiness=easiness,
+            factors=factors,
+            moments=moments,
+            center=float(abilities.mean()),
+            precision=1 / variance,
+            scales=np.maximum(np.square(loadings).mean(axis=0), SMALLEST_SCALE),
+            noise=float(np.average(noise, weights=sample.sizes)),
+            origin=origin,
+            slopes=slopes,
+            level=level,
+            spread=spread,
+        )
+
+    def scores(
+        self, evaluations: EvaluationSet
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Estimate the ability and the factor scores of each model.
+
+        Parameters
+        ----------
+        evaluations : EvaluationSet
+            Evaluations of any models on any queries.
+
+        Returns
+        -------
+        abilities : ndarray of shape (n_models,)
+            Posterior modes of a_m.
+        factor_scores : ndarray of shape (n_models, n_factors)
+            Posterior means of w_m.
+        covariances : ndarray of shape (n_models, n_factors, n_factors)
+            Posterior covariances of w_m.
+        """
+        easiness, factors, moments = self._of(evaluations.queries)
+        abilities = self._abilities(evaluations, easiness)
+        residuals = _Residuals.of(evaluations, abilities, easiness)
+        precisions = residuals.sum_over_queries(moments) / self.noise
+        precisions += np.diag(1 / self.scales)
+        weighted = residuals.values @ factors / self.noise
+        covariances = np.linalg.inv(precisions)
+        return abilities, np.einsum("mij,mj->mi", covariances, weighted), covariances
+
+    def expected_scores(
+        self, abilities: np.ndarray, factor_scores: np.ndarray
+    ) -> np.ndarray:
+        """Return the expected score on each of ``keys``: (n_models, n_queries)."""
+        p = expit(abilities[:, None] + self.easiness)
+        deviations = _deviations(p) * (factor_scores @ self.factors.T)
+        return np.clip(p + deviations, 0, 1)
+
+    def places_of(self, queries: QuerySet) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of queries in ``keys``, and which of them are there.
+
+        A query is known by its id or text, else by its encoding: the same question may
+        come under another id. Of several with equal encodings the first is taken.
+        """
+        places, known = _find(queries.keys, self.keys)
+        others = np.flatnonzero(~known)
+        if len(others):
+            digests = _vector_keys(queries.vectors(others))
+            order = np.argsort(self.vector_keys, kind="stable")
+            found, same = _find(digests, self.vector_keys[order])
+            places[others], known[others] = order[found], same
+        return places, known
+
+    def _of(self, queries: QuerySet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return easiness, factors and second moments of any queries."""
+        places, known = self.places_of(queries)
+        easiness, factors = self.easiness[places], self.factors[places]
+        moments = self.moments[places]
+        if not known.all():
+            others = np.flatnonzero(~known)
+            predicted = (queries.vectors(others) - self.origin) @ self.slopes
+            predicted += self.level
+            easiness[others], own = predicted[:, 0], predicted[:, 1:]
+            factors[others] = own
+            moments[others] = own[:, :, None] * own[:, None, :] + self.spread
+        return easiness, factors, moments
+
+    def _abilities(
+        self, evaluations: EvaluationSet, easiness: np.ndarray
+    ) -> np.ndarray:
+        models = evaluations.model_codes
+        offsets = easiness[evaluations.query_codes]
+        scores = evaluations.scores.astype(np.float64)
+        abilities = np.full(evaluations.n_models, self.center)
+        for _ in range(NEWTON_STEPS):
+            abilities = _newton_step(
+                abilities, models, offsets, scores, self.center, self.precision
+            )
+        return abilities
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """Standardised residuals of the Rasch model, as sparse matrices of one pattern.
+
+    Parameters
+    ----------
+    values : csr_array of shape (n_models, n_queries)
+        (y - p) / s where there is an evaluation.
+    seen : csr_array of shape (n_models, n_queries)
+        Ones at the same places.
+    """
+
+    values: csr_array
+    seen: csr_array
+
+    @classmethod
+    def of(
+        cls, evaluations: EvaluationSet, abilities: np.ndarray, easiness: np.ndarray
+    ) -> _Residuals:
+        """Compare scores with what ability and difficulty lead one to expect."""
+        p = expit(
+            abilities[evaluations.model_codes] + easiness[evaluations.query_codes]
+        )
+        residuals = (evaluations.scores - p) / _deviations(p)
+        shape = (evaluations.n_models, len(evaluations.queries))
+        # Evaluations are sorted by model and query: they are the rows of a matrix.
+        pattern = evaluations.query_codes, evaluations.offsets
+        return cls(
+            csr_array((residuals, *pattern), shape=shape),
+            csr_array((np.ones(len(residuals)), *pattern), shape=shape),
+        )
+
+    def sum_over_queries(self, moments: np.ndarray) -> np.ndarray:
+        """Add up a matrix per query over those that each model was evaluated on."""
+        n_queries, k, _ = moments.shape
+        sums = self.seen @ moments.reshape(n_queries, k * k)
+        return sums.reshape(-1, k, k)
+
+    def sum_over_models(self, matrices: np.ndarray) -> np.ndarray:
+        """Add up a matrix per model over those that were evaluated on each query."""
+        n_models, k, _ = matrices.shape
+        sums = self.seen.T @ matrices.reshape(n_models, k * k)
+        return sums.reshape(-1, k, k)
+
+
+def sample_of(evaluations: EvaluationSet) -> EvaluationSet:
+    """Keep as many models and queries as factors are estimated from."""
+    n_models = evaluations.n_models
+    kept = np.ones(n_models, dtype=bool)
+    if n_models > MAX_MODELS:
+        kept[:] = False
+        kept[np.linspace(0, n_models - 1, MAX_MODELS).round().astype(int)] = True
+    rows = kept[evaluations.model_codes] & (evaluations.query_codes < MAX_QUERIES)
+    return evaluations if rows.all() else evaluations.take(np.flatnonzero(rows))
+
+
+def _vector_keys(vectors: np.ndarray) -> np.ndarray:
+    digests = [vector_key(vector) for vector in np.ascontiguousarray(vectors)]
+    return np.array(digests, dtype=f"S{KEY_BYTES}")
+
+
+def _find(keys: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of keys among ascending ones, and whether they are there."""
+    places = np.searchsorted(among, keys).clip(max=len(among) - 1)
+    return places, among[places] == keys
+
+
+def _deviations(p: np.ndarray) -> np.ndarray:
+    """Return the standard deviations of right and wrong answers."""
+    return np.sqrt(np.maximum(p * (1 - p), MIN_SCORE_VARIANCE))
+
+
+def _newton_step(
+    values: np.ndarray,
+    groups: np.ndarray,
+    offsets: np.ndarray,
+    scores: np.ndarray,
+    center: float,
+    precision: float,
+) -> np.ndarray:
+    """Improve one number per group of scores with the logits ``value + offset``."""
+    p = expit(values[groups] + offsets)
+    prior_slope = precision * (values - center)
+    gradient = np.bincount(groups, scores - p, len(values)) - prior_slope
+    curvature = np.bincount(groups, p * (1 - p), len(values)) + precision
+    return values + (gradient / curvature).clip(-LARGEST_STEP, LARGEST_STEP)
+
+
+def _rasch(evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate abilities (n_models,) and easiness (n_queries,) together."""
+    models, queries = evaluations.model_codes, evaluations.query_codes
+    scores = evaluations.scores.astype(np.float64)
+    abilities = np.zeros(evaluations.n_models)
+    easiness = np.zeros(len(evaluations.queries))
+    for _ in range(RASCH_STEPS):
+        abilities = _newton_step(
+            abilities, models, easiness[queries], scores, 0.0, ABILITY_PRECISION
+        )
+        easiness = _newton_step(
+            easiness, queries, abilities[models], scores, 0.0, DIFFICULTY_PRECISION
+        )
+    return abilities, easiness
+
+
+def _loadings(residuals: _Residuals, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate factor scores (n_models, n_factors) and noise (n_models,) of a pool.
+
+    Factor analysis with the queries as the sample and the models as the variables, by
+    expectation and maximisation. The prior variance of each factor's scores is
+    estimated with them, so that factors without support vanish.
+    """
+    counts = residuals.seen.sum(axis=1)
+    squares = np.asarray((residuals.values.multiply(residuals.values)).sum(axis=1))
+    loadings, noise = _start(residuals, n_factors)
+    for _ in range(EM_STEPS):
+        scales = np.maximum(np.square(loadings).mean(axis=0), SMALLEST_SCALE)
+        factors, moments = _posterior_factors(residuals, loadings, noise)
+        sums = residuals.sum_over_queries(moments)
+        weighted = residuals.values @ factors
+        penalties = noise[:, None, None] * np.diag(1 / scales)
+        loadings = np.linalg.solve(sums + penalties, weighted[:, :, None])[:, :, 0]
+        errors = squares - 2 * (loadings * weighted).sum(axis=1)
+        errors += np.einsum("mi,mij,mj->m", loadings, sums, loadings)
+        pooled = errors.sum() / counts.sum()
+        noise = (errors + NOISE_PRIOR * pooled) / (counts + NOISE_PRIOR)
+        noise = noise.clip(MIN_NOISE, MAX_NOISE)
+        # The model says that factors have unit covariance: what EM learns of their
+        # scale goes into the scores (parameter expansion), or it would creep.
+        loadings = loadings @ np.linalg.cholesky(moments.mean(axis=0))
+    # Any rotation fits as well: take the one whose factors are uncorrelated among
+    # models, the strongest first.
+    left, singular, _ = np.linalg.svd(loadings, full_matrices=False)
+    return left * singular, noise
+
+
+def _start(residuals: _Residuals, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Begin with the leading directions of the models' covariance."""
+    common = (residuals.seen @ residuals.seen.T).toarray()
+    covariance = (residuals.values @ residuals.values.T).toarray()
+    covariance = np.where(common < MIN_COMMON, 0, covariance / np.maximum(common, 1))
+    variances = np.diag(covariance)
+    ascending, directions = eigh(covariance)
+    values, vectors = ascending[::-1][:n_factors], directions[:, ::-1][:, :n_factors]
+    signal = values - np.median(variances) / 2
+    signal = np.maximum(signal, 0.02 * max(values[0], SMALLEST_SCALE))
+    return vectors * np.sqrt(signal), variances.clip(0.1, MAX_NOISE)
+
+
+def _posterior_factors(
+    residuals: _Residuals, loadings: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return means (n_queries, k) and second moments of the queries' factors."""
+    weighted = loadings / noise[:, None]
+    outer = loadings[:, :, None] * weighted[:, None, :]
+    precisions = residuals.sum_over_models(outer) + np.eye(loadings.shape[1])
+    covariances = np.linalg.inv(precisions)
+    factors = np.einsum("qij,qj->qi", covariances, residuals.values.T @ weighted)
+    return factors, covariances + factors[:, :, None] * factors[:, None, :]
+
+
+def _linear_map(
+    encodings: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit a ridge regression: origin, slopes and value at the origin."""
+    X = encodings.astype(np.float64)
+    origin, level = X.mean(axis=0), targets.mean(axis=0)
+    X -= origin
+    gram = X.T @ X
+    penalty = RIDGE * np.trace(gram) / len(gram)
+    gram += (penalty or 1.0) * np.eye(len(gram))
+    return origin, np.linalg.solve(gram, X.T @ (targets - level)), level
