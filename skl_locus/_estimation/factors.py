@@ -124,7 +124,7 @@ class FactorModel:
     def fit(cls, evaluations: EvaluationSet, n_factors: int = N_FACTORS) -> FactorModel:
         """Estimate difficulties and factors from the evaluations of a pool."""
         sample = sample_of(evaluations)
-        abilities, easiness = _rasch(sample)
+        abilities, easiness = fit_rasch(sample)
         residuals = _Residuals.of(sample, abilities, easiness)
         n_factors = max(1, min(n_factors, sample.n_models - 1))
         loadings, noise = _loadings(residuals, n_factors)
@@ -320,7 +320,7 @@ def _newton_step(
     return values + (gradient / curvature).clip(-LARGEST_STEP, LARGEST_STEP)
 
 
-def _rasch(evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+def fit_rasch(evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
     """Estimate abilities (n_models,) and easiness (n_queries,) together."""
     models, queries = evaluations.model_codes, evaluations.query_codes
     scores = evaluations.scores.astype(np.float64)

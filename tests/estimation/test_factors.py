@@ -1,4 +1,4 @@
-"""The factor model finds planted factors, and estimates new models by convex problems."""
+"""The factor model finds planted factors and estimates new models."""
 
 import numpy as np
 import pytest

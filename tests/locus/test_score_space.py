@@ -99,16 +99,16 @@ def test_any_number_of_components(n_components):
 
 
 def test_added_and_removed_models_move_no_other():
-    new = LOG["model"] == "model-3"
+    new = LOG["model"] == "model-03"
     router = LocusRouter(**SMALL).fit(LOG[~new], LOG.loc[~new, "score"])
     before = pd.DataFrame(router.embeddings_, index=router.models_)
     router.add_models(LOG[new], LOG.loc[new, "score"])
-    router.remove_models(["model-7"])
+    router.remove_models(["model-07"])
     after = pd.DataFrame(router.embeddings_, index=router.models_)
-    kept = [name for name in before.index if name != "model-7"]
+    kept = [name for name in before.index if name != "model-07"]
     assert_array_equal(after.loc[kept].to_numpy(), before.loc[kept].to_numpy())
-    own = router.embedder_.transform(LOG[new]).loc["model-3"]
-    assert_allclose(after.loc["model-3"], own, atol=1e-5)
+    own = router.embedder_.transform(LOG[new]).loc["model-03"]
+    assert_allclose(after.loc["model-03"], own, atol=1e-5)
 
 
 def test_predictions_do_not_depend_on_the_geometry():
@@ -128,7 +128,7 @@ def test_predictions_do_not_depend_on_the_geometry():
 def test_neighbours_are_those_that_answer_alike():
     router = LocusRouter(**SMALL).fit(LOG, LOG["score"])
     differences = disagreement(LOG, LOG["score"])
-    for model in ("model-0", "model-11"):
+    for model in ("model-00", "model-11"):
         nearest = router.neighbors(model, 1).index[0]
         others = differences.loc[model].drop(model)
         assert others[nearest] == others.min()
