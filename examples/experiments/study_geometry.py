@@ -4,10 +4,11 @@
     python examples/experiments/study_geometry.py --report --seeds 5 --methods LOCUS
 
 Every log is drawn several times. Distances from the training queries are compared with
-the share of unseen test queries on which two models differ: "pearson"; "beyond", what is
-left of both once a quadratic in the difference of mean scores is taken off; "beyond
-ability", the same for what a Rasch model (one number per model) expects of two models;
-and "nearest", the agreement with the model that seems nearest. "quarter" gives each
+the share of unseen test queries on which two models differ: "pearson"; "beyond", the
+correlation of what is left of both once a quadratic in the difference of mean scores is
+taken off; "beyond ability", the same for what a Rasch model (one number per model)
+expects of two models; and "nearest", the agreement with the model that seems nearest.
+"quarter" gives each
 model its own random quarter of the training queries. For recognition, two fifths of the
 models are kept out of training and embedded twice, from disjoint sets of 128 queries:
 "itself" is how often the nearest of the second set is the model itself, and "family"
@@ -124,17 +125,13 @@ def geometry(log, n_queries, seed, methods):
             if method in NEEDS_TRAINING and cell != COMPLETE:
                 continue
             distances = distances_of(method, training, drawn.seen, seed)
-            for metric, value in {
+            values = {
                 "pearson": correlation(distances, truth),
-                "beyond": correlation(
-                    *(residual(d, by_mean) for d in (distances, truth))
-                ),
-                "beyond ability": correlation(
-                    *(residual(d, by_ability) for d in (distances, truth))
-                ),
+                "beyond": partial_correlation(distances, truth, by_mean),
+                "beyond ability": partial_correlation(distances, truth, by_ability),
                 "nearest": nearest_agreement(distances, truth),
-            }.items():
-                rows.append((cell, method, metric, value))
+            }
+            rows += [(cell, method, *item) for item in values.items()]
     return rows
 
 
@@ -240,10 +237,13 @@ def projected(seen, method, seed):
     if method == "PCA":
         left, lengths, _ = np.linalg.svd(scores, full_matrices=False)
         return (left * lengths)[:, :N_COMPONENTS]
-    directions = np.random.default_rng(seed).normal(
-        size=(scores.shape[1], N_COMPONENTS)
-    )
-    return scores @ directions
+    shape = scores.shape[1], N_COMPONENTS
+    return scores @ np.random.default_rng(seed).normal(size=shape)
+
+
+def partial_correlation(first, second, other):
+    """Correlate what a quadratic in other distances leaves of two tables."""
+    return correlation(residual(first, other), residual(second, other))
 
 
 def residual(table, other):
