@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -130,10 +131,16 @@ def in_threads(work: Callable, tasks: Sequence) -> Iterator:
     if len(tasks) <= 1:
         yield from map(work, tasks)
         return
-    controller = ThreadpoolController()
+    controller = _threadpool_controller()
     one_each = controller.limit(limits=1, user_api="blas")
     with one_each, ThreadPoolExecutor(_openmp_threads(controller)) as threads:
         yield from threads.map(work, tasks)
+
+
+@functools.cache
+def _threadpool_controller() -> ThreadpoolController:
+    """Find the libraries with threads, once: each search takes about a millisecond."""
+    return ThreadpoolController()
 
 
 def _openmp_threads(controller: ThreadpoolController) -> int:
