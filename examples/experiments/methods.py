@@ -37,7 +37,8 @@ def locus(seed, tiny, **parameters):
 
 def locus_paper(seed, tiny, **parameters):
     """Make the network of the paper: nothing beside the predictor."""
-    return locus(seed, tiny, local_evidence=False, bilinear=False, **parameters)
+    own = {"local_evidence": False, "bilinear": False, "geometry": "network"}
+    return locus(seed, tiny, **own, **parameters)
 
 
 def k_nearest(seed, tiny):
