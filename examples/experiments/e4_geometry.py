@@ -10,7 +10,7 @@ from figures import label, legend_outside, level, panels, save
 from jobs import run_jobs
 from methods import EMBEDDING_METHODS
 from options import folder_of, job, main_logs, parse_options, speed
-from protocol import COMPLETE, available_sizes, frame
+from protocol import COMPLETE, available_sizes, draw, frame
 
 from skl_locus.inspection import (
     DistanceAgreementDisplay,
@@ -54,13 +54,18 @@ def run(options):
         test = frame(log, log.test, log.scores[log.test])
         differences = disagreement(test, test["score"], min_common=MIN_COMMON)
         correlations, neighbors = [], []
-        for name, router in routers.items():
-            distances = {m: model_distances(router, metric=m) for m in METRICS}
+        tables = {
+            name: {m: model_distances(router, metric=m) for m in METRICS}
+            for name, router in routers.items()
+        }
+        tables |= baseline_distances(log, plan.n_queries)
+        for name, distances in tables.items():
             for metric, table in distances.items():
                 found = correlate(table, differences, plan.resamples)
                 correlations.append(found.assign(method=name, metric=metric))
+            # Of baselines there is one distance each.
             near = neighbor_agreement(
-                distances["cosine"],
+                distances["euclidean"],
                 differences,
                 k=min(N_NEIGHBORS, len(log.models) - 1),
             )
@@ -82,6 +87,22 @@ def fit_routers(names, log, n_queries, options):
     jobs = [job(options, name, SEED, cell=COMPLETE, n=n) for name in names]
     routers = run_jobs(fit_job, log, jobs, options, "fitted routers")
     return dict(zip(names, routers, strict=True))
+
+
+def baseline_distances(log, n_queries):
+    """Return distances that know one number of each model, or no other queries."""
+    n = available_sizes(log, (n_queries,))[-1]
+    drawn = draw(log, COMPLETE, n, SEED)
+    training = frame(log, drawn.train, drawn.seen)
+    means = training.groupby("model")["score"].mean()
+    by_mean = np.abs(means.to_numpy()[:, None] - means.to_numpy())
+    hamming = disagreement(training, training["score"], min_common=MIN_COMMON)
+    return {
+        "Mean scores (one number)": {
+            "euclidean": pd.DataFrame(by_mean, means.index, means.index)
+        },
+        "Hamming (common queries)": {"euclidean": hamming},
+    }
 
 
 def correlate(distances, differences, resamples):
@@ -126,7 +147,7 @@ def draw_neighbors(table, log, path):
     level(ax, table["random"].iloc[0], "random pair")
     label(
         ax,
-        f"{log.name}: nearest by cosine distance",
+        f"{log.name}: nearest by Euclidean distance",
         "Neighbour k",
         "Agreement (share of test queries)",
     )

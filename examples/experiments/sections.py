@@ -199,9 +199,9 @@ def geometry(read, folder):
         "Distance of embeddings against disagreement on test queries (Table 3); "
         "intervals from drawing models with replacement.",
         table(found[columns].assign(paper=published)),
-        "**Nearest neighbours (cosine)**: agreement with the first one (paper: up to "
+        "**Nearest neighbours (Euclidean)**: agreement with the first (paper: up to "
         f"{paper.NEAREST_AGREEMENT}%), beside that of a random pair; how often it "
-        "(Euclidean) is of the same family, and by chance.",
+        "is of the same family, and by chance.",
         table(first),
         *(
             picture(folder, f"{name}_{part}.png")

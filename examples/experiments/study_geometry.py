@@ -61,6 +61,8 @@ NEW_SHARE, NEW_QUERIES = 0.4, 128
 QUARTER = "quarter"
 CELLS = {COMPLETE: COMPLETE, QUARTER: SPARSE}
 MIN_COMMON = 30
+SMALLEST_SPREAD = 1e-9
+"""Standard deviation below which residuals are rounding."""
 
 
 def main(arguments=None):
@@ -230,7 +232,11 @@ def projected(seen, method, seed):
     """Project centred scores, their gaps filled by the means of query and model."""
     scores = seen.T
     overall = np.nanmean(scores)
-    by_query = np.nan_to_num(np.nanmean(scores, axis=0), nan=overall)
+    counts = np.isfinite(scores).sum(axis=0)
+    sums = np.nansum(scores, axis=0)
+    by_query = np.divide(
+        sums, counts, out=np.full(len(sums), overall), where=counts > 0
+    )
     filled = by_query + (np.nanmean(scores, axis=1, keepdims=True) - overall)
     scores = np.where(np.isnan(scores), filled, scores)
     scores = scores - scores.mean(axis=0)
@@ -247,13 +253,13 @@ def partial_correlation(first, second, other):
 
 
 def residual(table, other):
-    """Take a quadratic in other distances off, pair by pair."""
+    """Take a quadratic in other distances off, pair by pair, where both are known."""
     pairs = np.triu_indices(len(table), 1)
-    x = other[pairs]
+    x, y = other[pairs], table[pairs]
+    known = np.isfinite(x) & np.isfinite(y)
     X = np.column_stack([np.ones_like(x), x, x**2])
-    rest = np.zeros_like(table)
-    y = table[pairs]
-    rest[pairs] = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    rest = np.full(table.shape, np.nan)
+    rest[pairs] = y - X @ np.linalg.lstsq(X[known], y[known], rcond=None)[0]
     return rest
 
 
@@ -261,15 +267,18 @@ def correlation(first, second):
     pairs = np.triu_indices(len(first), 1)
     x, y = first[pairs], second[pairs]
     known = np.isfinite(x) & np.isfinite(y)
-    if x[known].std() < 1e-9 or y[known].std() < 1e-9:
+    if known.sum() < 2:
+        return np.nan
+    if min(x[known].std(), y[known].std()) < SMALLEST_SPREAD:
         return 0.0  # nothing is left of what a baseline explains of itself
     return np.corrcoef(x[known], y[known])[0, 1]
 
 
 def nearest_agreement(distances, truth):
     """Return how often a model agrees with the one that seems nearest to it."""
-    apart = np.where(np.eye(len(distances), dtype=bool), np.inf, distances)
-    return np.mean(1 - truth[np.arange(len(truth)), apart.argmin(axis=1)])
+    unusable = np.eye(len(distances), dtype=bool) | np.isnan(distances)
+    nearest = np.where(unusable, np.inf, distances).argmin(axis=1)
+    return np.mean(1 - truth[np.arange(len(truth)), nearest])
 
 
 def same_family(between, families):

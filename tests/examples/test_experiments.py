@@ -212,7 +212,8 @@ def test_a_report_names_version_commit_and_results(files, tmp_path, monkeypatch)
     parsed = options.parse_options("", arguments(files, tmp_path))
     first, second, *_ = report.about(parsed)
     assert f"skl_locus {skl_locus.__version__} (commit " in first
-    assert "LOCUS 1.1, LOCUS (paper) 1.1" in second
+    versions = importlib.import_module("results_versions")
+    assert f"LOCUS {versions.results_version('LOCUS')}, LOCUS (paper)" in second
     monkeypatch.setenv("PATH", "")  # as on a machine without git
     assert "(commit unknown)" in report.about(parsed)[0]
 
