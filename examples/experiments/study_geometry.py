@@ -11,8 +11,8 @@ expects of two models; and "nearest", the agreement with the model that seems ne
 "quarter" gives each
 model its own random quarter of the training queries. For recognition, two fifths of the
 models are kept out of training and embedded twice, from disjoint sets of 128 queries:
-"itself" is how often the nearest of the second set is the model itself, and "family"
-(where families are known) how often the nearest other model is of the same family.
+"itself" is how often the nearest of the second set is the model itself. "family" (where
+families are known) is how often the nearest other model is of the same family.
 
 Baselines: the difference of mean scores; Hamming distance of the answers (of common
 queries); PCA and a random projection of the centred scores; what a Rasch model expects;
@@ -133,6 +133,9 @@ def geometry(log, n_queries, seed, methods):
                 "beyond ability": partial_correlation(distances, truth, by_ability),
                 "nearest": nearest_agreement(distances, truth),
             }
+            if "family" in log.details:
+                families = log.details["family"].reindex(log.models).to_numpy()
+                values["family"] = same_family(distances, families)
             rows += [(cell, method, *item) for item in values.items()]
     return rows
 
@@ -290,7 +293,8 @@ def same_family(between, families):
     has_kin = kin.any(axis=1)
     if not has_kin.any():
         return np.nan
-    apart = np.where(np.eye(len(own), dtype=bool), np.inf, table)
+    unusable = np.eye(len(own), dtype=bool) | np.isnan(table)
+    apart = np.where(unusable, np.inf, table)
     return kin[np.arange(len(own)), apart.argmin(axis=1)][has_kin].mean()
 
 
