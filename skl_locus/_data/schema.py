@@ -95,15 +95,16 @@ class Columns:
         return read_column(frame, self.query_id)
 
     def guesses_encodings(self, frame: nw.DataFrame) -> bool:
-        """Whether a table of named models has encodings in columns that nobody named.
+        """Whether a log has encodings in columns that nobody named.
 
-        Only there can a score or a time be mistaken for a part of the query.
+        Only there can a score or a time be mistaken for a part of the query. A log
+        has a column of models, or columns that are not numeric: its models may have
+        another name here, since splitters need none.
         """
-        return (
-            self.encoding_cols is None
-            and self.model in frame.columns
-            and self.query not in frame.columns
-        )
+        if self.encoding_cols is not None or self.query in frame.columns:
+            return False
+        n_numeric = len(numeric_columns(frame, ()))
+        return self.model in frame.columns or n_numeric < len(frame.columns)
 
     def check_no_target(
         self, frame: nw.DataFrame, matrix: np.ndarray, target: Any
