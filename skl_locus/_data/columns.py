@@ -152,9 +152,7 @@ def read_amounts(frame: nw.DataFrame, name: str) -> np.ndarray:
 
 def matrix_of(frame: nw.DataFrame, columns: list[str]) -> np.ndarray:
     """Return numeric columns as a float32 matrix of shape (n_rows, n_columns)."""
-    return np.column_stack(
-        [np.asarray(frame.get_column(c).to_numpy(), dtype=np.float32) for c in columns]
-    )
+    return np.column_stack([_as_float32(frame.get_column(name)) for name in columns])
 
 
 def model_groups(X: Any, model_col: str = "model") -> tuple[np.ndarray, list]:
@@ -165,6 +163,13 @@ def model_groups(X: Any, model_col: str = "model") -> tuple[np.ndarray, list]:
             f"Models are read from the column {model_col!r}; pass a dataframe."
         )
     return factorize_labels(read_column(frame, model_col), model_col)
+
+
+def _as_float32(column: nw.Series) -> np.ndarray:
+    if column.dtype == nw.Boolean:
+        # A missing truth value of pandas is an object, a missing number is NaN.
+        column = column.cast(nw.Float32)
+    return np.asarray(column.to_numpy(), dtype=np.float32)
 
 
 def _sorted_order(labels: list) -> list[int]:

@@ -21,6 +21,7 @@ from skl_locus import (
 )
 from skl_locus import LocusEmbedder as Embedder
 from skl_locus.datasets import make_evaluations
+from skl_locus.model_selection import QueryKFold
 
 ROUTERS = {
     "best": BestSingleRouter(),
@@ -340,3 +341,16 @@ def test_embedding_an_array_blames_nobody_for_its_scores():
     """The scores of 0.5 are not the caller's: nothing to warn of."""
     embedder = Embedder(**SMALL).fit(QUERIES, np.arange(len(QUERIES)) % 2)
     embedder.transform(QUERIES)
+
+
+def test_a_missing_truth_value_is_named_like_a_missing_number():
+    flags = pd.array([True, False, None, True], dtype="boolean")
+    log = pd.DataFrame(
+        {"model": ["a", "b"] * 2, "x0": [0.0, 0.0, 1.0, 1.0], "flag": flags}
+    )
+    message = r"column 'flag', row 2"
+    for table in (log, pl.from_pandas(log), pa.Table.from_pandas(log)):
+        with pytest.raises(ValueError, match=message):
+            KMeansRouter().fit(table, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        next(QueryKFold(2).split(log))
