@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import narwhals as nw
@@ -91,14 +91,20 @@ def is_text(values: Any) -> bool:
 
 
 def is_sequence(values: Any) -> bool:
-    """Return whether something is one-dimensional and no bare string."""
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+    """Return whether something is one-dimensional and in order, and no bare string."""
+    # A mapping, such as a table's columns by name, would be taken for its names.
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)):
+        return False
+    if not hasattr(values, "__len__"):
         return False
     return getattr(values, "ndim", 1) == 1
 
 
 def object_cells(values: Any) -> np.ndarray:
     """Return a sequence as a 1-D object array of its items."""
+    if hasattr(values, "to_pylist"):
+        # Scalars of Arrow are no strings, and have a length and items like vectors.
+        values = values.to_pylist()
     cells = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         cells[i] = value

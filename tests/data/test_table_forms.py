@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import FunctionTransformer
 from small import SMALL
 
@@ -354,3 +355,24 @@ def test_a_missing_truth_value_is_named_like_a_missing_number():
             KMeansRouter().fit(table, [0, 1, 0, 1])
     with pytest.raises(ValueError, match="NaN"):
         next(QueryKFold(2).split(log))
+
+
+def test_bare_arrow_arrays_are_texts_even_of_digits_alone():
+    texts = ["120", "012", "000"]
+    log = pd.DataFrame({"model": ["a", "b"] * 3, "query": texts * 2})
+    encoder = CountVectorizer(analyzer="char", vocabulary=list("012"))
+    router = LinearRouter(encoder=encoder).fit(log, [1, 0, 0, 1, 1, 1])
+    expected = router.correctness_matrix(texts)
+    array = pa.array(texts)
+    for queries in (array, pa.chunked_array([array]), array.dictionary_encode()):
+        assert_array_equal(router.correctness_matrix(queries), expected)
+        assert_array_equal(router.query_encoder_.transform(queries).sum(axis=1), 3)
+
+
+def test_columns_by_name_and_sets_are_no_list_of_queries():
+    router = KMeansRouter(encoder=CountVectorizer(), random_state=0)
+    log = pd.DataFrame({"model": ["a", "b"] * 2, "query": ["one", "one", "two", "two"]})
+    router.fit(log, [1, 0, 0, 1])
+    for queries in ({"query": ["one", "two"]}, {"one", "two"}):
+        with pytest.raises(ValueError, match="must be a list of queries"):
+            router.route(queries)
