@@ -65,6 +65,32 @@ def test_scores_are_found_whatever_their_type(kind):
         LinearRouter().fit(log.astype({"points": kind}), y)
 
 
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda y: 100 * y,
+        lambda y: 1 - y,
+        lambda y: 10 * (y - 0.5),
+        lambda y: (y - y.mean()) / y.std(),
+    ],
+    ids=["percent", "errors", "centred", "standardised"],
+)
+@pytest.mark.parametrize("graded", [False, True])
+def test_scores_are_found_on_another_scale(scale, graded):
+    log = coin_flips()
+    if graded:
+        log["points"] = np.random.default_rng(1).uniform(size=len(log))
+    y, X = log["points"], log.assign(points=scale(log["points"]))
+    for learn in (LinearRouter().fit, lambda X, y: next(QueryKFold().split(X, y))):
+        with pytest.raises(ValueError, match="'points' is, on another scale, the scor"):
+            learn(X, y)
+    # What only goes with the scores is not refused, nor is a line by chance.
+    noise = np.random.default_rng(2).normal(scale=0.01, size=len(log))
+    assert LinearRouter().fit(X.assign(points=y + noise), y).n_features_in_ == 4
+    few = pd.DataFrame({"model": ["a", "b"] * 2, "x0": [3.0, 3, 7, 7]})
+    assert LinearRouter().fit(few, [0, 0, 1, 1]).n_features_in_ == 1
+
+
 def test_an_embedder_refuses_scores_among_the_encodings():
     log = coin_flips()
     with pytest.raises(ValueError, match="column 'points' equals"):
