@@ -88,7 +88,7 @@ class PickleVersionMixin:
 
 
 def is_fitted(value: Any) -> bool:
-    """Tell whether something is an estimator that has been fitted."""
+    """Return whether something is an estimator that has been fitted."""
     if not isinstance(value, BaseEstimator):
         return False
     try:

@@ -1,7 +1,7 @@
 """Metrics by name, with what comparisons and scorers need to know of them.
 
-A metric that is added here is compared by `compare` and scored by name: it takes its
-own module and one entry.
+A metric that is added here is compared by `compare` and has a scorer in `SCORERS`: it
+takes its own module and one entry.
 """
 
 from __future__ import annotations
