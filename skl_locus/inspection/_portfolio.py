@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._costs.tables import model_costs
+from skl_locus._data.evaluations import positions_of
 from skl_locus._data.pairs import score_matrix
 from skl_locus._routing.access import fitted_pool, read_log
 from skl_locus.portfolio._curve import portfolio_curve
@@ -75,12 +76,11 @@ def portfolio_routing(
         embeddings, sizes, budgets=budgets, cost=cost, selector=selector
     )
     scores, decisions = _test_matrices(router, X, y)
-    positions = {name: i for i, name in enumerate(router.models_)}
     rng = check_random_state(random_state)
     costs = model_costs(cost, router.models_)
     rows = []
     for row in curve.to_dict("records"):
-        chosen = [positions[name] for name in row["models"]]
+        chosen = positions_of(row["models"], router.models_)
         limit = row["budget"] if budgets is not None else None
         drawn = [
             _accuracy(scores, decisions, _draw(rng, costs, len(chosen), limit))
