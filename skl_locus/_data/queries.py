@@ -307,7 +307,9 @@ def _suspect_columns(
 ) -> Iterator[np.ndarray]:
     """Yield sets of columns that may describe a row or a model: (n_columns,), bool."""
     first = matrix[first_rows(models, n_models)]
-    of_model = (matrix == first[models]).all(axis=0)
+    # What is the same in all rows tells no rows apart, and is not to blame.
+    varies = (matrix != matrix[0]).any(axis=0)
+    of_model = varies & (matrix == first[models]).all(axis=0)
     # If queries come twice, no column of theirs has more values than half of the rows.
     n_values = np.array([len(np.unique(values)) for values in matrix.T])
     of_row = 2 * n_values > len(matrix)
