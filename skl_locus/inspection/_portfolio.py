@@ -13,6 +13,7 @@ from skl_locus._costs.tables import model_costs
 from skl_locus._data.evaluations import positions_of
 from skl_locus._data.pairs import score_matrix
 from skl_locus._routing.access import fitted_pool, read_log
+from skl_locus._utils.model_frames import model_index
 from skl_locus.portfolio._curve import portfolio_curve
 
 N_RANDOM = 50
@@ -71,7 +72,8 @@ def portfolio_routing(
     >>> bool(curve["accuracy"].iloc[-1] == curve.attrs["pool_accuracy"])
     True
     """
-    embeddings = pd.DataFrame(router.embeddings_, index=router.models_.tolist())
+    index = model_index(router.models_.tolist(), router.model_col)
+    embeddings = pd.DataFrame(router.embeddings_, index)
     curve = portfolio_curve(
         embeddings, sizes, budgets=budgets, cost=cost, selector=selector
     )

@@ -15,6 +15,7 @@ from small import SMALL
 
 from skl_locus import (
     BestSingleRouter,
+    CostModel,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -22,6 +23,7 @@ from skl_locus import (
 )
 from skl_locus import LocusEmbedder as Embedder
 from skl_locus.datasets import make_evaluations
+from skl_locus.inspection import disagreement, model_distances
 from skl_locus.model_selection import QueryKFold
 
 ROUTERS = {
@@ -376,3 +378,27 @@ def test_columns_by_name_and_sets_are_no_list_of_queries():
     for queries in ({"query": ["one", "two"]}, {"one", "two"}):
         with pytest.raises(ValueError, match="must be a list of queries"):
             router.route(queries)
+
+
+def test_labels_may_be_tuples_in_results_too():
+    log = POOL.evaluations
+    pairs = [("provider", model) for model in log["model"]]
+    plain, paired = (
+        LocusRouter(**SMALL).fit(table, log["score"])
+        for table in (log, log.assign(model=pairs))
+    )
+    table = log.assign(model=pairs)
+    assert paired.models_.tolist() == [("provider", name) for name in plain.models_]
+    first = paired.models_[0]
+    near = paired.neighbors(first, 2)
+    assert near.index.tolist() == [
+        ("provider", name) for name in plain.neighbors(first[1], 2).index
+    ]
+    for frame in (model_distances(paired), disagreement(table, log["score"])):
+        assert frame.index.tolist() == paired.models_.tolist()
+        assert frame.index.name == "model"
+    route = paired.route(QUERIES, costs=CostModel().fit(table), cost_weight=0.1)
+    expected = plain.route(QUERIES, costs=CostModel().fit(log), cost_weight=0.1)
+    assert [name for _, name in route] == expected.tolist()
+    embeddings = Embedder(**SMALL).fit_transform(table.drop(columns="cost"))
+    assert embeddings.index.tolist() == paired.models_.tolist()
