@@ -299,7 +299,8 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         known = ~np.isnan(values)
         means = group_means(values[known], codes[known], len(labels))
         sizes = np.bincount(codes[known], minlength=len(labels))
-        index = pd.Index(labels, name=self.model_col, dtype=object)
+        # Labels as they are, also tuples and numbers of several types.
+        index = pd.Index(labels, name=self.model_col, dtype=object, tupleize_cols=False)
         seen = sizes > 0
         return (
             pd.Series(means, index, name=name)[seen],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import narwhals as nw
@@ -91,14 +91,20 @@ def is_text(values: Any) -> bool:
 
 
 def is_sequence(values: Any) -> bool:
-    """Return whether something is one-dimensional and no bare string."""
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+    """Return whether something is one-dimensional and in order, and no bare string."""
+    # A mapping, such as a table's columns by name, would be taken for its names.
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)):
+        return False
+    if not hasattr(values, "__len__"):
         return False
     return getattr(values, "ndim", 1) == 1
 
 
 def object_cells(values: Any) -> np.ndarray:
     """Return a sequence as a 1-D object array of its items."""
+    if hasattr(values, "to_pylist"):
+        # Scalars of Arrow are no strings, and have a length and items like vectors.
+        values = values.to_pylist()
     cells = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         cells[i] = value
@@ -152,9 +158,7 @@ def read_amounts(frame: nw.DataFrame, name: str) -> np.ndarray:
 
 def matrix_of(frame: nw.DataFrame, columns: list[str]) -> np.ndarray:
     """Return numeric columns as a float32 matrix of shape (n_rows, n_columns)."""
-    return np.column_stack(
-        [np.asarray(frame.get_column(c).to_numpy(), dtype=np.float32) for c in columns]
-    )
+    return np.column_stack([_as_float32(frame.get_column(name)) for name in columns])
 
 
 def model_groups(X: Any, model_col: str = "model") -> tuple[np.ndarray, list]:
@@ -165,6 +169,13 @@ def model_groups(X: Any, model_col: str = "model") -> tuple[np.ndarray, list]:
             f"Models are read from the column {model_col!r}; pass a dataframe."
         )
     return factorize_labels(read_column(frame, model_col), model_col)
+
+
+def _as_float32(column: nw.Series) -> np.ndarray:
+    if column.dtype == nw.Boolean:
+        # A missing truth value of pandas is an object, a missing number is NaN.
+        column = column.cast(nw.Float32)
+    return np.asarray(column.to_numpy(), dtype=np.float32)
 
 
 def _sorted_order(labels: list) -> list[int]:

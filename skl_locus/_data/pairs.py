@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.columns import factorize_labels
+from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.array_checks import (
     check_finite_column,
     check_length,
@@ -241,8 +242,7 @@ def best_covered_model(
     int or None
         Position in ``pairs.labels``; None if no model is covered.
     """
-    positions = {label: i for i, label in enumerate(pairs.labels)}
-    known = np.array([positions.get(label, -1) for label in labels])
+    known = positions_of(list(labels), pairs.labels)
     counts = np.bincount(pairs.models, minlength=len(pairs.labels))
     counts = np.where(known < 0, 0, counts[known])
     best = best_covered(means, counts, min_coverage * pairs.n_queries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -277,29 +277,58 @@ def _groups(queries: UniqueQueries) -> tuple[np.ndarray, int]:
 def _check_rows_differ_in_query(
     frame: nw.DataFrame, columns: Columns, matrix: np.ndarray
 ) -> None:
-    """Raise if rows that are all different are so by a time, or a score, alone.
+    """Raise if rows that are all different are so by what is no part of the query.
 
     A log of models on the same queries has each encoding several times. Where it does
-    not, columns in which no value comes twice are to blame if the others make it one:
-    fewer than half as many queries as rows, and each put to a model once. Tables of
-    one row per query have no such others, and pass.
+    not, columns are to blame without which it does: fewer than half as many queries as
+    rows, and each put to a model once. Tables of one row per query have no such
+    columns, and pass.
     """
-    repeats = np.array([not pd.Index(values).is_unique for values in matrix.T])
-    if repeats.all() or not repeats.any():
-        return
-    others = distinct_rows(matrix[:, repeats])
-    models, _ = model_groups(frame, columns.model)
-    pairs = models * np.int64(others.n_values) + others.codes
-    if 2 * others.n_values > len(frame) or len(np.unique(pairs)) < len(frame):
-        return
-    names = np.array(columns.encodings(frame), dtype=object)[~repeats]
-    raise ValueError(
-        f"Every row would be a query of its own by the column {names[0]!r}, in which "
-        f"no value comes twice; without such columns ({len(names)}) there are "
-        f"{others.n_values} queries, each put to a model once. Name the columns of the "
-        "encoding with encoding_cols=, or drop the others, so that no query is on both "
-        "sides of a split."
-    )
+    if columns.model not in frame.columns:
+        return  # nobody can tell whether each is put to a model once
+    models, labels = model_groups(frame, columns.model)
+    for suspects in _suspect_columns(matrix, models, len(labels)):
+        others = distinct_rows(matrix[:, ~suspects])
+        pairs = models * np.int64(others.n_values) + others.codes
+        if 2 * others.n_values > len(frame) or len(np.unique(pairs)) < len(frame):
+            continue
+        names = np.array(columns.encodings(frame), dtype=object)[suspects]
+        raise ValueError(
+            f"Every row would be a query of its own by the column {names[0]!r}; "
+            f"without such columns ({len(names)}) there are {others.n_values} queries, "
+            "each put to a model once. Name the columns of the encoding with "
+            "encoding_cols=, or drop the others, so that no query is on both sides of "
+            "a split."
+        )
+
+
+def _suspect_columns(
+    matrix: np.ndarray, models: np.ndarray, n_models: int
+) -> Iterator[np.ndarray]:
+    """Yield sets of columns that may describe a row or a model: (n_columns,), bool."""
+    first = matrix[first_rows(models, n_models)]
+    # What is the same in all rows tells no rows apart, and is not to blame.
+    varies = (matrix != matrix[0]).any(axis=0)
+    of_model = varies & (matrix == first[models]).all(axis=0)
+    # If queries come twice, no column of theirs has more values than half of the rows.
+    n_values = np.array([len(np.unique(values)) for values in matrix.T])
+    of_row = 2 * n_values > len(matrix)
+    surely = of_model | of_row
+    if surely.all():
+        return  # queries of a single number, or all different
+    if surely.any():
+        yield surely
+    # Times in seconds, a day's worth of which are few numbers in float32, are only
+    # seen by what remains without them. Sums of random multiples of the bits show it
+    # at a small part of the cost of comparing rows; the caller compares them.
+    bits = (matrix + np.float32(0)).view(np.uint32).astype(np.uint64)
+    random = np.random.default_rng(0)
+    factors = random.integers(2**63, size=len(surely), dtype=np.uint64)
+    sums = bits[:, ~surely] @ factors[~surely]
+    for column in np.flatnonzero(~surely):
+        rest = sums - bits[:, column] * factors[column]
+        if 2 * len(np.unique(rest)) <= len(matrix):
+            yield surely | (np.arange(len(surely)) == column)
 
 
 def _distinct_cells(cells: Any, column: str) -> DistinctValues:

@@ -202,7 +202,7 @@ class QueryEncoder(
         return self
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that the input is text."""
+        """Declare that the input is text."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False

@@ -21,6 +21,17 @@ CARRIED_COLUMNS = (
 )
 """Columns of an evaluation log that describe a row, not its query."""
 
+SCALED_FROM_ROWS = 20
+"""Rows from which on a column is held against scores on another scale.
+
+In fewer rows, a column of two values may lie on a line with the scores by chance."""
+
+SCREENED_ROWS = 100
+"""Rows on which nearly all columns already show that they are not on a line."""
+
+LINE_TOLERANCE = 1e-5
+"""Share of a column's range by which float32 may miss a line."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -95,15 +106,16 @@ class Columns:
         return read_column(frame, self.query_id)
 
     def guesses_encodings(self, frame: nw.DataFrame) -> bool:
-        """Whether a table of named models has encodings in columns that nobody named.
+        """Whether a log has encodings in columns that nobody named.
 
-        Only there can a score or a time be mistaken for a part of the query.
+        Only there can a score or a time be mistaken for a part of the query. A log
+        has a column of models, or columns that are not numeric: its models may have
+        another name here, since splitters need none.
         """
-        return (
-            self.encoding_cols is None
-            and self.model in frame.columns
-            and self.query not in frame.columns
-        )
+        if self.encoding_cols is not None or self.query in frame.columns:
+            return False
+        n_numeric = len(numeric_columns(frame, ()))
+        return self.model in frame.columns or n_numeric < len(frame.columns)
 
     def check_no_target(
         self, frame: nw.DataFrame, matrix: np.ndarray, target: Any
@@ -122,7 +134,8 @@ class Columns:
         Raises
         ------
         ValueError
-            If a column equals the target, naming it.
+            If a column equals the target, also on another scale (percent, errors
+            instead of points), naming it.
         """
         if not self.guesses_encodings(frame):
             return
@@ -130,13 +143,16 @@ class Columns:
         # A constant target says nothing that could leak, and constant encodings exist.
         if scores is None or (scores == scores[0]).all():
             return
-        equal = np.flatnonzero((matrix == scores[:, None]).all(axis=0))
-        if len(equal):
-            name = self.encodings(frame)[int(equal[0])]
+        equal = (matrix == scores[:, None]).all(axis=0)
+        relation = "equals"
+        if not equal.any() and len(scores) >= SCALED_FROM_ROWS:
+            equal, relation = _on_a_line(matrix, scores), "is, on another scale,"
+        if equal.any():
+            name = self.encodings(frame)[int(equal.argmax())]
             raise ValueError(
-                f"The column {name!r} equals the scores y and would be read as a part "
-                "of the encoding of the query, which gives the answer away. Drop it "
-                "from X, or name the columns of the encoding with encoding_cols=."
+                f"The column {name!r} {relation} the scores y and would be read as a "
+                "part of the encoding of the query, which gives the answer away. Drop "
+                "it from X, or name the columns of the encoding with encoding_cols=."
             )
 
     def _chosen_encodings(self, frame: nw.DataFrame) -> list[str]:
@@ -149,6 +165,25 @@ class Columns:
         if strange:
             raise ValueError(f"encoding_cols {strange} are not numeric.")
         return list(self.encoding_cols)
+
+
+def _on_a_line(matrix: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return which columns are linear functions of the scores: (n_columns,), bool."""
+    least, most = int(scores.argmin()), int(scores.argmax())
+    shares = (scores.astype(np.float64) - scores[least]) / np.ptp(scores)
+    starts = matrix[least].astype(np.float64)
+    ranges = matrix[most] - starts
+    found = ranges != 0
+
+    def on_line(rows: slice, columns: np.ndarray) -> np.ndarray:
+        line = starts[columns] + shares[rows, None] * ranges[columns]
+        misses = np.abs(matrix[rows, columns] - line)
+        return (misses <= LINE_TOLERANCE * np.abs(ranges[columns])).all(axis=0)
+
+    for rows in (slice(SCREENED_ROWS), slice(None)):
+        columns = np.flatnonzero(found)
+        found[columns] = on_line(rows, columns)
+    return found
 
 
 def _as_float32(target: Any, n_rows: int) -> np.ndarray | None:

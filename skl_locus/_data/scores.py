@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import narwhals as nw
@@ -10,6 +9,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from skl_locus._utils.user_warnings import warn_user
 from skl_locus.exceptions import ConstantScoreWarning
 
 CORRECT_FROM = 0.5
@@ -117,11 +117,10 @@ def read_targets(
 def warn_if_constant(scores: np.ndarray) -> None:
     """Warn where there is nothing to learn from because all scores are equal."""
     if scores.min() == scores.max():
-        warnings.warn(
+        warn_user(
             f"All {len(scores)} scores are equal: every query and every model will "
             "look alike.",
             ConstantScoreWarning,
-            stacklevel=4,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from scipy.special import expit
@@ -221,6 +222,14 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
 
     _evidence_config = EvidenceConfig()
     """What is set in the evidence; studies set another one before `fit`."""
+
+    def __sklearn_clone__(self) -> Self:
+        """Copy the parameters, and the configuration that a study has set."""
+        twin = super().__sklearn_clone__()
+        # It is no parameter, and a search would otherwise try a router without it.
+        if "_evidence_config" in vars(self):
+            twin._evidence_config = self._evidence_config
+        return twin
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(

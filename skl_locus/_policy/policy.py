@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from dataclasses import fields
 from numbers import Real
@@ -26,10 +25,12 @@ from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.unwrap import check_unseen, fitted_router
 from skl_locus._utils.estimators import (
     PickleVersionMixin,
-    draft_of,
+    atomic_fit,
     is_fitted,
     kept_or_cloned,
 )
+from skl_locus._utils.user_warnings import warn_user
+from skl_locus._utils.validation import check_count
 from skl_locus.exceptions import UnreachedTargetWarning
 
 
@@ -210,6 +211,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         self.models = models
         self.fallback = fallback
 
+    @atomic_fit
     def fit(self, X: Any, y: Any) -> Self:
         """Calibrate and tune on queries that the router has not seen.
 
@@ -234,13 +236,10 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         NotFittedError
             If the router is not fitted.
         """
-        with draft_of(self) as draft:
-            draft._validate_params()
-            shortfall = draft._learn(X, y)
-            if shortfall is not None:
-                # Here and not where it is found: the warning is shown at the line that
-                # calls `fit`, and leaves the policy as it was where it is an error.
-                warnings.warn(shortfall, UnreachedTargetWarning, stacklevel=2)
+        self._validate_params()
+        shortfall = self._learn(X, y)
+        if shortfall is not None:
+            warn_user(shortfall, UnreachedTargetWarning)
         return self
 
     def route(
@@ -290,9 +289,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         """
         scored = self._score_available(queries, unavailable)
         usable = np.flatnonzero(scored.available)
-        k = len(usable) if k is None else k
-        if not 1 <= k <= len(usable):
-            raise ValueError(f"k must be between 1 and {len(usable)}, got {k!r}.")
+        k = check_count(k, "k", len(usable))
         preferences = scored.preferences(self._objective)
         best = usable[top_k(preferences[:, usable], k)]
         ranked = np.take_along_axis(scored.probabilities, best, axis=1)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from skl_locus._costs.hull import breakpoint_weights
 from skl_locus._policy.floors import thresholds_from
-from skl_locus._policy.held_out import HeldOutScores, stable_mean
+from skl_locus._policy.held_out import HeldOutScores
 from skl_locus._routing.objective import (
     UNREACHABLE,
     Choices,
@@ -17,6 +17,7 @@ from skl_locus._routing.objective import (
     choices_at_floors,
     choices_at_weights,
 )
+from skl_locus._utils.statistics import stable_mean
 
 
 def evaluate_settings(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from numbers import Integral
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -27,7 +26,7 @@ from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
-from skl_locus._utils.validation import collection_of
+from skl_locus._utils.validation import check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
 
@@ -309,18 +308,14 @@ class RouterMixin(
         pool = self._fitted_pool()
         objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
-        k = len(columns) if k is None else k
-        if not isinstance(k, Integral) or not 1 <= k <= len(columns):
-            raise ValueError(
-                f"k must be an integer between 1 and {len(columns)}, got {k!r}."
-            )
+        k = check_count(k, "k", len(columns))
         best, ranked = self._choose(
             pool,
             queries,
             columns,
             objective,
             costs,
-            lambda scores: top_k(scores, int(k)),
+            lambda scores: top_k(scores, k),
         )
         return make_ranking(pool.models[columns[best]], ranked, objective)
 

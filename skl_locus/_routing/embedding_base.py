@@ -12,6 +12,7 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import nearest_others
 from skl_locus._routing.pool import EmbeddingPool
+from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
 
 CHUNK_MIB = 64
@@ -58,7 +59,7 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
             pool.embeddings[[column]], pool.embeddings, metric=metric
         )[0]
         nearest = nearest_others(distances[None], np.array([column]), k)[0]
-        index = pd.Index(pool.models[nearest].tolist(), name=self.model_col)
+        index = model_index(pool.models[nearest].tolist(), self.model_col)
         return pd.Series(distances[nearest], index, name="distance")
 
     def fallback_table(self, k: int = 5, *, metric: str = "euclidean") -> pd.DataFrame:
@@ -82,7 +83,7 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         pool = self._fitted_pool()
         check_at_least(k, "k")
         nearest = _nearest_models(pool.embeddings, k, metric)
-        index = pd.Index(pool.models.tolist(), name=self.model_col)
+        index = model_index(pool.models.tolist(), self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
 

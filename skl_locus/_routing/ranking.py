@@ -61,6 +61,10 @@ class Ranking(_RankedModels):
             columns["reached"] = reached.ravel()
         return pd.DataFrame(columns).astype({"model": object})
 
+    def _replace(self, **entries: np.ndarray) -> Ranking:
+        """Replace entries; a tuple made by `_make` would not know its objective."""
+        return make_ranking(*super()._replace(**entries), self._objective)
+
     def __repr__(self) -> str:
         n_queries, k = self.labels.shape
         floor = self._objective.floor

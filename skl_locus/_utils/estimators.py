@@ -24,8 +24,8 @@ def draft_of(estimator: Estimator) -> Iterator[Estimator]:
     """Yield a copy of an estimator, the attributes of which it takes over at the end.
 
     An error in between leaves the estimator as it was. All attributes are replaced by
-    one assignment, so that a prediction in another thread sees the old fit or the new
-    one, never half of each.
+    one assignment: whoever reads them from another thread finds those of the old fit
+    before it and those of the new one after it.
     """
     draft = copy.copy(estimator)
     yield draft
@@ -88,7 +88,7 @@ class PickleVersionMixin:
 
 
 def is_fitted(value: Any) -> bool:
-    """Tell whether something is an estimator that has been fitted."""
+    """Return whether something is an estimator that has been fitted."""
     if not isinstance(value, BaseEstimator):
         return False
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +10,11 @@ import pandas as pd
 from sklearn import get_config
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
+
+
+def model_index(labels: Sequence, name: str) -> pd.Index:
+    """Return labels of models as one level of an index, also where they are tuples."""
+    return pd.Index(labels, name=name, tupleize_cols=False)
 
 
 class ModelFrameMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -49,7 +55,7 @@ class ModelFrameMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         self._check_not_polars(own.get("transform", get_config()["transform_output"]))
 
     def _model_frame(self, embeddings: np.ndarray, models: np.ndarray) -> pd.DataFrame:
-        index: Any = pd.Index(models.tolist(), name=self.model_col)
+        index: Any = model_index(models.tolist(), self.model_col)
         return pd.DataFrame(embeddings, index, self.get_feature_names_out())
 
     def _check_not_polars(self, container: str | None) -> None:

@@ -17,6 +17,17 @@ def check_at_least(value: Any, name: str, least: int = 1) -> None:
         )
 
 
+def check_count(value: Any, name: str, most: int) -> int:
+    """Return how many of ``most`` things are asked for, all by default (None)."""
+    if value is None:
+        return most
+    if not isinstance(value, Integral) or not 1 <= int(value) <= most:
+        raise ValueError(
+            f"{name} must be an integer between 1 and {most}, got {value!r}."
+        )
+    return int(value)
+
+
 def collection_of(labels: Any, name: str) -> Any:
     """Return a collection of labels; raise on a bare string."""
     if isinstance(labels, str):

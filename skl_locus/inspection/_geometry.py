@@ -16,6 +16,7 @@ from skl_locus._data.pairs import score_matrix
 from skl_locus._data.queries import query_groups
 from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
+from skl_locus._utils.model_frames import model_index
 
 
 def model_distances(models: Any, *, metric: str = "euclidean") -> pd.DataFrame:
@@ -58,7 +59,7 @@ def model_distances(models: Any, *, metric: str = "euclidean") -> pd.DataFrame:
 def as_embeddings(models: Any) -> pd.DataFrame:
     """Return embeddings with the names of their models as the index."""
     if hasattr(models, "embeddings_"):
-        index = pd.Index(models.models_.tolist(), name=models.model_col)
+        index = model_index(models.models_.tolist(), models.model_col)
         return pd.DataFrame(models.embeddings_, index)
     embeddings = models if isinstance(models, pd.DataFrame) else np.asarray(models)
     if embeddings.ndim != 2 or not len(embeddings):
@@ -126,7 +127,7 @@ def disagreement(
     scores = read_scores(y, len(models))
     shape = queries.max() + 1, len(labels)
     table = np.ascontiguousarray(score_matrix(queries, models, scores, shape).T)
-    index = pd.Index(labels, name=model_col)
+    index = model_index(labels, model_col)
     return pd.DataFrame(_mean_differences(table, min_common), index, index)
 
 

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.access import embedding_pool, read_unnamed_model
 from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._matched_pairs import (
     MatchedPairs,
@@ -192,7 +193,7 @@ def identify(
         _candidate(router, name, pairs, n_resamples, rng)
         for name, pairs in candidates.items()
     ]
-    index = pd.Index(candidates, name=router.model_col)
+    index = model_index(list(candidates), router.model_col)
     table = pd.DataFrame(rows, index, CANDIDATE_COLUMNS)
     return table.sort_values("distance", kind="stable")
 

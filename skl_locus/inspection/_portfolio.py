@@ -10,8 +10,10 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._costs.tables import model_costs
+from skl_locus._data.evaluations import positions_of
 from skl_locus._data.pairs import score_matrix
 from skl_locus._routing.access import fitted_pool, read_log
+from skl_locus._utils.model_frames import model_index
 from skl_locus.portfolio._curve import portfolio_curve
 
 N_RANDOM = 50
@@ -70,17 +72,17 @@ def portfolio_routing(
     >>> bool(curve["accuracy"].iloc[-1] == curve.attrs["pool_accuracy"])
     True
     """
-    embeddings = pd.DataFrame(router.embeddings_, index=router.models_.tolist())
+    index = model_index(router.models_.tolist(), router.model_col)
+    embeddings = pd.DataFrame(router.embeddings_, index)
     curve = portfolio_curve(
         embeddings, sizes, budgets=budgets, cost=cost, selector=selector
     )
     scores, decisions = _test_matrices(router, X, y)
-    positions = {name: i for i, name in enumerate(router.models_)}
     rng = check_random_state(random_state)
     costs = model_costs(cost, router.models_)
     rows = []
     for row in curve.to_dict("records"):
-        chosen = [positions[name] for name in row["models"]]
+        chosen = positions_of(row["models"], router.models_)
         limit = row["budget"] if budgets is not None else None
         drawn = [
             _accuracy(scores, decisions, _draw(rng, costs, len(chosen), limit))

@@ -16,6 +16,7 @@ from skl_locus._data.columns import as_frame, read_column
 from skl_locus._data.queries import QuerySet
 from skl_locus._routing.access import read_query_rows
 from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._matched_pairs import embed_sets
 
@@ -101,7 +102,7 @@ def profile_search(
     spread = np.full(distances.shape[1], np.nan)
     if n_draws > 1:
         spread = distances.std(axis=0, ddof=1)
-    index = pd.Index(router.models_.tolist(), name=router.model_col)
+    index = model_index(router.models_.tolist(), router.model_col)
     table = pd.DataFrame({"distance": distances.mean(axis=0), "spread": spread}, index)
     return table.sort_values("distance", kind="stable").head(k)
 

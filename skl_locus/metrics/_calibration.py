@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from skl_locus._utils.array_checks import (
     check_scores,
     check_weights,
 )
+from skl_locus._utils.user_warnings import warn_user
 from skl_locus._utils.validation import check_at_least
 
 N_BINS = 15
@@ -136,10 +136,9 @@ def soft_roc_auc_score(
     rows = canonical_rows(y_true, y_prob, sample_weight)
     area = area_under_curve(*rows)
     if np.isnan(area):
-        warnings.warn(
+        warn_user(
             "The area under the ROC curve is undefined: all scores are 0, or all 1.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
     return area
 

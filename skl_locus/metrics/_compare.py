@@ -18,7 +18,7 @@ from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_eval
 from skl_locus._utils.array_checks import check_scores
 from skl_locus._utils.bootstrap import two_way_bootstrap
 from skl_locus._utils.statistics import holm
-from skl_locus.metrics._registry import METRICS, POOLED, ROUTING
+from skl_locus.metrics._registry import METRICS, POOLED, ROUTING, ROUTING_ACCURACY
 from skl_locus.metrics._test_rows import TestRows, View, read_test_rows
 
 BEST_SINGLE, ORACLE = "best single", "oracle"
@@ -189,9 +189,9 @@ def _part(
         return _pooled(names, rows.pooled(metric).mean(axis=1))
     if kind != ROUTING:
         return _resampled(names, *rows.row_totals(metric), options)
-    totals = rows.routed_totals()
+    totals = rows.routed_totals(metric)
     counts = np.ones(totals.shape)
-    if singles is None:
+    if singles is None or metric != ROUTING_ACCURACY:
         return _resampled(names, totals, counts, options)
     totals, counts = _with_baselines(totals, counts, rows, singles)
     return _resampled([*names, BEST_SINGLE, ORACLE], totals, counts, options)

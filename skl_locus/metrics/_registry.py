@@ -1,7 +1,7 @@
 """Metrics by name, with what comparisons and scorers need to know of them.
 
-A metric that is added here is compared by `compare` and scored by name: it takes its
-own module and one entry.
+A metric that is added here is compared by `compare` and has a scorer in `SCORERS`: it
+takes its own module and one entry.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from skl_locus.metrics._correctness import (
     soft_log_loss,
     squared_losses,
 )
-from skl_locus.metrics._routing import routing_accuracy_score
+from skl_locus.metrics._routing import chosen_scores, routing_accuracy_score
 
 ROUTING, MEAN, POOLED = "routing", "mean", "pooled"
 """Kinds of metrics: of decisions; means over rows of P(correct); of all rows' P."""
+
+ROUTING_ACCURACY = "routing_accuracy"
+"""The metric that is a mean of scores, which single models have as well."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,17 @@ class RegisteredMetric:
         each query; pooled metrics cannot.
     greater_is_better : bool
         Whether a high value is good.
-    values : callable or None
+    values : callable
         ``(scores, P)`` to the values of the rows of a mean, or to the value of a
-        pooled metric, of checked columns and without warnings.
+        pooled metric, of checked columns and without warnings. For decisions,
+        ``(pairs, decisions)`` to the value of each query.
     """
 
     name: str
     function: Callable[..., float]
     kind: str
     greater_is_better: bool
-    values: Callable[[np.ndarray, np.ndarray], np.ndarray | float] | None = None
+    values: Callable[..., np.ndarray | float]
 
     @property
     def scorer_name(self) -> str:
@@ -72,7 +76,9 @@ def _silent_area(scores: np.ndarray, p: np.ndarray) -> float:
 METRICS: dict[str, RegisteredMetric] = {
     metric.name: metric
     for metric in (
-        RegisteredMetric("routing_accuracy", routing_accuracy_score, ROUTING, True),
+        RegisteredMetric(
+            ROUTING_ACCURACY, routing_accuracy_score, ROUTING, True, chosen_scores
+        ),
         RegisteredMetric(
             "correctness_accuracy",
             correctness_accuracy_score,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skl_locus._data.pairs import coded_pairs
+from skl_locus._data.pairs import EvaluatedPairs, coded_pairs
 from skl_locus._data.scores import CORRECT_FROM
 from skl_locus._utils.statistics import stable_mean
 from skl_locus._utils.validation import check_at_least
@@ -67,7 +67,12 @@ def routing_accuracy_score(
         y_true, queries=queries, models=models, columns={"y_score": y_score}
     )
     # The mean is exact: it does not depend on the order of the queries.
-    return stable_mean(pairs.scores[pairs.best(pairs.columns["y_score"])])
+    return stable_mean(chosen_scores(pairs, pairs.columns["y_score"]))
+
+
+def chosen_scores(pairs: EvaluatedPairs, decisions: np.ndarray) -> np.ndarray:
+    """Return the score of the model chosen for each query: (n_queries,)."""
+    return pairs.scores[pairs.best(decisions)]
 
 
 def hit_at_k_score(

@@ -82,19 +82,19 @@ class TestRows:
         for code, label in enumerate(self.task_labels):
             yield label, self.take(np.flatnonzero(self.tasks == code))
 
-    def routed_totals(self) -> np.ndarray:
-        """Return the score of the model chosen: (n_routers, n_draws, n_queries)."""
+    def routed_totals(self, metric: str) -> np.ndarray:
+        """Return a metric of decisions: (n_routers, n_draws, n_queries)."""
+        values_of = METRICS[metric].values
         # Rows of one pair have equal decisions: the first speaks for all.
         first = pair_starts(self.queries, self.models)
         return self._for_each_draw(
             self.decisions[..., first],
-            lambda own: self.pairs.scores[self.pairs.best(own)],
+            lambda own: np.asarray(values_of(self.pairs, own)),
         )
 
     def row_totals(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return sums over the rows of each query, and numbers of rows."""
         values_of = METRICS[metric].values
-        assert values_of is not None
         totals = self._for_each_draw(
             self.probabilities,
             lambda own: np.bincount(self.queries, values_of(self.scores, own)),
@@ -105,7 +105,6 @@ class TestRows:
     def pooled(self, metric: str) -> np.ndarray:
         """Return a metric of all rows together: (n_routers, n_draws)."""
         value_of = METRICS[metric].values
-        assert value_of is not None
         return self._for_each_draw(
             self.probabilities, lambda own: np.array(value_of(self.scores, own))
         )

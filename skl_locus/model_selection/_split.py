@@ -112,6 +112,8 @@ class QueryKFold(BaseCrossValidator):
         is carried along (task, cost, tokens, latency), as the routers do.
     score_col : str, default="score"
         Column of the scores, which is never a part of an encoding.
+    model_col : str, default="model"
+        Column of the models, which is never a part of an encoding.
 
     Raises
     ------
@@ -132,9 +134,9 @@ class QueryKFold(BaseCrossValidator):
     router would be tested on what it learned from. Where there is no text, the
     id decides, else the vector. The rows of an ndarray are queries themselves.
 
-    Encodings in columns of their own (``encoding_cols``) must be told from scores and
-    times. A column that equals ``y`` is refused, and so is one in which no value comes
-    twice if every row is a query of its own because of it.
+    Encodings in columns of their own (``encoding_cols``) must be told from scores,
+    times and what describes models. A column that equals ``y`` is refused, and so is
+    one because of which alone every row is a query of its own.
 
     Examples
     --------
@@ -161,6 +163,7 @@ class QueryKFold(BaseCrossValidator):
         query_id_col: str = "query_id",
         encoding_cols: Sequence[str] | None = None,
         score_col: str = "score",
+        model_col: str = "model",
     ):
         check_n_splits(n_splits, at_least=2)
         if random_state is not None and not shuffle:
@@ -172,6 +175,7 @@ class QueryKFold(BaseCrossValidator):
         self.query_id_col = query_id_col
         self.encoding_cols = encoding_cols
         self.score_col = score_col
+        self.model_col = model_col
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
@@ -259,6 +263,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         is carried along (task, cost, tokens, latency), as the routers do.
     score_col : str, default="score"
         Column of the scores, which is never a part of an encoding.
+    model_col : str, default="model"
+        Column of the models, which is never a part of an encoding.
 
     Raises
     ------
@@ -275,8 +281,8 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
     -----
     Rows with the same text have the same query, whatever their ids. Where there
     is no text, the id decides, else the vector. The rows of an ndarray are
-    queries themselves. Scores and times among encodings in columns of their own are
-    refused as by `QueryKFold`.
+    queries themselves. Scores, times and numbers of models among encodings in columns
+    of their own are refused as by `QueryKFold`.
 
     Examples
     --------
@@ -304,6 +310,7 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         query_id_col: str = "query_id",
         encoding_cols: Sequence[str] | None = None,
         score_col: str = "score",
+        model_col: str = "model",
     ):
         check_n_splits(n_splits, at_least=1)
         super().__init__(
@@ -316,6 +323,7 @@ class QueryShuffleSplit(ShuffleSplitOfGroups):
         self.query_id_col = query_id_col
         self.encoding_cols = encoding_cols
         self.score_col = score_col
+        self.model_col = model_col
 
     def _groups_of(self, X: Any, y: Any) -> tuple[np.ndarray, int]:
         return query_groups(X, Columns.of(self), y)

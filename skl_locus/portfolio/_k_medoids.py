@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from math import isqrt
 from numbers import Integral
@@ -13,6 +12,7 @@ from sklearn.base import ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
+from skl_locus._utils.user_warnings import warn_user
 from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
 from skl_locus.portfolio._candidates import Candidates
 from skl_locus.portfolio._k_center import k_center
@@ -177,11 +177,10 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
             max_iter=self.max_iter,
         )
         if not result.converged:
-            warnings.warn(
+            warn_user(
                 f"KMedoidsPortfolio looked at max_iter={self.max_iter} swaps and may "
                 "not have reached a local optimum; increase max_iter.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         self.n_iter_ = result.n_iter
         return members[result.chosen], result.values

@@ -65,6 +65,32 @@ def test_scores_are_found_whatever_their_type(kind):
         LinearRouter().fit(log.astype({"points": kind}), y)
 
 
+@pytest.mark.parametrize(
+    "scale",
+    [
+        lambda y: 100 * y,
+        lambda y: 1 - y,
+        lambda y: 10 * (y - 0.5),
+        lambda y: (y - y.mean()) / y.std(),
+    ],
+    ids=["percent", "errors", "centred", "standardised"],
+)
+@pytest.mark.parametrize("graded", [False, True])
+def test_scores_are_found_on_another_scale(scale, graded):
+    log = coin_flips()
+    if graded:
+        log["points"] = np.random.default_rng(1).uniform(size=len(log))
+    y, X = log["points"], log.assign(points=scale(log["points"]))
+    for learn in (LinearRouter().fit, lambda X, y: next(QueryKFold().split(X, y))):
+        with pytest.raises(ValueError, match="'points' is, on another scale, the scor"):
+            learn(X, y)
+    # What only goes with the scores is not refused, nor is a line by chance.
+    noise = np.random.default_rng(2).normal(scale=0.01, size=len(log))
+    assert LinearRouter().fit(X.assign(points=y + noise), y).n_features_in_ == 4
+    few = pd.DataFrame({"model": ["a", "b"] * 2, "x0": [3.0, 3, 7, 7]})
+    assert LinearRouter().fit(few, [0, 0, 1, 1]).n_features_in_ == 1
+
+
 def test_an_embedder_refuses_scores_among_the_encodings():
     log = coin_flips()
     with pytest.raises(ValueError, match="column 'points' equals"):
@@ -146,15 +172,58 @@ def test_splitters_tear_no_query_apart(make, library):
 @pytest.mark.parametrize("make", SPLITTERS.values(), ids=SPLITTERS)
 def test_splitters_refuse_times_that_make_every_row_a_query(make):
     log = times(coin_flips().drop(columns="points"))
-    with pytest.raises(ValueError, match=r"'timestamp', in which .* 50 queries"):
+    with pytest.raises(ValueError, match=r"'timestamp'; without .* 50 queries"):
         next(make().split(log))
     assert torn_queries(log, make(encoding_cols=["x0", "x1", "x2"])) == 0
+
+
+@pytest.mark.parametrize("make", SPLITTERS.values(), ids=SPLITTERS)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"second": np.arange(N_MODELS * N_QUERIES) // 1.01 // 1},
+        {"epoch": 1.7e9 + 10 * np.arange(N_MODELS * N_QUERIES)},
+        {"billions": np.repeat([7, 13, 70, 400], N_QUERIES)},
+        {
+            "billions": np.repeat([7, 13, 70, 400], N_QUERIES),
+            "context": np.repeat([8, 8, 32, 128], N_QUERIES),
+            "epoch": 1.7e9 + 10 * np.arange(N_MODELS * N_QUERIES),
+        },
+    ],
+    ids=["seconds", "few-in-float32", "of-the-model", "all"],
+)
+def test_splitters_refuse_what_describes_rows_or_models(make, columns):
+    log = coin_flips(bias=1, **columns).drop(columns="points")
+    log = log.sample(frac=1, random_state=0)
+    name = next(iter(columns))
+    count = len(columns)
+    with pytest.raises(ValueError, match=rf"'{name}'; without .* \({count}\) .* 50 q"):
+        next(make().split(log))
+    assert torn_queries(log, make(encoding_cols=["x0", "x1", "x2"])) == 0
+
+
+@pytest.mark.parametrize("make", SPLITTERS.values(), ids=SPLITTERS)
+def test_splitters_know_models_by_another_name(make):
+    log = coin_flips().rename(columns={"model": "llm"})
+    with pytest.raises(ValueError, match="column 'points' equals"):
+        next(make().split(log, log["points"]))
+    numbers = log.drop(columns="points").assign(llm=np.repeat([0, 1, 2, 3], N_QUERIES))
+    assert torn_queries(numbers, make(model_col="llm")) == 0
+    with pytest.raises(ValueError, match=r"'timestamp'; without .* 50 queries"):
+        next(make(model_col="llm").split(times(numbers)))
+
+
+def test_sparse_logs_of_whole_numbers_are_split():
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame(rng.integers(-9, 10, size=(200, 5))).add_prefix("x")
+    log["model"] = np.arange(200) % N_MODELS
+    assert len(next(QueryKFold(5).split(log))[1]) == 40
 
 
 def test_several_columns_may_make_every_row_a_query():
     rng = np.random.default_rng(0)
     log = times(coin_flips(points=rng.uniform(size=N_MODELS * N_QUERIES)))
-    with pytest.raises(ValueError, match=r"'points', in which .* \(2\)"):
+    with pytest.raises(ValueError, match=r"'points'; without .* \(2\)"):
         next(QueryKFold().split(log))
 
 

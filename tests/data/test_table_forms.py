@@ -9,11 +9,13 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import FunctionTransformer
 from small import SMALL
 
 from skl_locus import (
     BestSingleRouter,
+    CostModel,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
@@ -21,6 +23,8 @@ from skl_locus import (
 )
 from skl_locus import LocusEmbedder as Embedder
 from skl_locus.datasets import make_evaluations
+from skl_locus.inspection import disagreement, model_distances
+from skl_locus.model_selection import QueryKFold
 
 ROUTERS = {
     "best": BestSingleRouter(),
@@ -340,3 +344,61 @@ def test_embedding_an_array_blames_nobody_for_its_scores():
     """The scores of 0.5 are not the caller's: nothing to warn of."""
     embedder = Embedder(**SMALL).fit(QUERIES, np.arange(len(QUERIES)) % 2)
     embedder.transform(QUERIES)
+
+
+def test_a_missing_truth_value_is_named_like_a_missing_number():
+    flags = pd.array([True, False, None, True], dtype="boolean")
+    log = pd.DataFrame(
+        {"model": ["a", "b"] * 2, "x0": [0.0, 0.0, 1.0, 1.0], "flag": flags}
+    )
+    message = r"column 'flag', row 2"
+    for table in (log, pl.from_pandas(log), pa.Table.from_pandas(log)):
+        with pytest.raises(ValueError, match=message):
+            KMeansRouter().fit(table, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        next(QueryKFold(2).split(log))
+
+
+def test_bare_arrow_arrays_are_texts_even_of_digits_alone():
+    texts = ["120", "012", "000"]
+    log = pd.DataFrame({"model": ["a", "b"] * 3, "query": texts * 2})
+    encoder = CountVectorizer(analyzer="char", vocabulary=list("012"))
+    router = LinearRouter(encoder=encoder).fit(log, [1, 0, 0, 1, 1, 1])
+    expected = router.correctness_matrix(texts)
+    array = pa.array(texts)
+    for queries in (array, pa.chunked_array([array]), array.dictionary_encode()):
+        assert_array_equal(router.correctness_matrix(queries), expected)
+        assert_array_equal(router.query_encoder_.transform(queries).sum(axis=1), 3)
+
+
+def test_columns_by_name_and_sets_are_no_list_of_queries():
+    router = KMeansRouter(encoder=CountVectorizer(), random_state=0)
+    log = pd.DataFrame({"model": ["a", "b"] * 2, "query": ["one", "one", "two", "two"]})
+    router.fit(log, [1, 0, 0, 1])
+    for queries in ({"query": ["one", "two"]}, {"one", "two"}):
+        with pytest.raises(ValueError, match="must be a list of queries"):
+            router.route(queries)
+
+
+def test_labels_may_be_tuples_in_results_too():
+    log = POOL.evaluations
+    pairs = [("provider", model) for model in log["model"]]
+    plain, paired = (
+        LocusRouter(**SMALL).fit(table, log["score"])
+        for table in (log, log.assign(model=pairs))
+    )
+    table = log.assign(model=pairs)
+    assert paired.models_.tolist() == [("provider", name) for name in plain.models_]
+    first = paired.models_[0]
+    near = paired.neighbors(first, 2)
+    assert near.index.tolist() == [
+        ("provider", name) for name in plain.neighbors(first[1], 2).index
+    ]
+    for frame in (model_distances(paired), disagreement(table, log["score"])):
+        assert frame.index.tolist() == paired.models_.tolist()
+        assert frame.index.name == "model"
+    route = paired.route(QUERIES, costs=CostModel().fit(table), cost_weight=0.1)
+    expected = plain.route(QUERIES, costs=CostModel().fit(log), cost_weight=0.1)
+    assert [name for _, name in route] == expected.tolist()
+    embeddings = Embedder(**SMALL).fit_transform(table.drop(columns="cost"))
+    assert embeddings.index.tolist() == paired.models_.tolist()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from small import SMALL
 
 from skl_locus import BestSingleRouter, LocusRouter
@@ -191,3 +192,10 @@ def test_the_configuration_is_no_parameter_and_can_be_pickled():
     features = router.fit(LOG, LOG["score"])._fitted_pool().evidence.shared.features
     assert features["fine_clusters"].shrinkage == 10
     assert LocusRouter()._evidence_config == EvidenceConfig()
+    for twin in (
+        clone(router),
+        copy.deepcopy(router),
+        pickle.loads(pickle.dumps(router)),
+    ):
+        assert twin._evidence_config.shrinkage_range == (10, 10)
+    assert "_evidence_config" not in vars(clone(LocusRouter()))

@@ -293,6 +293,23 @@ def test_a_registered_metric_is_compared(monkeypatch):
     assert row["estimate"] == pytest.approx(np.abs(Y - p).mean())
 
 
+def test_a_registered_metric_of_decisions_is_compared_by_its_own_values(monkeypatch):
+    def worst_of_two(pairs, decisions):
+        asked = pairs.ranks(decisions) < 2
+        return np.minimum.reduceat(np.where(asked, pairs.scores, 1), pairs.starts)
+
+    metric = RegisteredMetric("worst_of_two", None, "routing", True, worst_of_two)
+    monkeypatch.setitem(METRICS, metric.name, metric)
+    router = fitted(KMeansRouter(3, random_state=0))
+    table = compare({"clusters": router}, TEST, Y, **OPTIONS)
+    # Single models have a score, but no other metric of decisions.
+    (row,) = table[table["metric"] == "worst_of_two"].to_dict("records")
+    log = TEST.assign(y=Y, decision=router.routing_scores(TEST))
+    log = log.sort_values("decision", ascending=False, kind="stable")
+    worst = log.groupby("query_id").head(2).groupby("query_id")["y"].min()
+    assert row["estimate"] == pytest.approx(worst.mean())
+
+
 def test_every_registered_metric_has_a_scorer_of_its_sign():
     router = fitted(KMeansRouter(3, random_state=0))
     assert len(SCORERS) == len(METRICS)

@@ -210,9 +210,9 @@ def test_groups_are_ignored():
 
 def test_reprs_name_the_parameters():
     assert repr(QueryKFold(3)) == (
-        "QueryKFold(encoding_cols=None, n_splits=3, query_col='query',\n"
-        "      query_id_col='query_id', random_state=None, score_col='score',\n"
-        "      shuffle=False)"
+        "QueryKFold(encoding_cols=None, model_col='model', n_splits=3,\n"
+        "      query_col='query', query_id_col='query_id', random_state=None,\n"
+        "      score_col='score', shuffle=False)"
     )
     assert "model_col='llm'" in repr(ModelShuffleSplit(model_col="llm"))
     assert "test_size=0.3" in repr(QueryShuffleSplit(test_size=0.3))

@@ -109,8 +109,8 @@ def test_rank_begins_with_the_route():
     down = policy.rank(QUERIES, unavailable=NAMES[:5])
     assert down.labels.shape == (600, 3)
     assert set(down.labels.ravel()) == set(NAMES[5:])
-    for k in (0, 9):
-        with pytest.raises(ValueError, match="k must be"):
+    for k in (0, 9, 1.5, "all"):
+        with pytest.raises(ValueError, match="k must be an integer between 1 and 8"):
             policy.rank(QUERIES, k)
 
 

@@ -224,6 +224,7 @@ def test_a_ranking_can_be_copied_and_stored():
     for other in (
         copy.copy(ranking),
         copy.deepcopy(ranking),
+        ranking._replace(labels=ranking.labels),
         pickle.loads(pickle.dumps(ranking)),
     ):
         assert type(other) is type(ranking)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skl_locus._utils.user_warnings import warn_user
 from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
 
@@ -190,11 +190,10 @@ class LogBuilder:
         lost = self.skipped[MALFORMED] + self.skipped[MISSING_SCORE]
         if lost:
             first = f"; the first: {self._first_error}" if self._first_error else ""
-            warnings.warn(
+            warn_user(
                 f"{self.source}: left out {lost} records or files"
                 f"{self._left_out()}{first}.",
                 SkippedRecordsWarning,
-                stacklevel=4,  # whoever called the reader
             )
         self.skipped = +self.skipped
 
