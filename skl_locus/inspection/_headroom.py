@@ -27,10 +27,6 @@ SINGLE, BY_TASK, BY_CLUSTER, ORACLE = (
 )
 """Ways of choosing, in the order of the table."""
 
-SHRINKAGE = 10.0
-"""Evaluations that a model's mean over all queries counts for in its mean over a group:
-without them the best model of a small group is the luckiest one."""
-
 QUERIES_PER_CLUSTER = 8
 """Minimum mean number of queries per cluster."""
 
@@ -188,8 +184,8 @@ def routing_headroom(
           the training folds and scored on the held-out fold (not for "oracle");
         - gain: the score less that of "best single", on the same queries;
         - gain_error: its standard error over queries;
-        - in_sample: the score if models are chosen by the very scores that count, an
-          upper figure;
+        - in_sample: the score if models are chosen by the very scores that count,
+          without shrinkage: an upper figure;
         - coverage: how often what would be chosen among all models was observed; for
           "oracle", the mean share of models that were.
 
@@ -202,7 +198,8 @@ def routing_headroom(
     -----
     Clusters are those of k-means on the unit-length encodings of all queries; they do
     not depend on scores. Within a task or cluster, a model's mean is shrunk to its mean
-    over all queries with the weight of ten evaluations. In a partial log, the best of
+    over all queries, by as much as chance explains of the differences between groups
+    (empirical Bayes). In a partial log, the best of
     the models that were observed for a query counts. A query without a task is in a
     group of those without, and one with several is in the first of them. Queries of one
     encoding are in the same fold. The order of the rows never matters.
@@ -226,7 +223,7 @@ def routing_headroom(
     choice
     best single       0.54  0.00       0.57
     best by task      0.83  0.30       0.84
-    best by cluster   0.80  0.26       0.84
+    best by cluster   0.79  0.25       0.84
     oracle            0.96  0.42       0.96
     >>> print(headroom)
     Always one model scores 0...: there are 29... points to win by task.
@@ -408,7 +405,7 @@ def _table(log: HeadroomLog, groups: dict[str, np.ndarray]) -> pd.DataFrame:
     everything = np.ones(len(log.scores), dtype=bool)
     for name, codes in groups.items():
         held_out[name] = _by_group_held_out(log, codes)
-        in_sample[name] = _by_group(log, codes, everything, everything)
+        in_sample[name] = _by_group(log, codes, everything, everything, shrink=False)
     held_out[ORACLE] = in_sample[ORACLE] = oracle
     best = log.single(everything)
     rows = [
@@ -450,11 +447,17 @@ def _by_group_held_out(log: HeadroomLog, groups: np.ndarray) -> Choices:
 
 
 def _by_group(
-    log: HeadroomLog, groups: np.ndarray, training: np.ndarray, test: np.ndarray
+    log: HeadroomLog,
+    groups: np.ndarray,
+    training: np.ndarray,
+    test: np.ndarray,
+    *,
+    shrink: bool = True,
 ) -> Choices:
     """Choose the best observed model of a query's group, by the training queries."""
-    means = _group_means(log.scores[training], groups[training], groups.max() + 1)
-    preferences = means[groups[test]]
+    preferences = _preferences(
+        log.scores[training], groups[training], groups.max() + 1, shrink
+    )[groups[test]]
     observed = log.observed[test]
     queries = np.arange(len(preferences))
     chosen = np.where(observed, preferences, -np.inf).argmax(axis=1)
@@ -462,13 +465,48 @@ def _by_group(
     return Choices(log.scores[test][queries, chosen], observed[queries, free])
 
 
-def _group_means(scores: np.ndarray, groups: np.ndarray, n_groups: int) -> np.ndarray:
-    """Return each model's shrunk mean score in each group: (n_groups, n_models)."""
-    members = (np.arange(n_groups)[:, None] == groups).astype(np.float64)
-    counts = members @ np.isfinite(scores)
-    sums = members @ np.nan_to_num(scores)
+def _preferences(
+    scores: np.ndarray, groups: np.ndarray, n_groups: int, shrink: bool
+) -> np.ndarray:
+    """Return how good each model is in each group, by its scores.
+
+    Returns
+    -------
+    ndarray of shape (n_groups, n_models)
+        The model's mean over all queries and its strength in the group, up to a number
+        that is the same for all models of a group.
+    """
     overall = _comparable(_means(scores))
-    return (sums + SHRINKAGE * overall) / (counts + SHRINKAGE)
+    strengths = scores - overall
+    # Hard queries are hard for all models: without their common part less is left to
+    # chance, and it does not matter which queries of a group a model was evaluated on.
+    strengths -= _means(strengths.T)[:, None]
+    members = (np.arange(n_groups)[:, None] == groups).astype(np.float64)
+    counts = members @ np.isfinite(strengths)
+    sums = members @ np.nan_to_num(strengths)
+    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    if shrink:
+        means *= _reliability(strengths, means, counts, groups)
+    return overall + means
+
+
+def _reliability(
+    strengths: np.ndarray, means: np.ndarray, counts: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Return what share of each mean strength is no chance: (n_groups, n_models).
+
+    The variances within and between the cells of a group and a model are estimated by
+    their moments. Without shrinkage the best model of a small group is the luckiest.
+    """
+    n_cells, n_scores = int((counts > 0).sum()), counts.sum()
+    if n_scores <= n_cells:
+        return np.zeros_like(means)  # chance cannot be told from strength
+    within = np.nansum((strengths - means[groups]) ** 2) / (n_scores - n_cells)
+    between = max(0.0, ((counts * means**2).sum() - n_cells * within) / n_scores)
+    # Without any variance there is nothing to shrink, nor to choose by.
+    variance = counts * between + within
+    share = np.zeros_like(means)
+    return np.divide(counts * between, variance, out=share, where=variance > 0)
 
 
 def _means(scores: np.ndarray) -> np.ndarray:

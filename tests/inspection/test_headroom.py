@@ -97,7 +97,7 @@ def test_cross_validation_does_not_see_the_held_out_scores():
     for name in ("best by task", "best by cluster"):
         assert table.loc[name, "in_sample"] > 0.6
         assert abs(table.loc[name, "score"] - 0.5) < 0.09
-        assert table.loc[name, "gain"] < 3 * table.loc[name, "gain_error"]
+        assert table.loc[name, "gain"] <= 3 * table.loc[name, "gain_error"]
 
 
 def partial(log, share, seed=0):
