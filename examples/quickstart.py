@@ -18,6 +18,7 @@ import pandas as pd
 
 from skl_locus import LocusRouter
 from skl_locus.datasets import load_digits_pool
+from skl_locus.inspection import routing_headroom
 from skl_locus.metrics import (
     correctness_accuracy_score,
     routing_accuracy_score,
@@ -46,6 +47,9 @@ def main(arguments=None):
 
     known_train = train[train["model"].isin(known)]
     known_test = test[test["model"].isin(known)]
+    print(
+        routing_headroom(known_train, known_train["score"], random_state=options.seed)
+    )
     router = LocusRouter(random_state=options.seed)
     router.fit(known_train, known_train["score"])
 

@@ -15,6 +15,7 @@ from quickstart import read_log, read_table
 
 from skl_locus import CostModel, LocusRouter, RouterPolicy
 from skl_locus.datasets import make_evaluations
+from skl_locus.inspection import routing_headroom
 from skl_locus.model_selection import QueryShuffleSplit
 
 PER = 1000  # queries that a cost is shown for
@@ -40,6 +41,7 @@ def main(arguments=None):
         f"{queries_in(train)}, the policy: {queries_in(held_out)}, the test: "
         f"{queries_in(test)}"
     )
+    print(routing_headroom(train, train["score"], random_state=options.seed))
     print(
         f"weight of cost: {shown(policy.cost_weight_)}, "
         f"threshold on P: {shown(policy.threshold_)}, "

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
         LinearRouter,
         LLMDNAEmbedder,
     )
-    from skl_locus.portfolio import BudgetPortfolio, KCenterPortfolio, KMedoidsPortfolio
+    from skl_locus.portfolio import (
+        BudgetPortfolio,
+        ExpectedScorePortfolio,
+        KCenterPortfolio,
+        KMedoidsPortfolio,
+    )
 
 __version__ = version("skl-locus")
 
@@ -28,6 +33,7 @@ __all__ = [
     "BudgetPortfolio",
     "CostModel",
     "EmbedLLMRouter",
+    "ExpectedScorePortfolio",
     "IRTRouter",
     "KCenterPortfolio",
     "KMeansRouter",
@@ -55,6 +61,7 @@ _HOMES = {
     "BudgetPortfolio": "portfolio",
     "CostModel": "_costs.cost_model",
     "EmbedLLMRouter": "baselines",
+    "ExpectedScorePortfolio": "portfolio",
     "IRTRouter": "baselines",
     "KCenterPortfolio": "portfolio",
     "KMeansRouter": "baselines",

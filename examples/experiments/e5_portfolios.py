@@ -12,7 +12,7 @@ from methods import SET_EMBEDDERS
 from options import folder_of, main_logs, parse_options, speed
 from protocol import COMPLETE, available_sizes, draw, frame
 
-from skl_locus import KCenterPortfolio, KMedoidsPortfolio
+from skl_locus import ExpectedScorePortfolio, KCenterPortfolio, KMedoidsPortfolio
 from skl_locus.inspection import portfolio_routing, profile_recall
 
 NAME = "e5_portfolios"
@@ -21,7 +21,11 @@ BUDGET_SHARES = (0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
 SMALLEST_BUDGET = 5
 """Billions of parameters; less buys nothing worth a row."""
 
-SELECTORS = {"k-center": KCenterPortfolio(), "k-medoids": KMedoidsPortfolio()}
+SELECTORS = {
+    "k-center": KCenterPortfolio(),
+    "k-medoids": KMedoidsPortfolio(),
+    "expected score": ExpectedScorePortfolio(),
+}
 N_SUBSTITUTES = 8
 SMALLEST_PROFILE = 64
 """Fewer queries say little about a model's tasks."""
@@ -70,7 +74,7 @@ def run(options):
 
 
 def by_size(router, test, plan):
-    """Route among portfolios of 1 to all models, chosen from embeddings alone."""
+    """Route among portfolios of 1 to all models, from embeddings or expected scores."""
     tables = [
         with_pool(
             portfolio_routing(

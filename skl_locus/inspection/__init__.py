@@ -7,6 +7,7 @@ from skl_locus.inspection._geometry import (
     model_distances,
     model_linkage,
 )
+from skl_locus.inspection._headroom import RoutingHeadroom, routing_headroom
 from skl_locus.inspection._identity import drift_test, identify
 from skl_locus.inspection._permutation import DriftTest
 from skl_locus.inspection._plot.agreement import (
@@ -29,6 +30,7 @@ __all__ = [
     "EmbeddingMapDisplay",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
+    "RoutingHeadroom",
     "SavingsDisplay",
     "SavingsReport",
     "StabilityDisplay",
@@ -45,5 +47,6 @@ __all__ = [
     "portfolio_routing",
     "profile_recall",
     "profile_search",
+    "routing_headroom",
     "savings_report",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from numbers import Real
 from typing import Any, Self
 
@@ -60,6 +60,9 @@ class BasePortfolio(
     must_include: Collection
     exclude: Collection
     memory_limit: float
+
+    _curve_columns = {"coverage": "coverage_", "min_coverage": "min_coverage_"}
+    """Columns of `portfolio_curve` and the attributes that they show."""
 
     @abstractmethod
     def _select(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -161,20 +164,3 @@ class BasePortfolio(
         return point_distances(
             as_points(values, self.metric), self._points, self.metric
         )
-
-
-def fit_each(
-    selector: BasePortfolio, parameter: str, values: Iterable, X: Any, cost: Any
-) -> Iterator[tuple[BasePortfolio, np.ndarray, np.ndarray]]:
-    """Fit a portfolio for each value of a parameter, reading the pool once.
-
-    Yields the portfolio, refitted in place, with the models chosen and the costs of
-    all models, both in canonical order.
-    """
-    selector._validate_params()
-    pool = selector._read_pool(X, cost)
-    for value in values:
-        selector.set_params(**{parameter: value})._validate_params()
-        chosen, path = selector._select(pool)
-        selector._keep(pool, chosen, path)
-        yield selector, chosen, pool.cost

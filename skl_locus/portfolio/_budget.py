@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
-from skl_locus.portfolio._candidates import Candidates
+from skl_locus.portfolio._candidates import Candidates, ModelChoice
 from skl_locus.portfolio._greedy import buy_greedily, total_cost
 from skl_locus.portfolio._selection import coverage_path
 
@@ -198,7 +198,7 @@ class BudgetPortfolio(BasePortfolio):
         return chosen, coverage_path(pool.space, pool.bandwidth, chosen)
 
 
-def check_budget(pool: Candidates, budget: float) -> None:
+def check_budget(pool: ModelChoice, budget: float) -> None:
     """Check that the budget buys a model, and all of ``must_include``."""
     needed = total_cost(pool.cost, pool.required)
     if needed > budget:

@@ -20,8 +20,36 @@ SYMMETRY = 1e-6
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """The models of a pool and what may be chosen of them.
+class ModelChoice:
+    """The models of a table in canonical order, and which may be chosen.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_models,)
+        Names, or row numbers.
+    rows : ndarray of shape (n_models,)
+        Row of each model in the table.
+    cost : ndarray of shape (n_models,)
+        Cost of each model.
+    required : ndarray
+        Models that must be chosen, ascending.
+    allowed : ndarray of shape (n_models,), bool
+        Models that may be chosen.
+    """
+
+    labels: np.ndarray
+    rows: np.ndarray
+    cost: np.ndarray
+    required: np.ndarray
+    allowed: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Candidates(ModelChoice):
+    """The models of a pool with the distances between them.
 
     Canonical order is the order of the names; without names that of the vectors,
     first coordinate first (for given distances, of each model's sorted distances),
@@ -30,35 +58,19 @@ class Candidates:
 
     Parameters
     ----------
-    labels : ndarray of shape (n_models,)
-        Names, or row numbers.
-    rows : ndarray of shape (n_models,)
-        Row of each model in the table.
+    labels, rows, cost, required, allowed
+        As in `ModelChoice`.
     space : Space
         Distances.
     bandwidth : float
         Width of the kernel.
-    cost : ndarray of shape (n_models,)
-        Cost of each model.
-    required : ndarray
-        Models that must be chosen, ascending.
-    allowed : ndarray of shape (n_models,), bool
-        Models that may be chosen.
     memory_limit : float
         Largest matrix of similarities, in MiB.
     """
 
-    labels: np.ndarray
-    rows: np.ndarray
     space: Space
     bandwidth: float
-    cost: np.ndarray
-    required: np.ndarray
-    allowed: np.ndarray
     memory_limit: float
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     @property
     def fits_in_memory(self) -> bool:

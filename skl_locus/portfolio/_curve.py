@@ -1,17 +1,21 @@
-"""Coverage against the size or the budget of a portfolio."""
+"""Coverage, or expected score, against the size or the budget of a portfolio."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from skl_locus.portfolio._base import BasePortfolio, fit_each
+from skl_locus.portfolio._base import BasePortfolio
 from skl_locus.portfolio._budget import BudgetPortfolio
+from skl_locus.portfolio._expected_score import ExpectedScorePortfolio
 from skl_locus.portfolio._greedy import total_cost
 from skl_locus.portfolio._k_medoids import KMedoidsPortfolio
+
+Selector = BasePortfolio | ExpectedScorePortfolio
 
 
 def portfolio_curve(
@@ -20,14 +24,15 @@ def portfolio_curve(
     *,
     budgets: Iterable | None = None,
     cost: Any = None,
-    selector: BasePortfolio | None = None,
+    selector: Selector | None = None,
 ) -> pd.DataFrame:
     """Choose portfolios of several sizes, or within several budgets.
 
     Parameters
     ----------
     Z : DataFrame or array of shape (n_models, n_features)
-        One embedding per model, as for ``fit`` of the portfolios.
+        One embedding per model, as for ``fit`` of the portfolios. For an
+        `ExpectedScorePortfolio`, the expected scores of each model.
     sizes : iterable of int, default=None
         Numbers of models; either these or ``budgets``.
     budgets : iterable of float, default=None
@@ -36,7 +41,8 @@ def portfolio_curve(
         Cost of each model, as for ``fit`` of `BudgetPortfolio`; 1 each by default.
     selector : estimator, default=None
         A portfolio whose other parameters are used. By default a
-        `KMedoidsPortfolio` for sizes and a `BudgetPortfolio` for budgets.
+        `KMedoidsPortfolio` for sizes and a `BudgetPortfolio` for budgets. Without
+        embeddings, an `ExpectedScorePortfolio` is for both.
 
     Returns
     -------
@@ -44,6 +50,8 @@ def portfolio_curve(
         One row per size or budget, in the order given, with the columns "budget" (for
         budgets only), "size", "total_cost" (in the unit of the costs), "coverage"
         (eq. 12), "min_coverage" (eq. 8) and "models", a list of the selected names.
+        For an `ExpectedScorePortfolio`, "expected_score" and "upper_bound" stand in
+        the place of the coverages.
 
     Raises
     ------
@@ -64,7 +72,7 @@ def portfolio_curve(
     """
     if (sizes is None) == (budgets is None):
         raise ValueError("Give either sizes= or budgets=.")
-    default: BasePortfolio
+    default: Selector
     if sizes is not None:
         parameter, values, default = "n_models", list(sizes), KMedoidsPortfolio()
     elif budgets is not None:
@@ -75,18 +83,39 @@ def portfolio_curve(
             f"{type(selector).__name__} has no {parameter} to vary; choose another "
             "selector."
         )
+    if parameter == "n_models" and selector.get_params().get("budget") is not None:
+        raise ValueError(
+            f"sizes= varies n_models, but the selector has budget={selector.budget!r}, "
+            "which takes its place; pass budgets=, or a selector without a budget."
+        )
     rows = [
         (
             len(chosen),
             total_cost(costs, chosen),
-            fitted.coverage_,
-            fitted.min_coverage_,
+            *(getattr(fitted, name) for name in selector._curve_columns.values()),
             fitted.selected_models_.tolist(),
         )
-        for fitted, chosen, costs in fit_each(selector, parameter, values, Z, cost)
+        for fitted, chosen, costs in _fit_each(selector, parameter, values, Z, cost)
     ]
-    columns = ["size", "total_cost", "coverage", "min_coverage", "models"]
+    columns = ["size", "total_cost", *selector._curve_columns, "models"]
     curve = pd.DataFrame(rows, columns=columns)
     if budgets is not None:
         curve.insert(0, "budget", values)
     return curve
+
+
+def _fit_each(
+    selector: Any, parameter: str, values: Iterable, Z: Any, cost: Any
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Fit a portfolio for each value of a parameter, reading the pool once.
+
+    Yields the portfolio, refitted in place, with the models chosen and the costs of
+    all models, both in canonical order.
+    """
+    selector._validate_params()
+    pool = selector._read_pool(Z, cost)
+    for value in values:
+        selector.set_params(**{parameter: value})._validate_params()
+        chosen, path = selector._select(pool)
+        selector._keep(pool, chosen, path)
+        yield selector, chosen, pool.cost

@@ -11,7 +11,7 @@ from sklearn.base import ClusterMixin
 from sklearn.utils._param_validation import Interval
 
 from skl_locus.portfolio._base import COMMON_CONSTRAINTS, MEMORY_LIMIT, BasePortfolio
-from skl_locus.portfolio._candidates import Candidates
+from skl_locus.portfolio._candidates import Candidates, ModelChoice
 from skl_locus.portfolio._selection import (
     coverage_path,
     farthest_first,
@@ -159,7 +159,7 @@ def k_center(pool: Candidates, n_models: int) -> np.ndarray:
     return farthest_first(pool.space, start, n_models, pool.allowed)
 
 
-def check_size(pool: Candidates, n_models: int) -> None:
+def check_size(pool: ModelChoice, n_models: int) -> None:
     """Check that the number of models can be chosen."""
     n_allowed = int(np.count_nonzero(pool.allowed))
     if n_models > n_allowed:

@@ -189,17 +189,11 @@ def best_swap(
     """
     slots = np.flatnonzero(movable)
     candidates = np.setdiff1d(np.flatnonzero(allowed), chosen)
-    best, second, nearest = _two_best(matrix[:, chosen])
-    # The gain of a swap is what h adds while s is kept, plus, over the models that s is
-    # nearest to, what is then lost: one product gives the second part for all s.
+    best, second, nearest = two_best(matrix[:, chosen])
     belongs = (nearest[:, None] == slots).astype(np.float64)
     found, found_gain = None, 0.0
     for batch in batches(len(candidates)):
-        similarities = matrix[candidates[batch]]
-        if_kept = np.maximum(similarities, best)
-        if_gone = np.maximum(similarities, second, out=similarities)
-        if_gone -= if_kept
-        gains = (if_kept - best).sum(axis=1)[:, None] + if_gone @ belongs
+        gains = swap_gains(matrix[candidates[batch]], best, second, belongs)
         if gains.max(initial=0.0) > found_gain:
             candidate, slot = np.unravel_index(gains.argmax(), gains.shape)
             found_gain = gains[candidate, slot]
@@ -207,10 +201,40 @@ def best_swap(
     return found
 
 
-def _two_best(
+def swap_gains(
+    values: np.ndarray, best: np.ndarray, second: np.ndarray, belongs: np.ndarray
+) -> np.ndarray:
+    """Return what each candidate adds in the place of each chosen model.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_candidates, n_items)
+        Value of each candidate for what is covered; overwritten.
+    best, second : ndarray of shape (n_items,)
+        Best and second best value among the chosen models.
+    belongs : ndarray of shape (n_items, n_slots), 0 or 1
+        Whether the chosen model of a slot is the best for an item.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates, n_slots)
+        Gains, negative where the swap would lose.
+    """
+    # The gain of a swap is what h adds while s is kept, plus, over the items that s is
+    # best for, what is then lost: one product gives the second part for all s.
+    if_kept = np.maximum(values, best)
+    if_gone = np.maximum(values, second, out=values)
+    if_gone -= if_kept
+    return (if_kept - best).sum(axis=1)[:, None] + if_gone @ belongs
+
+
+def two_best(
     to_chosen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the best and second best similarity of each model, and the nearest."""
+    """Return the best and second best value of each item, and the best model.
+
+    Values are not negative, so 0 stands for the second best of a single model.
+    """
     models = np.arange(len(to_chosen))
     nearest = to_chosen.argmax(axis=1)
     best = to_chosen[models, nearest]

@@ -48,6 +48,21 @@ GROUPS = {
         # Only k-medoids sorts its choice, samples a large pool and makes swaps.
         {"memory_limit", "selected_indices_", "coverage_path_"},
     ),
+    "all portfolios": (
+        (*PORTFOLIOS, "ExpectedScorePortfolio"),
+        {
+            "memory_limit",
+            "selected_indices_",
+            "coverage_path_",
+            # Expected scores need no similarities, and their columns are queries.
+            "n_models",
+            "budget",
+            "must_include",
+            "exclude",
+            "strategy_",
+            "n_features_in_",
+        },
+    ),
     "readers of evaluation tables": (
         ESTIMATORS,
         {
@@ -158,7 +173,7 @@ def check_stated_defaults(thing, documentation):
     assert stated == {name: actual[name] for name in stated}
 
 
-@pytest.mark.parametrize("name", [*ESTIMATORS, *PORTFOLIOS])
+@pytest.mark.parametrize("name", [*ESTIMATORS, *PORTFOLIOS, "ExpectedScorePortfolio"])
 def test_every_default_is_stated(name):
     cls = CLASSES[name]
     assert stated_defaults(ClassDoc(cls)).keys() == set(cls._get_param_names())

@@ -12,10 +12,18 @@ from skl_locus.inspection._plot.axes import label_axes
 from skl_locus.inspection._plot.base import DisplayBase
 from skl_locus.inspection._portfolio import N_RANDOM, portfolio_routing
 
+BY_SCORES = {
+    "top_mean": "highest means",
+    "greedy_cover": "cover of the scores",
+    "best_expected": "expected score",
+}
+"""Columns of portfolios that are chosen by scores, with their labels."""
+
 
 class PortfolioCurveDisplay(DisplayBase):
     """Routing accuracy and coverage of portfolios of growing size (paper Figure 9).
 
+    Portfolios that are chosen by scores and random ones are drawn for comparison.
     Use `from_estimator` to create it.
 
     Parameters
@@ -80,15 +88,21 @@ class PortfolioCurveDisplay(DisplayBase):
         by_budget = "budget" in curve
         x = curve["budget" if by_budget else "size"]
         ax.plot(x, curve["accuracy"], marker="o", label="portfolio")
+        for name, label in BY_SCORES.items():
+            if name in curve:
+                ax.plot(x, curve[name], lw=1, label=label)
         mean, spread = curve["random_mean"], curve["random_std"]
         ax.plot(x, mean, color="grey", label="random (± standard deviation)")
         ax.fill_between(x, mean - spread, mean + spread, color="grey", alpha=0.2)
         if "pool_accuracy" in curve.attrs:
             whole = curve.attrs["pool_accuracy"]
             ax.axhline(whole, ls="--", color="black", label="all models")
-        coverage = ax.twinx()
-        coverage.plot(x, curve["coverage"], color="tab:orange", ls=":", marker=".")
-        coverage.set_ylabel("Coverage (sum of best similarities)", color="tab:orange")
+        if "coverage" in curve:
+            self._draw_coverage(ax.twinx(), x)
         label = "Budget (unit of the costs)" if by_budget else "Models in the portfolio"
         label_axes(ax, "Routing among a portfolio", label, "Routing accuracy")
         ax.legend(loc="lower right")
+
+    def _draw_coverage(self, ax: Any, x: pd.Series) -> None:
+        ax.plot(x, self.curve["coverage"], color="tab:orange", ls=":", marker=".")
+        ax.set_ylabel("Coverage (sum of best similarities)", color="tab:orange")
