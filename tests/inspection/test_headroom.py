@@ -47,6 +47,7 @@ def test_planted_specialists_are_found_by_task_and_by_cluster():
     table = found.table
     own = LOG.groupby("model")["score"].mean()
     assert table.loc["best single", "model"] == own.idxmax() == "m3"
+    assert all(model is None for model in table["model"].iloc[1:])
     assert table.loc["best single", "score"] == pytest.approx(own["m3"])
     by_task = LOG.groupby(["task", "model"])["score"].mean().groupby("task").max()
     for name in ("best by task", "best by cluster"):
