@@ -26,6 +26,9 @@ SELECTORS = {
     "k-medoids": KMedoidsPortfolio(),
     "expected score": ExpectedScorePortfolio(),
 }
+BASELINES = {"top_mean": "highest means", "greedy_cover": "cover of the scores"}
+"""Columns of the portfolios that are chosen by scores alone, with their labels."""
+
 N_SUBSTITUTES = 8
 SMALLEST_PROFILE = 64
 """Fewer queries say little about a model's tasks."""
@@ -227,6 +230,9 @@ def draw_portfolio(ax, table, x, by):
     )
     ax.plot(random["random_mean"], color="grey", label="random (± st. dev.)")
     ax.fill_between(random.index, low, high, color="grey", alpha=0.2)
+    for name, text in BASELINES.items():
+        means = table.groupby(x)[name].mean()
+        ax.plot(means, lw=1, ls="--", label=text)
     level(ax, table["pool_accuracy"].iloc[0], "all models")
 
 

@@ -24,9 +24,11 @@ DIFFERENCE_COLUMNS = [
     *("pool", "cell", "n", "comparator", "metric"),
     *("difference", "low", "high", "p_holm", "n_draws"),
 ]
+PORTFOLIO_SIZES = (1, 2, 3, 5, 8, 15)
+PORTFOLIO_BASELINES = ["top_mean", "greedy_cover", "random_mean"]
 BUDGET_COLUMNS = [
     *("method", "budget", "size"),
-    *("accuracy", "random_mean", "pool_accuracy"),
+    *("accuracy", "best_expected", *PORTFOLIO_BASELINES, "pool_accuracy"),
 ]
 
 
@@ -214,10 +216,15 @@ def portfolios(read, folder):
     name = "e5_portfolios"
     sizes = read(f"{name}_sizes")
     blocks = [
-        "Portfolios chosen from embeddings alone. `smallest`: the fewest models (or "
-        "the smallest budget) that route as well as all of them to within 0.5 and 2 "
+        "Portfolios chosen from embeddings alone (k-center, k-medoids) or from P on "
+        "the training queries (expected score). `smallest`: the fewest models (or the "
+        "smallest budget) that route as well as all of them to within 0.5 and 2 "
         f"points. Paper: {paper.PORTFOLIO}; {paper.BUDGET}.",
         table(smallest(sizes, ["method", "selector"], "size")),
+        "Routing accuracy within portfolios, beside the models of highest mean score "
+        "(`top_mean`), the greedy cover of the training scores (`greedy_cover`) and "
+        "random portfolios:",
+        table(by_selector(sizes)),
     ]
     budgets = read(f"{name}_budgets")
     if len(budgets):
@@ -243,6 +250,17 @@ def portfolios(read, folder):
         table(fallback),
         picture(folder, f"{name}.png"),
     ]
+
+
+def by_selector(sizes):
+    """Return the accuracy of each selector and baseline at some sizes."""
+    some = sizes[sizes["size"].isin(PORTFOLIO_SIZES)]
+    keys = ["method", "size"]
+    accuracy = some.pivot_table(
+        index=keys, columns="selector", values="accuracy", sort=False
+    )
+    baselines = some.groupby(keys, sort=False)[PORTFOLIO_BASELINES].mean()
+    return accuracy.join(baselines).reset_index()
 
 
 def smallest(curve, keys, column):

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.pairs import MIN_COVERAGE, best_covered, score_matrix
 from skl_locus._data.reader import COLUMN_CONSTRAINTS, TableReaderMixin
 from skl_locus._data.scores import read_scores
@@ -410,7 +410,6 @@ def _table(log: HeadroomLog, groups: dict[str, np.ndarray]) -> pd.DataFrame:
     best = log.single(everything)
     rows = [
         {
-            "model": log.labels[best] if name == SINGLE and best is not None else None,
             "score": _mean(choices.scores),
             **_gain(choices.scores, held_out[SINGLE].scores),
             "in_sample": _mean(in_sample[name].scores),
@@ -419,7 +418,10 @@ def _table(log: HeadroomLog, groups: dict[str, np.ndarray]) -> pd.DataFrame:
         for name, choices in held_out.items()
     ]
     table = pd.DataFrame(rows, pd.Index(held_out, name="choice"))
-    return table.astype({"model": object})
+    chosen = None if best is None else log.labels[best]
+    labels = label_array([chosen, *[None] * (len(table) - 1)])
+    table.insert(0, "model", pd.Series(labels, table.index, dtype=object))
+    return table
 
 
 def _single_held_out(log: HeadroomLog) -> Choices:

@@ -179,6 +179,14 @@ def test_prices_that_fit_exactly_are_affordable():
     assert portfolio.total_cost_ <= 1.0
 
 
+def test_a_budget_is_not_exceeded_by_rounding_either():
+    scores = pd.DataFrame(np.eye(3), list("abc"))
+    # In double precision, three times 0.1 is more than 0.3.
+    portfolio = ExpectedScorePortfolio(budget=0.3).fit(scores, cost=[0.1] * 3)
+    assert portfolio.selected_models_.tolist() == ["a", "b"]
+    assert portfolio.total_cost_ <= 0.3
+
+
 # Orders
 
 
