@@ -41,9 +41,15 @@ def embed(router: Any, evaluations: EvaluationSet) -> np.ndarray:
     return np.asarray(router._embed(evaluations), dtype=np.float64)
 
 
+def embed_by_network(router: Any, evaluations: EvaluationSet) -> np.ndarray:
+    """Embed the models of a set by the network: (n_models, n_components), float64."""
+    return np.asarray(router._embed_by_network(evaluations), dtype=np.float64)
+
+
 def network_embeddings(router: Any) -> np.ndarray:
     """Return the network's own embeddings of the models: (n_models, n_components)."""
-    return np.asarray(router._fitted_pool().network_embeddings, dtype=np.float64)
+    pool: Any = embedding_pool(router)
+    return np.asarray(pool.network_embeddings, dtype=np.float64)
 
 
 def pool_of(router: Any, evaluations: EvaluationSet) -> EmbeddingPool:

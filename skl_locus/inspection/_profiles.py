@@ -14,11 +14,15 @@ from sklearn.utils import check_random_state
 
 from skl_locus._data.columns import as_frame, read_column
 from skl_locus._data.queries import QuerySet
-from skl_locus._routing.access import read_query_rows
+from skl_locus._routing.access import (
+    embed_by_network,
+    network_embeddings,
+    read_query_rows,
+)
 from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
-from skl_locus.inspection._matched_pairs import embed_sets
+from skl_locus.inspection._matched_pairs import pseudo_models
 
 RECALL_AT = (1, 2, 3, 5, 10)
 
@@ -98,7 +102,7 @@ def profile_search(
     rng = check_random_state(random_state)
     rates = _rates(profile, known.tasks)
     embeddings = _hypothetical(router, known, rates, n_evaluations, n_draws, rng)
-    distances = pairwise_distances(embeddings, router.embeddings_)
+    distances = pairwise_distances(embeddings, network_embeddings(router))
     spread = np.full(distances.shape[1], np.nan)
     if n_draws > 1:
         spread = distances.std(axis=0, ddof=1)
@@ -174,7 +178,9 @@ def profile_recall(
             continue
         rates = _rates(profile, known.tasks)
         embeddings = _hypothetical(router, known, rates, n_evaluations, n_draws, rng)
-        distances = pairwise_distances(embeddings, router.embeddings_).mean(axis=0)
+        distances = pairwise_distances(embeddings, network_embeddings(router)).mean(
+            axis=0
+        )
         ranks.append(1 + (distances < distances[column]).sum())
     if not ranks:
         raise ValueError("No model was evaluated on any of the queries of tasks.")
@@ -233,7 +239,9 @@ def _hypothetical(
         )
     codes = np.stack([rng.permutation(wanted)[:size] for _ in range(n_draws)])
     scores = rng.uniform(size=codes.shape) < rates[codes]
-    return embed_sets(router, known.queries, codes, scores)
+    # Scores drawn at random have the wanted accuracies and agree with nobody query by
+    # query: the network's embeddings follow the former, completed scores the latter.
+    return embed_by_network(router, pseudo_models(known.queries, codes, scores))
 
 
 def _own_profile(router: Any, name: Any, known: TaskQueries) -> dict[Any, float]:

@@ -29,7 +29,7 @@ class BudgetPortfolio(BasePortfolio):
     budget : float, default=10.0
         Maximum total cost of the selected models, in the unit of the costs given to
         `fit`. Without costs every model costs 1, so this is the number of models.
-    metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
+    metric : {"cosine", "euclidean", "precomputed"}, default="euclidean"
         Distance between models. "precomputed" means that `fit` is given the
         distances themselves, a square symmetric matrix. The cosine distance of a
         zero vector to all others is 1.
@@ -114,7 +114,7 @@ class BudgetPortfolio(BasePortfolio):
         self,
         budget: float = 10.0,
         *,
-        metric: str = "cosine",
+        metric: str = "euclidean",
         bandwidth: str | float = "median",
         must_include: Collection = (),
         exclude: Collection = (),

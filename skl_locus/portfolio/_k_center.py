@@ -31,7 +31,7 @@ class KCenterPortfolio(ClusterMixin, BasePortfolio):
     ----------
     n_models : int, default=10
         Number of models to select, including those in ``must_include``.
-    metric : {"cosine", "euclidean", "precomputed"}, default="cosine"
+    metric : {"cosine", "euclidean", "precomputed"}, default="euclidean"
         Distance between models. "precomputed" means that `fit` is given the
         distances themselves, a square symmetric matrix. The cosine distance of a
         zero vector to all others is 1.
@@ -110,7 +110,7 @@ class KCenterPortfolio(ClusterMixin, BasePortfolio):
         self,
         n_models: int = 10,
         *,
-        metric: str = "cosine",
+        metric: str = "euclidean",
         bandwidth: str | float = "median",
         must_include: Collection = (),
         exclude: Collection = (),
