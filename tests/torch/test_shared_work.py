@@ -181,8 +181,9 @@ def test_scoring_holds_few_hidden_units_at_a_time(shape):
 
 def test_bfloat16_is_for_embedding_alone():
     log = make_log(0)
-    full = LocusRouter(**SMALL).fit(log, log.score)
-    rounded = LocusRouter(**SMALL, precision="bfloat16").fit(log, log.score)
+    by_network = SMALL | {"geometry": "network"}
+    full = LocusRouter(**by_network).fit(log, log.score)
+    rounded = LocusRouter(**by_network, precision="bfloat16").fit(log, log.score)
     assert rounded.loss_curve_ == full.loss_curve_
     assert rounded.embeddings_.dtype == np.float32
     assert not np.array_equal(rounded.embeddings_, full.embeddings_)

@@ -196,7 +196,7 @@ def test_limits_on_threads_are_kept(monkeypatch, set_threads):
     forward = aggregation.forward
     monkeypatch.setattr(aggregation, "forward", watched)
     with threadpool_limits(1):
-        router = LocusRouter(**SMALL).fit(OLD, OLD.score)
+        router = LocusRouter(**SMALL, geometry="network").fit(OLD, OLD.score)
         router.add_models(NEW, NEW.score)
     router.embedder_.transform(OLD)
     assert set(used[:-1]) == {1}
