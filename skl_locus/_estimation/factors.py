@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import KEY_BYTES, QuerySet, vector_key
+from skl_locus._estimation.rasch import newton_step, posterior_modes
 
 N_FACTORS = 8
 """Factors of the residuals; with 16 or 32 nothing changed on four logs, since the
@@ -30,12 +31,6 @@ RASCH_STEPS = 30
 EM_STEPS = 60
 """Steps of expectation and maximisation, always as many: a test of convergence would
 let a single model's scores decide how many."""
-
-NEWTON_STEPS = 12
-"""Newton steps for the ability of a new model, to rounding."""
-
-LARGEST_STEP = 2.0
-"""Steps are cut there: far from the optimum the logistic loss is nearly straight."""
 
 DIFFICULTY_PRECISION = 0.5
 """Of the normal prior of a query's difficulty around zero."""
@@ -178,7 +173,14 @@ class FactorModel:
             Posterior covariances of w_m.
         """
         easiness, factors, moments = self._of(evaluations.queries)
-        abilities = self._abilities(evaluations, easiness)
+        abilities = posterior_modes(
+            evaluations.model_codes,
+            easiness[evaluations.query_codes],
+            evaluations.scores.astype(np.float64),
+            evaluations.n_models,
+            self.center,
+            self.precision,
+        )
         residuals = _Residuals.of(evaluations, abilities, easiness)
         precisions = residuals.sum_over_queries(moments) / self.noise
         precisions += np.diag(1 / self.scales)
@@ -222,19 +224,6 @@ class FactorModel:
             factors[others] = own
             moments[others] = own[:, :, None] * own[:, None, :] + self.spread
         return easiness, factors, moments
-
-    def _abilities(
-        self, evaluations: EvaluationSet, easiness: np.ndarray
-    ) -> np.ndarray:
-        models = evaluations.model_codes
-        offsets = easiness[evaluations.query_codes]
-        scores = evaluations.scores.astype(np.float64)
-        abilities = np.full(evaluations.n_models, self.center)
-        for _ in range(NEWTON_STEPS):
-            abilities = _newton_step(
-                abilities, models, offsets, scores, self.center, self.precision
-            )
-        return abilities
 
 
 @dataclass(frozen=True)
@@ -321,22 +310,6 @@ def _deviations(p: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(p * (1 - p), MIN_SCORE_VARIANCE))
 
 
-def _newton_step(
-    values: np.ndarray,
-    groups: np.ndarray,
-    offsets: np.ndarray,
-    scores: np.ndarray,
-    center: float,
-    precision: float,
-) -> np.ndarray:
-    """Improve one number per group of scores with the logits ``value + offset``."""
-    p = expit(values[groups] + offsets)
-    prior_slope = precision * (values - center)
-    gradient = np.bincount(groups, scores - p, len(values)) - prior_slope
-    curvature = np.bincount(groups, p * (1 - p), len(values)) + precision
-    return values + (gradient / curvature).clip(-LARGEST_STEP, LARGEST_STEP)
-
-
 def fit_rasch(evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
     """Estimate abilities (n_models,) and easiness (n_queries,) together."""
     models, queries = evaluations.model_codes, evaluations.query_codes
@@ -344,10 +317,10 @@ def fit_rasch(evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
     abilities = np.zeros(evaluations.n_models)
     easiness = np.zeros(len(evaluations.queries))
     for _ in range(RASCH_STEPS):
-        abilities = _newton_step(
+        abilities = newton_step(
             abilities, models, easiness[queries], scores, 0.0, ABILITY_PRECISION
         )
-        easiness = _newton_step(
+        easiness = newton_step(
             easiness, queries, abilities[models], scores, 0.0, DIFFICULTY_PRECISION
         )
     return abilities, easiness

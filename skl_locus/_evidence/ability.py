@@ -11,17 +11,10 @@ from scipy.special import expit, logit
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._estimation.linear_solvers import LinearPredictors
+from skl_locus._estimation.rasch import posterior_modes
 
 if TYPE_CHECKING:
     from skl_locus._evidence.config import EvidenceConfig
-
-NEWTON_STEPS = 12
-"""Newton steps, always as many, so that no model's result depends on another's. They
-reach the optimum to rounding, also for models that are always right or wrong."""
-
-LARGEST_STEP = 2.0
-"""Steps are cut there: far from the optimum the logistic loss is nearly straight, and
-a full step would jump past it."""
 
 MAX_QUADRATURE_POINTS = 256
 """Quadrature points for averages over the pool's queries; with more, means change by
@@ -97,19 +90,14 @@ class RaschDifficulties:
 
     def abilities(self, evaluations: EvaluationSet) -> np.ndarray:
         """Return the ability of each model: (n_models,)."""
-        offsets = self.logits_of(evaluations.queries)[evaluations.query_codes]
-        models, scores = evaluations.model_codes, evaluations.scores.astype(np.float64)
-        abilities = np.full(evaluations.n_models, self.center)
-        # One unknown per model: Newton's method for all at once. The prior keeps the
-        # curvature positive, also where all scores of a model are equal.
-        for _ in range(NEWTON_STEPS):
-            p = expit(abilities[models] + offsets)
-            prior_slope = self.precision * (abilities - self.center)
-            gradient = np.bincount(models, scores - p) - prior_slope
-            curvature = np.bincount(models, p * (1 - p)) + self.precision
-            step = gradient / curvature
-            abilities = abilities + step.clip(-LARGEST_STEP, LARGEST_STEP)
-        return abilities
+        return posterior_modes(
+            evaluations.model_codes,
+            self.logits_of(evaluations.queries)[evaluations.query_codes],
+            evaluations.scores.astype(np.float64),
+            evaluations.n_models,
+            self.center,
+            self.precision,
+        )
 
     def adjusted_means(self, evaluations: EvaluationSet) -> np.ndarray:
         """Return what each model would score on all the pool's queries: (n_models,)."""

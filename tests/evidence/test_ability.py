@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 
 from skl_locus import BestSingleRouter
 from skl_locus._estimation.linear_solvers import LinearPredictors
-from skl_locus._evidence.ability import NEWTON_STEPS, RaschDifficulties
+from skl_locus._estimation.rasch import NEWTON_STEPS
+from skl_locus._evidence.ability import RaschDifficulties
 from skl_locus._evidence.config import EvidenceConfig
 
 CONFIG = EvidenceConfig()
