@@ -59,7 +59,8 @@ SMALLEST_SCALE = 1e-5
 
 DENSE_FROM = 0.05
 """Share of the (model, query) pairs from which on residuals are kept with their gaps:
-dense products are twenty times faster per entry than sparse ones."""
+dense products are twenty times faster per entry than sparse ones. Only logs of the size
+that factors are estimated from are: the matrix of a large one would not fit."""
 
 RIDGE = 1.0
 """Penalty, per query and in units of the encodings' mean variance, of the map from
@@ -262,7 +263,8 @@ class _Residuals:
         values = csr_array((residuals, *pattern), shape=shape)
         seen = csr_array((np.ones(len(residuals)), *pattern), shape=shape)
         squares = np.bincount(evaluations.model_codes, residuals**2)
-        if len(residuals) > DENSE_FROM * shape[0] * shape[1]:
+        size = shape[0] * shape[1]
+        if DENSE_FROM * size < len(residuals) and size <= MAX_MODELS * MAX_QUERIES:
             return cls(values.toarray(), seen.toarray(), squares, evaluations.sizes)
         return cls(values, seen, squares, evaluations.sizes)
 
