@@ -3,6 +3,7 @@
 The paper reports, on a V100, about 100 ms to embed 112 models from 4096 evaluations
 each, and about 20 ms to score 4096 queries for 112 models. This prints the same rows
 on the device at hand, with untrained weights: the time does not depend on them.
+``--fit`` also fits routers, as a user would: the network alone and the default router.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import time
 import numpy as np
 import torch
 
+from skl_locus import LocusRouter
 from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.device import resolve_placement
 from skl_locus._torch.fit_locus import new_network
 from skl_locus._torch.inference import load_network
 from skl_locus._torch.network import NetworkConfig
 from skl_locus._torch.weights import network_weights
+from skl_locus.datasets import make_evaluations
 
 N_MODELS = 112
 EVALUATIONS = (256, 1024, 4096)
@@ -38,6 +41,8 @@ def main(arguments=None):
     for n in QUERIES:
         work = scoring(network, state, options.models, n, placement)
         report("score", options.models, n, measure(work, options.repeats, placement))
+    if options.fit:
+        fit_routers(options)
 
 
 def parse_options(arguments):
@@ -46,6 +51,7 @@ def parse_options(arguments):
     parser.add_argument("--models", type=int, default=N_MODELS)
     parser.add_argument("--n-features", type=int, default=768)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--fit", type=int, metavar="QUERIES", help="fit routers, too")
     return parser.parse_args(arguments)
 
 
@@ -86,6 +92,26 @@ def scoring(network, state, n_models, n_queries, placement):
         return lambda: packed.logits(encodings.numpy())
     index = torch.arange(n_queries, **options).expand(n_models, -1)
     return lambda: network.predictor(embeddings, encodings, index)
+
+
+def fit_routers(options):
+    """Time fits through the public API, a few steps before to warm up."""
+    pool = make_evaluations(
+        n_models=options.models,
+        n_queries=options.fit,
+        n_features=options.n_features,
+        random_state=0,
+    )
+    log = pool.evaluations
+    LocusRouter(max_iter=5, device=options.device).fit(log, log["score"])
+    for name, local_evidence in (("network alone", False), ("default router", True)):
+        router = LocusRouter(
+            local_evidence=local_evidence, device=options.device, random_state=0
+        )
+        start = time.perf_counter()
+        router.fit(log, log["score"])
+        seconds = time.perf_counter() - start
+        print(f"fit {options.models} models x {options.fit}, {name}: {seconds:.1f} s")
 
 
 @torch.no_grad()
