@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from evaluate import fit_job
+from evaluate import fit_job, same_family
 from figures import label, legend_outside, level, panels, save
 from jobs import run_jobs
 from methods import EMBEDDING_METHODS
@@ -69,7 +69,7 @@ def run(options):
                 differences,
                 k=min(N_NEIGHBORS, len(log.models) - 1),
             )
-            kin = same_family(distances["euclidean"], log.details)
+            kin = of_families(distances["euclidean"], log.details)
             neighbors.append(near.reset_index().assign(method=name, **kin))
         pd.concat(correlations).to_csv(folder / f"{NAME}_correlations.csv", index=False)
         table = pd.concat(neighbors)
@@ -114,23 +114,13 @@ def correlate(distances, differences, resamples):
     return table.reset_index()
 
 
-def same_family(distances, details):
-    """Return how often the nearest model is of the same family, and by chance."""
+def of_families(distances, details):
+    """Return columns of how often the nearest model is of the same family."""
     if "family" not in details:
         return {}
     families = details["family"].reindex(distances.index).to_numpy()
-    known = pd.notna(families)
-    matrix = distances.to_numpy()[np.ix_(known, known)]
-    families = families[known]
-    kin = families[:, None] == families
-    apart = ~np.eye(len(kin), dtype=bool)
-    has_kin = (kin & apart).any(axis=1)
-    if not has_kin.any():
-        return {}
-    nearest = np.where(apart, matrix, np.inf).argmin(axis=1)
-    hits = kin[np.arange(len(kin)), nearest][has_kin]
-    chance = (kin & apart)[has_kin].sum(axis=1).mean() / (len(kin) - 1)
-    return {"family_hits": hits.mean(), "family_chance": chance}
+    hits, chance = same_family(distances.to_numpy(), families)
+    return {} if np.isnan(hits) else {"family_hits": hits, "family_chance": chance}
 
 
 def draw_neighbors(table, log, path):

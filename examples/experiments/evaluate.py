@@ -7,6 +7,7 @@ router does not know.
 import time
 
 import numpy as np
+import pandas as pd
 from methods import make
 from protocol import Draw, draw, frame
 
@@ -189,3 +190,22 @@ def error_by_chance(p):
     drawn = (rng.random((CHANCE_DRAWS, len(p))) < p).astype(float)
     errors = [metrics.expected_calibration_error(scores, p) for scores in drawn]
     return float(np.mean(errors))
+
+
+def same_family(distances, families):
+    """Return how often the nearest other model is of the same family, and by chance.
+
+    Models of no known family, and those alone in theirs, do not count; NaN where
+    nobody is left.
+    """
+    known = pd.notna(families)
+    matrix, families = distances[np.ix_(known, known)], families[known]
+    apart = ~np.eye(len(families), dtype=bool)
+    kin = (families[:, None] == families) & apart
+    has_kin = kin.any(axis=1)
+    if not has_kin.any():
+        return np.nan, np.nan
+    nearest = np.where(apart & ~np.isnan(matrix), matrix, np.inf).argmin(axis=1)
+    hits = kin[np.arange(len(kin)), nearest][has_kin]
+    chance = kin[has_kin].sum(axis=1).mean() / (len(kin) - 1)
+    return hits.mean(), chance

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from evaluate import same_family
 from joblib import Parallel, delayed, parallel_config
 from options import SHARED_DATA
 from protocol import COMPLETE, SPARSE, Files, draw, frame, read_log, restrict
@@ -135,7 +136,7 @@ def geometry(log, n_queries, seed, methods):
             }
             if "family" in log.details:
                 families = log.details["family"].reindex(log.models).to_numpy()
-                values["family"] = same_family(distances, families)
+                values["family"] = same_family(distances, families)[0]
             rows += [(cell, method, *item) for item in values.items()]
     return rows
 
@@ -162,7 +163,7 @@ def recognition(log, n_queries, seed, methods):
         rows.append((NEW_QUERIES, method, "itself", hits.mean()))
         if families is not None:
             own = families.reindex(log.models[new]).to_numpy()
-            rows.append((NEW_QUERIES, method, "family", same_family(between, own)))
+            rows.append((NEW_QUERIES, method, "family", same_family(between, own)[0]))
     return rows
 
 
@@ -282,20 +283,6 @@ def nearest_agreement(distances, truth):
     unusable = np.eye(len(distances), dtype=bool) | np.isnan(distances)
     nearest = np.where(unusable, np.inf, distances).argmin(axis=1)
     return np.mean(1 - truth[np.arange(len(truth)), nearest])
-
-
-def same_family(between, families):
-    """Return how often the nearest other model is of the same family."""
-    known = pd.notna(families)
-    table = between[np.ix_(known, known)]
-    own = families[known]
-    kin = (own[:, None] == own) & ~np.eye(len(own), dtype=bool)
-    has_kin = kin.any(axis=1)
-    if not has_kin.any():
-        return np.nan
-    unusable = np.eye(len(own), dtype=bool) | np.isnan(table)
-    apart = np.where(unusable, np.inf, table)
-    return kin[np.arange(len(own)), apart.argmin(axis=1)][has_kin].mean()
 
 
 if __name__ == "__main__":

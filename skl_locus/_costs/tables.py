@@ -10,6 +10,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from skl_locus._data.codes import find_sorted
 from skl_locus._data.columns import factorize_labels, read_amounts, read_column
 from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.statistics import group_means
@@ -43,10 +44,10 @@ class PairCosts:
     def matrix(self, keys: np.ndarray, labels: Iterable) -> np.ndarray:
         """Return costs, NaN where there is none: (n_keys, n_labels)."""
         columns = positions_of(list(labels), self.labels)
-        rows = _positions(self.keys, keys)
+        rows = find_sorted(self.keys, keys)
         wanted = rows[:, None] * np.int64(len(self.labels)) + columns
         wanted[(rows < 0)[:, None] | (columns < 0)] = -1
-        found = _positions(self.pairs, wanted.ravel())
+        found = find_sorted(self.pairs, wanted.ravel())
         return np.where(found < 0, np.nan, self.costs[found]).reshape(wanted.shape)
 
 
@@ -272,11 +273,3 @@ def _checked_amount(
             f"{name} has {number:g} for the model {label!r}; give {wanted}."
         )
     return number
-
-
-def _positions(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return where values stand in an ascending array, -1 where they do not."""
-    if not len(ascending):
-        return np.full(len(wanted), -1)
-    found = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
-    return np.where(ascending[found] == wanted, found, -1)

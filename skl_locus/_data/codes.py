@@ -95,6 +95,14 @@ def first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:
     return first
 
 
+def find_sorted(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the positions of values in an ascending array, -1 where absent."""
+    if not len(ascending):
+        return np.full(len(wanted), -1)
+    found = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
+    return np.where(ascending[found] == wanted, found, -1)
+
+
 def _from_arrow(column: Any) -> pd.Series:
     encoded = column.dictionary_encode()
     if any(chunk.dictionary.null_count for chunk in encoded.chunks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -66,7 +66,7 @@ class DistinctValues:
         if self.texts is not None:
             return text_keys(self.texts)
         assert self.vectors is not None
-        return _as_keys([vector_key(vector) for vector in self.vectors])
+        return vector_keys(self.vectors)
 
     def take(self, values: np.ndarray, codes: np.ndarray) -> DistinctValues:
         """Keep some values, in the order given, with new codes of the rows."""
@@ -214,6 +214,11 @@ def text_keys(texts: Sequence) -> np.ndarray:
 def text_key(text: Any) -> bytes:
     """Digest the identity of a query given as text or as an id."""
     return _digest(_as_text(text).encode("utf-8", "surrogatepass"))
+
+
+def vector_keys(vectors: Iterable[np.ndarray]) -> np.ndarray:
+    """Digest the identities of queries given as float32 vectors: (n_vectors,)."""
+    return _as_keys([vector_key(vector) for vector in vectors])
 
 
 def vector_key(vector: np.ndarray) -> bytes:

@@ -16,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._data.codes import find_sorted
 from skl_locus._data.columns import (
     as_frame,
     factorize_labels,
@@ -255,9 +256,9 @@ class QueryEncoder(
         known = self._known
         if len(known) == 0:
             return self._encode(texts, self.encoder_)
-        at = np.minimum(np.searchsorted(known.keys, keys), len(known) - 1)
+        at = find_sorted(known.keys, keys)
         vectors = known.vectors(at)
-        unknown = np.flatnonzero(known.keys[at] != keys)
+        unknown = np.flatnonzero(at < 0)
         if len(unknown):
             new = [texts[int(i)] for i in unknown]
             vectors[unknown] = self._encode(new, self.encoder_)

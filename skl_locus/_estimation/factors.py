@@ -10,8 +10,9 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.queries import KEY_BYTES, QuerySet, vector_key
+from skl_locus._data.queries import QuerySet, vector_keys
 from skl_locus._estimation.rasch import newton_step, posterior_modes
 
 N_FACTORS = 8
@@ -140,7 +141,7 @@ class FactorModel:
         variance = max(float(abilities.var()), MIN_ABILITY_VARIANCE)
         return cls(
             keys=queries.keys,
-            vector_keys=_vector_keys(queries.vectors()),
+            vector_keys=vector_keys(queries.vectors()),
             easiness=easiness,
             factors=factors,
             moments=moments,
@@ -197,28 +198,28 @@ class FactorModel:
         deviations = _deviations(p) * (factor_scores @ self.factors.T)
         return np.clip(p + deviations, 0, 1)
 
-    def places_of(self, queries: QuerySet) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions of queries in ``keys``, and which of them are there.
+    def places_of(self, queries: QuerySet) -> np.ndarray:
+        """Return the positions of queries in ``keys``, -1 for unknown ones.
 
         A query is known by its id or text, else by its encoding: the same question may
         come under another id. Of several with equal encodings the first is taken.
         """
-        places, known = _find(queries.keys, self.keys)
-        others = np.flatnonzero(~known)
+        places = find_sorted(self.keys, queries.keys)
+        others = np.flatnonzero(places < 0)
         if len(others):
-            digests = _vector_keys(queries.vectors(others))
             order = np.argsort(self.vector_keys, kind="stable")
-            found, same = _find(digests, self.vector_keys[order])
-            places[others], known[others] = order[found], same
-        return places, known
+            digests = vector_keys(queries.vectors(others))
+            found = find_sorted(self.vector_keys[order], digests)
+            places[others] = np.where(found < 0, -1, order[found])
+        return places
 
     def _of(self, queries: QuerySet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return easiness, factors and second moments of any queries."""
-        places, known = self.places_of(queries)
+        places = self.places_of(queries)
         easiness, factors = self.easiness[places], self.factors[places]
         moments = self.moments[places]
-        if not known.all():
-            others = np.flatnonzero(~known)
+        others = np.flatnonzero(places < 0)
+        if len(others):
             predicted = (queries.vectors(others) - self.origin) @ self.slopes
             predicted += self.level
             easiness[others], own = predicted[:, 0], predicted[:, 1:]
@@ -294,17 +295,6 @@ def sample_of(evaluations: EvaluationSet) -> EvaluationSet:
 
 def _dense(matrix: Any) -> np.ndarray:
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-
-
-def _vector_keys(vectors: np.ndarray) -> np.ndarray:
-    digests = [vector_key(vector) for vector in np.ascontiguousarray(vectors)]
-    return np.array(digests, dtype=f"S{KEY_BYTES}")
-
-
-def _find(keys: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of keys among ascending ones, and whether they are there."""
-    places = np.searchsorted(among, keys).clip(max=len(among) - 1)
-    return places, among[places] == keys
 
 
 def _deviations(p: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit
 
+from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._estimation.linear_solvers import LinearPredictors
@@ -84,9 +85,8 @@ class RaschDifficulties:
     def logits_of(self, queries: QuerySet) -> np.ndarray:
         """Return b_q of queries: (n_queries,)."""
         logits = self.common.values(queries.vectors())[:, 0]
-        places = np.searchsorted(self.keys, queries.keys).clip(max=len(self.keys) - 1)
-        known = self.keys[places] == queries.keys
-        return np.where(known, self.logits[places], logits)
+        places = find_sorted(self.keys, queries.keys)
+        return np.where(places < 0, logits, self.logits[places])
 
     def abilities(self, evaluations: EvaluationSet) -> np.ndarray:
         """Return the ability of each model: (n_models,)."""

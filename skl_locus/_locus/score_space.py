@@ -87,16 +87,16 @@ def _completed_scores(
     mean squares and do not depend on it.
     """
     abilities, factor_scores, _ = model.scores(evaluations)
-    places, known = model.places_of(evaluations.queries)
+    places = model.places_of(evaluations.queries)[evaluations.query_codes]
     n_queries = len(model.keys)
     step = max(1, BLOCK_ELEMENTS // n_queries)
     for start in range(0, evaluations.n_models, step):
         chunk = slice(start, min(start + step, evaluations.n_models))
         completed = model.expected_scores(abilities[chunk], factor_scores[chunk])
         rows = np.arange(*evaluations.offsets[[chunk.start, chunk.stop]])
-        rows = rows[known[evaluations.query_codes[rows]]]
+        rows = rows[places[rows] >= 0]
         models = evaluations.model_codes[rows] - start
-        cells = models, places[evaluations.query_codes[rows]]
+        cells = models, places[rows]
         counts = np.bincount(models, minlength=len(completed))
         stretch = (n_queries / np.maximum(counts, 1)) ** OBSERVED_POWER
         residuals = evaluations.scores[rows] - completed[cells]

@@ -11,19 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skl_locus._costs.tables import cost_matrix
-from skl_locus._data.columns import (
-    as_frame,
-    model_groups,
-    read_amounts,
-    read_column,
-)
+from skl_locus._data.columns import as_frame, model_groups, read_amounts, read_column
 from skl_locus._data.evaluations import label_array, positions_of
 from skl_locus._data.identity import identify_rows
-from skl_locus._data.pairs import (
-    EvaluatedPairs,
-    best_covered_model,
-    pair_up,
-)
+from skl_locus._data.pairs import EvaluatedPairs, best_covered_model, pair_up
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.query_batch import QueryBatch, logged_batch
 from skl_locus._data.schema import CARRIED_COLUMNS

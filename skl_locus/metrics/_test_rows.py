@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skl_locus._data.columns import (
-    model_groups,
-)
+from skl_locus._data.columns import model_groups
 from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.tasks import task_codes

@@ -69,5 +69,5 @@ def test_partial_correlation_takes_a_quadratic_off():
 def test_the_nearest_of_the_same_family():
     between = np.array([[0, 1, 2, 9], [1, 0, 3, 9], [2, 3, 0, 9], [9, 9, 9, 0.0]])
     families = np.array(["a", "a", "b", None], dtype=object)
-    assert study_geometry.same_family(between, families) == 1.0
-    assert np.isnan(study_geometry.same_family(between, np.arange(4)))
+    assert study_geometry.same_family(between, families)[0] == 1.0
+    assert np.isnan(study_geometry.same_family(between, np.arange(4))).all()
