@@ -28,17 +28,14 @@ class LocusPool(EmbeddingPool):
 
     Parameters
     ----------
-    network_embeddings : ndarray of shape (n_models, n_components)
-        The network's own embeddings, which its predictor takes.
     predictor : PackedPredictor
-        The predictor for them.
+        The network's predictor, with the network's own embeddings of the models.
     evidence : EvidenceStack or None
         Evidence from the models' own scores.
     packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
     """
 
-    network_embeddings: np.ndarray
     predictor: PackedPredictor
     evidence: EvidenceStack | None
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
@@ -47,6 +44,11 @@ class LocusPool(EmbeddingPool):
         super().__post_init__()
         packed = None if self.evidence is None else self.evidence.pack()
         object.__setattr__(self, "packed_evidence", packed)
+
+    @property
+    def network_embeddings(self) -> np.ndarray:
+        """The network's own embeddings, whatever the geometry: (n_models, d)."""
+        return self.predictor.embeddings[:, :-1]  # it keeps a column of ones
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct) from the weighted logits of network and evidence."""
@@ -245,7 +247,6 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evaluations.model_names,
             evaluations,
             network_embeddings if self._space is None else self._embed(evaluations),
-            network_embeddings,
             self._network.pack(network_embeddings),
             evidence,
         )
@@ -286,7 +287,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         if evidence is not None:
             evidence = evidence.updated(evaluations, models, changed)
         predictor = self._network.pack(encoded)
-        return LocusPool(models, evaluations, embeddings, encoded, predictor, evidence)
+        return LocusPool(models, evaluations, embeddings, predictor, evidence)
 
 
 TRAINED_ATTRIBUTES = (

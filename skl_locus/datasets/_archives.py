@@ -76,10 +76,6 @@ def _unpack_into(folder: Path, archive: Path, suffix: str, max_bytes: int) -> No
         tar.extractall(folder, _wanted(tar, suffix, max_bytes))
 
 
-def _unchanged(member: TarInfo, folder: str) -> TarInfo:
-    return member
-
-
 def _wanted(tar: tarfile.TarFile, suffix: str, max_bytes: int) -> Iterator[TarInfo]:
     """Yield the files to unpack, until they would be too large together.
 

@@ -50,7 +50,8 @@ def profile_search(
 
     Paper section E.1: queries of the tasks are drawn and scored at random, 1 with
     the probability that the profile gives their task, and the set is embedded as
-    if it were a model's. Distances are averaged over several such sets.
+    if it were a model's. Distances are averaged over several such sets. They are those
+    of the network's own embeddings, whatever the ``geometry`` of the router.
 
     Parameters
     ----------
@@ -178,9 +179,8 @@ def profile_recall(
             continue
         rates = _rates(profile, known.tasks)
         embeddings = _hypothetical(router, known, rates, n_evaluations, n_draws, rng)
-        distances = pairwise_distances(embeddings, network_embeddings(router)).mean(
-            axis=0
-        )
+        distances = pairwise_distances(embeddings, network_embeddings(router))
+        distances = distances.mean(axis=0)
         ranks.append(1 + (distances < distances[column]).sum())
     if not ranks:
         raise ValueError("No model was evaluated on any of the queries of tasks.")
