@@ -24,6 +24,9 @@ ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
 distance of the encodings from their mean."""
 
+COMMON_ALPHAS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+"""The same for the average model alone, whose scores are less noisy."""
+
 PROBABILITY_CLIP_FLOAT32 = float(np.finfo(np.float32).eps)
 """Means of models without variation are kept this far from 0 and 1 before their logit
 is taken: the resolution of float32 near 1."""
@@ -90,8 +93,31 @@ class PooledRegression:
         return logit(means.clip(PROBABILITY_CLIP_FLOAT32, 1 - PROBABILITY_CLIP_FLOAT32))
 
 
+def choose_common_alpha(evaluations: EvaluationSet, loss: str, tune_for: str) -> float:
+    """Choose the penalty of the average model's regression alone.
+
+    It is learned from the scores of all models, and bears a smaller penalty than what
+    single models depart from it. Parameters are those of `choose_alpha`.
+    """
+
+    def held_out(
+        training: EvaluationSet, encodings: np.ndarray, alphas: Sequence[float]
+    ) -> Iterator[np.ndarray]:
+        shape = len(encodings), training.n_models
+        for regression in _regressions(training, loss, "mean", alphas):
+            P = regression.probabilities(regression.common, encodings)
+            yield np.broadcast_to(P, shape)
+
+    alphas = _scaled(COMMON_ALPHAS, evaluations)
+    return choose_setting(alphas, evaluations, held_out, tune_for)
+
+
 def choose_alpha(
-    evaluations: EvaluationSet, loss: str, pooling: str, tune_for: str
+    evaluations: EvaluationSet,
+    loss: str,
+    pooling: str,
+    tune_for: str,
+    common_alpha: float | None = None,
 ) -> float:
     """Choose the penalty by query-wise cross-validation.
 
@@ -105,6 +131,9 @@ def choose_alpha(
         What coefficients are shrunk to: those of the average model, or zero.
     tune_for : {"log_loss", "routing_accuracy"}
         What to choose for.
+    common_alpha : float or None
+        Penalty of the average model's coefficients; None takes the same as for
+        departures from them.
 
     Returns
     -------
@@ -120,29 +149,41 @@ def choose_alpha(
         groups = group_by_queries(training.model_names, training)
         designs = [_design(group, training) for group in groups]
         P = np.empty((len(encodings), training.n_models), dtype=np.float32)
-        for regression in _regressions(training, loss, pooling, alphas):
+        for regression in _regressions(training, loss, pooling, alphas, common_alpha):
             for group, design in zip(groups, designs, strict=True):
                 lines = regression.fit(design, group.scores)
                 P[:, group.columns] = regression.probabilities(lines, encodings)
             yield P
 
-    # The penalty that suits encodings grows with their squared length.
-    vectors = evaluations.queries.vectors().astype(np.float64)
-    spread = float(vectors.var(axis=0).sum()) or 1.0
-    alphas = [alpha * spread for alpha in ALPHAS]
+    alphas = _scaled(ALPHAS, evaluations)
     return choose_setting(alphas, evaluations, held_out, tune_for)
 
 
+def _scaled(alphas: Sequence[float], evaluations: EvaluationSet) -> list[float]:
+    """Scale penalties: what suits encodings grows with their squared length."""
+    vectors = evaluations.queries.vectors().astype(np.float64)
+    spread = float(vectors.var(axis=0).sum()) or 1.0
+    return [alpha * spread for alpha in alphas]
+
+
 def learn_regression(
-    evaluations: EvaluationSet, loss: str, pooling: str, alpha: float
+    evaluations: EvaluationSet,
+    loss: str,
+    pooling: str,
+    alpha: float,
+    common_alpha: float | None = None,
 ) -> PooledRegression:
     """Learn what all models' regressions have in common."""
-    (regression,) = _regressions(evaluations, loss, pooling, [alpha])
+    (regression,) = _regressions(evaluations, loss, pooling, [alpha], common_alpha)
     return regression
 
 
 def _regressions(
-    evaluations: EvaluationSet, loss: str, pooling: str, alphas: Sequence[float]
+    evaluations: EvaluationSet,
+    loss: str,
+    pooling: str,
+    alphas: Sequence[float],
+    common_alpha: float | None = None,
 ) -> Iterator[PooledRegression]:
     prior = float(evaluations.scores.mean(dtype=np.float64))
     nothing = LinearPredictors(
@@ -151,13 +192,13 @@ def _regressions(
     if pooling == "mean":
         design = RotatedDesign.of(evaluations.queries.vectors())
         scores = _query_means(evaluations)[:, None]
-    for alpha in alphas:
-        regression = PooledRegression(loss, alpha, prior, nothing)
-        if pooling == "mean":
-            # The average model is itself shrunk to zero, with the same penalty.
-            common = regression.fit(design, scores)
-            regression = PooledRegression(loss, alpha, prior, common)
-        yield regression
+    common = nothing
+    for place, alpha in enumerate(alphas):
+        if pooling == "mean" and (common_alpha is None or place == 0):
+            # The average model is itself shrunk to zero.
+            own = alpha if common_alpha is None else common_alpha
+            common = PooledRegression(loss, own, prior, nothing).fit(design, scores)
+        yield PooledRegression(loss, alpha, prior, common)
 
 
 def refit_some(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Penalties:
+    """Penalties of the regressions on encodings.
+
+    Parameters
+    ----------
+    common : float
+        Penalty of the average model's coefficients.
+    own : float
+        Penalty of each model's departures from them.
+    """
+
+    common: float
+    own: float
+
+
+@dataclass(frozen=True)
 class PoolContext:
     """What features are fitted to: a pool's evaluations and what several of them need.
 
@@ -30,8 +46,8 @@ class PoolContext:
         Evaluations of the pool.
     config : EvidenceConfig
         What is set rather than learned.
-    clusterings : mapping of str to QueryClusters
-        Clusters of queries by the name of their scale. Scores have no part in them.
+    clusterings : tuple of QueryClusters
+        Clusters of queries, the fewest first. Scores have no part in them.
     regression : PooledRegression
         How models' scores are regressed on encodings; its common predictor is the
         average model's.
@@ -43,7 +59,7 @@ class PoolContext:
 
     evaluations: EvaluationSet
     config: EvidenceConfig
-    clusterings: Mapping[str, QueryClusters]
+    clusterings: tuple[QueryClusters, ...]
     regression: PooledRegression
     difficulties: RaschDifficulties
     means: np.ndarray
@@ -52,20 +68,17 @@ class PoolContext:
     def from_evaluations(
         cls,
         evaluations: EvaluationSet,
-        clusterings: Mapping[str, QueryClusters],
-        alpha: float,
+        clusterings: tuple[QueryClusters, ...],
+        penalties: Penalties,
         config: EvidenceConfig,
     ) -> PoolContext:
-        """Fit what several features need; ``alpha`` penalises the regressions."""
-        regression = learn_regression(evaluations, "log_loss", "mean", alpha)
+        """Fit what several features need."""
+        regression = learn_regression(
+            evaluations, "log_loss", "mean", penalties.own, penalties.common
+        )
         difficulties = RaschDifficulties.fit(evaluations, regression.common, config)
         means = difficulties.adjusted_means(evaluations)
         return cls(evaluations, config, clusterings, regression, difficulties, means)
-
-    @property
-    def level(self) -> float:
-        """Logit of the mean score of the pool."""
-        return float(logit_of(self.means.mean()))
 
 
 @dataclass(frozen=True)
@@ -140,13 +153,13 @@ class QueryFunctions:
         What does not depend on the query.
     coef : ndarray of shape (n_models, n_features) or (1, n_features), or None
         Coefficients of the encoding, in one row if all models share them.
-    table : ClusterTable or None
-        What is added within clusters.
+    tables : tuple of ClusterTable
+        What is added within clusters, for any number of clusterings.
     """
 
     intercept: np.ndarray
     coef: np.ndarray | None = None
-    table: ClusterTable | None = None
+    tables: tuple[ClusterTable, ...] = ()
 
     def values(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Evaluate the functions of some models: (n_queries, n_columns)."""
@@ -154,14 +167,16 @@ class QueryFunctions:
         coef = _rows(self.coef, columns)
         if coef is not None:
             values += encodings.astype(np.float64) @ coef.T
-        if self.table is not None:
-            values += self.table.values(encodings, columns)
+        for table in self.tables:
+            values += table.values(encodings, columns)
         return values
 
     def take(self, columns: np.ndarray) -> QueryFunctions:
         """Keep some models, in the order given."""
-        table = None if self.table is None else self.table.take(columns)
-        return QueryFunctions(self.intercept[columns], _rows(self.coef, columns), table)
+        tables = tuple(table.take(columns) for table in self.tables)
+        return QueryFunctions(
+            self.intercept[columns], _rows(self.coef, columns), tables
+        )
 
 
 def _rows(coef: np.ndarray | None, columns: np.ndarray) -> np.ndarray | None:

@@ -51,12 +51,22 @@ class EvidenceConfig:
         Number of evaluations at which a model's departures from its mean get half
         their weight in choices. The best of many estimates is too often the least
         certain one.
-    scales : mapping of str to float
-        Numbers of clusters, by the name of the clustering, as multiples of the square
-        root of the number of queries: coarse ones see enough evaluations of every
-        model, fine ones narrow skills.
-    novelty_scale : str
-        Clustering in which a query's distance from all known ones is measured.
+    cluster_numbers : tuple of int
+        Numbers of clusters, ascending. Few clusters see enough evaluations of every
+        model, many of them narrow skills; which serve best differs from log to log.
+    queries_per_cluster : float
+        Least number of queries for each cluster; clusterings into more are left out,
+        but for the first.
+    share_temperature : float
+        Held-out log loss, summed over queries, by which a clustering has to be worse
+        for its share to fall by the factor e. The evaluations of one query count as
+        one, since they are not independent.
+    least_share : float
+        Clusterings with a smaller share than this are left out.
+    novelty_clusters : float
+        Number of clusters, as a multiple of the square root of the number of queries,
+        in which a query's distance from all known ones is measured: the clustering
+        that comes nearest to it is taken.
     novelty_quantile : float
         Share of the known queries to which the full weight is given. About one in a
         hundred of new queries like the known ones is then discounted.
@@ -92,16 +102,17 @@ class EvidenceConfig:
     weights: Mapping[str, float] = field(default_factory=dict)
     decision_weights: Mapping[str, float] = field(default_factory=dict)
     network_share: float = 0.2
-    weight_penalty: float = 10.0
+    weight_penalty: float = 5.0
     size_penalty: float = 3.0
     decision_penalty: float = 6.0
     share_penalty: float = 20.0
     steepness: float = 0.2
     decision_evaluations: float = 100.0
-    scales: Mapping[str, float] = field(
-        default_factory=lambda: {"coarse": 0.3, "middle": 0.7, "fine": 1.6}
-    )
-    novelty_scale: str = "middle"
+    cluster_numbers: tuple[int, ...] = (4, 8, 16, 32, 64, 128)
+    queries_per_cluster: float = 6.0
+    share_temperature: float = 8.0
+    least_share: float = 0.05
+    novelty_clusters: float = 0.7
     novelty_quantile: float = 0.99
     novelty_decay: float = 3.0
     novelty_min_width: float = 0.01

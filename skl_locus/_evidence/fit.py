@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._estimation.clusters import QueryClusters
 from skl_locus._estimation.cross_validation import fold_rows
-from skl_locus._estimation.linear_models import choose_alpha
-from skl_locus._evidence.base import PoolContext
+from skl_locus._estimation.linear_models import choose_alpha, choose_common_alpha
+from skl_locus._evidence.base import Penalties, PoolContext
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.packed import MAX_LOGIT
 from skl_locus._evidence.stack import EvidenceStack, PoolEvidence
@@ -52,8 +51,8 @@ def fit_evidence(
     # Query codes are in the order of digests: the first are a random sample.
     known = evaluations.query_codes < config.max_queries
     sample = evaluations.take(np.flatnonzero(known))
-    alpha = choose_alpha(sample, "log_loss", "mean", "log_loss")
-    rows, values = _held_out_values(sample, clusterings, alpha, config)
+    penalties = _choose_penalties(sample)
+    rows, values = _held_out_values(sample, clusterings, penalties, config)
     weights = fit_weights(values, sample.scores[rows], sample.n_models, config)
     evidence_logits = np.full(len(evaluations), np.nan)
     evidence_logits[np.flatnonzero(known)[rows]] = (
@@ -68,7 +67,7 @@ def fit_evidence(
     )
     # The weights were learned for features that have not seen the query; the features
     # themselves are then made from all there is.
-    evidence = _stack_of(evaluations, clusterings, alpha, config)
+    evidence = _stack_of(evaluations, clusterings, penalties, config)
     shared = replace(
         evidence.shared,
         weights=weights,
@@ -97,39 +96,45 @@ def _decision_weights(
 
 def _cluster(
     evaluations: EvaluationSet, config: EvidenceConfig
-) -> dict[str, QueryClusters]:
-    """Cluster the queries at every scale; their scores have no part in it."""
+) -> tuple[QueryClusters, ...]:
+    """Cluster the queries into several numbers; their scores have no part in it."""
     encodings = evaluations.queries.vectors()
-    root = np.sqrt(len(encodings))
-    return {
-        name: QueryClusters.fit(
-            encodings, max(1, round(scale * root)), config.clustering_seed
-        )
-        for name, scale in config.scales.items()
-    }
+    most = len(encodings) / config.queries_per_cluster
+    first, *others = config.cluster_numbers
+    return tuple(
+        QueryClusters.fit(encodings, number, config.clustering_seed)
+        for number in (first, *(each for each in others if each <= most))
+    )
+
+
+def _choose_penalties(evaluations: EvaluationSet) -> Penalties:
+    """Choose how much regressions are shrunk by query-wise cross-validation."""
+    common = choose_common_alpha(evaluations, "log_loss", "log_loss")
+    own = choose_alpha(evaluations, "log_loss", "mean", "log_loss", common)
+    return Penalties(common, own)
 
 
 def _stack_of(
     evaluations: EvaluationSet,
-    clusterings: Mapping[str, QueryClusters],
-    alpha: float,
+    clusterings: tuple[QueryClusters, ...],
+    penalties: Penalties,
     config: EvidenceConfig,
 ) -> EvidenceStack:
     """Take the evidence of evaluations, not yet weighed."""
-    pool = PoolContext.from_evaluations(evaluations, clusterings, alpha, config)
+    pool = PoolContext.from_evaluations(evaluations, clusterings, penalties, config)
     shared = PoolEvidence.fit(pool)
     return EvidenceStack.from_evaluations(shared, evaluations, evaluations.model_names)
 
 
 def _held_out_values(
     evaluations: EvaluationSet,
-    clusterings: Mapping[str, QueryClusters],
-    alpha: float,
+    clusterings: tuple[QueryClusters, ...],
+    penalties: Penalties,
     config: EvidenceConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and features made from other queries' evaluations, fold by fold."""
     parts = [
-        (rows, _values_of(evaluations, training, rows, clusterings, alpha, config))
+        (rows, _values_of(evaluations, training, rows, clusterings, penalties, config))
         for training, rows in fold_rows(evaluations)
     ]
     if not parts:
@@ -143,12 +148,12 @@ def _values_of(
     evaluations: EvaluationSet,
     training: np.ndarray,
     rows: np.ndarray,
-    clusterings: Mapping[str, QueryClusters],
-    alpha: float,
+    clusterings: tuple[QueryClusters, ...],
+    penalties: Penalties,
     config: EvidenceConfig,
 ) -> np.ndarray:
     seen, asked = evaluations.take(training), evaluations.take(rows)
-    evidence = _stack_of(seen, clusterings, alpha, config)
+    evidence = _stack_of(seen, clusterings, penalties, config)
     columns = seen.index_of(asked.model_names)
     values = evidence.values(asked.queries.vectors(), columns)
     return values[asked.query_codes, asked.model_codes]

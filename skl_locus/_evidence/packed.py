@@ -183,7 +183,7 @@ def _distinct_clusterings(
     functions: Mapping[str, QueryFunctions], novelty: NoveltyDiscount
 ) -> list[QueryClusters]:
     """List clusterings once each, whoever uses them; a query is assigned once."""
-    used = [f.table.clusters for f in functions.values() if f.table is not None]
+    used = [table.clusters for f in functions.values() for table in f.tables]
     by_identity = {id(each): each for each in [*used, novelty.clusters]}
     return list(by_identity.values())
 
@@ -203,10 +203,10 @@ def _weighted_sum(
     slopes, intercepts = np.zeros((n_models, n_features)), np.zeros(n_models)
     tables = [np.zeros((len(clusters), n_models)) for clusters in clusterings]
     for name, function in functions.items():
-        weight, table = weights[name], function.table
+        weight = weights[name]
         intercepts += weight * function.intercept
         if function.coef is not None:
             slopes += weight * function.coef
-        if table is not None:
+        for table in function.tables:
             tables[_place_of(table.clusters, clusterings)] += weight * table.table
     return [slopes.T, intercepts, *tables]

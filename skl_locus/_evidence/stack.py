@@ -58,9 +58,7 @@ class PoolEvidence:
             features={spec.name: spec.fit(pool) for spec in config.features},
             difficulties=pool.difficulties,
             novelty=NoveltyDiscount.fit(
-                pool.clusterings[config.novelty_scale],
-                pool.evaluations.queries.vectors(),
-                config,
+                pool.clusterings, pool.evaluations.queries.vectors(), config
             ),
             weights=config.weights,
             decision_weights=config.decision_weights,
