@@ -14,6 +14,7 @@ from skl_locus._data.queries import QuerySet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import MEAN_SHRINKAGE
 from skl_locus._estimation.cross_validation import choose_setting
+from skl_locus._estimation.linear_few import GramDesign, fit_logistic_few
 from skl_locus._estimation.linear_solvers import (
     TOLERANCE,
     LinearPredictors,
@@ -22,6 +23,8 @@ from skl_locus._estimation.linear_solvers import (
     fit_ridge,
 )
 from skl_locus._estimation.shared_basis import design_of, shared_basis
+
+Design = RotatedDesign | GramDesign
 
 ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
@@ -70,7 +73,7 @@ class PooledRegression:
         return P.astype(np.float32)
 
     def fit(
-        self, design: RotatedDesign, scores: np.ndarray, tolerance: float = TOLERANCE
+        self, design: Design, scores: np.ndarray, tolerance: float = TOLERANCE
     ) -> LinearPredictors:
         """Fit one line per model to scores of shape (n_queries, n_models)."""
         y, offsets = scores.astype(np.float64), design.values(self.common)
@@ -79,7 +82,7 @@ class PooledRegression:
         # A model that is always right has no finite logit of its own: it takes the
         # common slopes and, at its mean encoding, its shrunk mean.
         levels = self._level(sums, len(y)) - offsets.mean(axis=0)
-        slopes = np.zeros((len(design.widths), len(sums)))
+        slopes = np.zeros((design.n_slopes, len(sums)))
         if varied.any():
             slopes[:, varied], levels[varied] = self._solve(
                 design, y[:, varied], offsets, tolerance
@@ -89,13 +92,16 @@ class PooledRegression:
 
     def _solve(
         self,
-        design: RotatedDesign,
+        design: Design,
         scores: np.ndarray,
         offsets: np.ndarray,
         tolerance: float,
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.loss == "squared_error":
+            assert isinstance(design, RotatedDesign)
             return fit_ridge(design, scores - offsets, self.alpha)
+        if isinstance(design, GramDesign):
+            return fit_logistic_few(design, scores, self.alpha, offsets, tolerance)
         return fit_logistic(design, scores, self.alpha, offsets, tolerance)
 
     def _level(self, sums: np.ndarray, n_evaluations: int) -> np.ndarray:
@@ -170,7 +176,7 @@ def _regressions(
     )
     if pooling == "mean":
         queries = evaluations.queries
-        design = _design_of(queries, queries.rows, loss)
+        design = _design_of(queries, queries.rows, 1, loss)
         scores = _query_means(evaluations)[:, None]
     for alpha in alphas:
         regression = PooledRegression(loss, alpha, prior, nothing)
@@ -234,16 +240,16 @@ def fit_each(
     return lines
 
 
-def _design(group: QueryGroup, evaluations: EvaluationSet, loss: str) -> RotatedDesign:
-    return _design_of(evaluations.queries, group.rows, loss)
+def _design(group: QueryGroup, evaluations: EvaluationSet, loss: str) -> Design:
+    return _design_of(evaluations.queries, group.rows, len(group.columns), loss)
 
 
-def _design_of(queries: QuerySet, rows: np.ndarray, loss: str) -> RotatedDesign:
+def _design_of(queries: QuerySet, rows: np.ndarray, n_models: int, loss: str) -> Design:
     # The solution for squared errors needs axes in which the very evaluations are
     # uncorrelated; logistic regressions take those of all queries as well.
     if loss == "squared_error":
         return RotatedDesign.of(queries.encodings[rows])
-    return design_of(queries, rows)
+    return design_of(queries, rows, n_models)
 
 
 def stack(lines: dict[Any, LinearPredictors], models: np.ndarray) -> LinearPredictors:

@@ -26,7 +26,12 @@ FORCING = 0.1
 falls with the gradient itself, so that the last steps are nearly exact."""
 
 OVERSHOOT = 0.25
-"""Largest slope at the end of a step, as a share of that at its beginning."""
+"""Largest slope at the end of a step, as a share of that at its beginning; of a step
+that was shortened, in either direction."""
+
+MAX_HALVINGS = 40
+"""Halvings of the range in which the minimum along a step lies; seldom any is needed.
+"""
 
 BLOCK_ELEMENTS = 500_000
 """Scores that are fitted at a time: arrays of 4 MB, so that memory stays flat whatever
@@ -109,6 +114,11 @@ class RotatedDesign:
                 center, vectors.T @ X / widths[:, None], widths, vectors * widths
             )
         return cls(center, vectors.T, widths, X @ vectors)
+
+    @property
+    def n_slopes(self) -> int:
+        """Number of unknowns per model, the level apart."""
+        return len(self.widths)
 
     def only(self, rows: np.ndarray) -> RotatedDesign:
         """Keep some queries, in the same axes.
@@ -247,7 +257,14 @@ def _newton(
             gradient, hessian = gradient[:, left], hessian[:, left]
             v, logits = v[:, left], logits[:, left]
         step, moves = _newton_step(Z, curvature, gradient, hessian, alpha, sizes)
-        lengths = _step_lengths(scores, alpha, v, logits, step, moves, gradient)
+        lengths = step_lengths(
+            scores,
+            logits,
+            moves,
+            -_products(gradient, step),
+            alpha * _products(v[:-1], step[:-1]),
+            alpha * _products(step[:-1], step[:-1]),
+        )
         v, logits = v + lengths * step, logits + lengths * moves
     solved[:, columns] = v
     return solved
@@ -288,32 +305,41 @@ def _newton_step(
     return step, moves
 
 
-def _step_lengths(
+def step_lengths(
     scores: np.ndarray,
-    alpha: float,
-    v: np.ndarray,
     logits: np.ndarray,
-    step: np.ndarray,
     moves: np.ndarray,
-    gradient: np.ndarray,
+    sizes: np.ndarray,
+    penalty_slopes: np.ndarray,
+    penalty_growth: np.ndarray,
 ) -> np.ndarray:
     """Shorten steps that lead past the minimum in their direction: (n_models,).
 
     Along a direction the objective is convex, so its slope tells on which side of the
-    minimum a step ends, without the objective itself.
+    minimum a step ends, without the objective itself. Where the full step ends beyond
+    it, halving what is left finds a step that is neither too long nor too short.
+
+    Parameters
+    ----------
+    scores, logits, moves : ndarray of shape (n_queries, n_models)
+        Scores, logits before the step, and what a full step adds to them.
+    sizes : ndarray of shape (n_models,)
+        Minus the slope of the objective at the beginning of the step.
+    penalty_slopes, penalty_growth : ndarray of shape (n_models,)
+        Slope of the penalty there, and what a full step adds to it.
     """
-    lengths = np.ones(v.shape[1])
-    slopes_before = -_products(gradient, step)
-    for _ in range(MAX_PRODUCTS):
+    shortest, longest = np.zeros(len(sizes)), np.ones(len(sizes))
+    lengths = longest.copy()
+    for _ in range(MAX_HALVINGS):
         gaps = expit(logits + lengths * moves) - scores
-        penalty = alpha * _products(v[:-1] + lengths * step[:-1], step[:-1])
-        slopes = _products(gaps, moves) + penalty
-        far = slopes > OVERSHOOT * slopes_before
-        if not far.any():
+        slopes = _products(gaps, moves) + penalty_slopes + lengths * penalty_growth
+        far = slopes > OVERSHOOT * sizes
+        near = (slopes < -OVERSHOOT * sizes) & (lengths < longest)
+        if not (far | near).any():
             break
-        # The secant rule: where a straight line through both slopes is zero.
-        shorter = slopes_before / (slopes_before + slopes)
-        lengths = np.where(far, lengths * shorter, lengths)
+        longest = np.where(far, lengths, longest)
+        shortest = np.where(near, lengths, shortest)
+        lengths = np.where(far | near, (shortest + longest) / 2, lengths)
     return lengths
 
 

@@ -12,7 +12,13 @@ import numpy as np
 
 from skl_locus._data.codes import find_sorted
 from skl_locus._data.queries import QuerySet
+from skl_locus._estimation.linear_few import GramDesign
 from skl_locus._estimation.linear_solvers import RotatedDesign
+
+FEW_MODELS = 2
+FEW_QUERIES = 0.5
+"""With so few models on so few queries, as a share of the features, a Cholesky
+decomposition per Newton step takes less time than axes and conjugate gradients."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,15 @@ def shared_basis(queries: QuerySet) -> Iterator[None]:
         _current.reset(token)
 
 
-def design_of(queries: QuerySet, rows: np.ndarray) -> RotatedDesign:
-    """Return the design of some rows of encodings, in shared axes where there are."""
+def design_of(
+    queries: QuerySet, rows: np.ndarray, n_models: int
+) -> RotatedDesign | GramDesign:
+    """Return the design of some rows of encodings for a number of models.
+
+    It is in shared axes where there are some.
+    """
+    if n_models <= FEW_MODELS and len(rows) <= FEW_QUERIES * queries.n_features:
+        return GramDesign.of(queries.encodings[rows])
     basis = _current.get()
     design = None if basis is None else basis.design_of(queries, rows)
     return RotatedDesign.of(queries.encodings[rows]) if design is None else design
