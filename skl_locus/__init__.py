@@ -1,7 +1,7 @@
 """Embed language models from their evaluations and choose among them."""
 
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
         KMedoidsPortfolio,
     )
 
-__version__ = version("skl-locus")
+try:
+    __version__ = version("skl-locus")
+except PackageNotFoundError:
+    # A source tree on the path, with nothing installed, has no metadata.
+    __version__ = "0+unknown"
 
 __all__ = [
     "BestSingleRouter",

@@ -10,15 +10,21 @@ import numpy as np
 from scipy.special import expit, logit
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import QuerySet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import MEAN_SHRINKAGE
 from skl_locus._estimation.cross_validation import choose_setting
+from skl_locus._estimation.linear_few import GramDesign, fit_logistic_few
 from skl_locus._estimation.linear_solvers import (
+    TOLERANCE,
     LinearPredictors,
     RotatedDesign,
     fit_logistic,
     fit_ridge,
 )
+from skl_locus._estimation.shared_basis import design_of, shared_basis
+
+Design = RotatedDesign | GramDesign
 
 ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
@@ -26,6 +32,14 @@ distance of the encodings from their mean."""
 
 COMMON_ALPHAS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """The same for the average model alone, whose scores are less noisy."""
+
+ALPHA_PATIENCE = 2
+"""Candidates in a row with a higher loss after which smaller penalties are not tried:
+the loss has one minimum, and the small penalties take the longest to fit."""
+
+CHOICE_TOLERANCE = 1e-4
+"""How exactly the regressions are fitted that a penalty is chosen by: their log loss is
+then known a hundred times as well as candidates differ in it."""
 
 PROBABILITY_CLIP_FLOAT32 = float(np.finfo(np.float32).eps)
 """Means of models without variation are kept this far from 0 and 1 before their logit
@@ -61,7 +75,9 @@ class PooledRegression:
         P = expit(values) if self.loss == "log_loss" else values.clip(0, 1)
         return P.astype(np.float32)
 
-    def fit(self, design: RotatedDesign, scores: np.ndarray) -> LinearPredictors:
+    def fit(
+        self, design: Design, scores: np.ndarray, tolerance: float = TOLERANCE
+    ) -> LinearPredictors:
         """Fit one line per model to scores of shape (n_queries, n_models)."""
         y, offsets = scores.astype(np.float64), design.values(self.common)
         sums = y.sum(axis=0)
@@ -69,20 +85,27 @@ class PooledRegression:
         # A model that is always right has no finite logit of its own: it takes the
         # common slopes and, at its mean encoding, its shrunk mean.
         levels = self._level(sums, len(y)) - offsets.mean(axis=0)
-        slopes = np.zeros((len(design.widths), len(sums)))
+        slopes = np.zeros((design.n_slopes, len(sums)))
         if varied.any():
             slopes[:, varied], levels[varied] = self._solve(
-                design, y[:, varied], offsets
+                design, y[:, varied], offsets, tolerance
             )
         # What was fitted are departures from the common predictor.
         return design.lines(slopes, levels).plus(self.common)
 
     def _solve(
-        self, design: RotatedDesign, scores: np.ndarray, offsets: np.ndarray
+        self,
+        design: Design,
+        scores: np.ndarray,
+        offsets: np.ndarray,
+        tolerance: float,
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.loss == "squared_error":
+            assert isinstance(design, RotatedDesign)
             return fit_ridge(design, scores - offsets, self.alpha)
-        return fit_logistic(design, scores, self.alpha, offsets)
+        if isinstance(design, GramDesign):
+            return fit_logistic_few(design, scores, self.alpha, offsets, tolerance)
+        return fit_logistic(design, scores, self.alpha, offsets, tolerance)
 
     def _level(self, sums: np.ndarray, n_evaluations: int) -> np.ndarray:
         """Turn sums of scores into shrunk means, on the scale of the lines."""
@@ -109,7 +132,8 @@ def choose_common_alpha(evaluations: EvaluationSet, loss: str, tune_for: str) ->
             yield np.broadcast_to(P, shape)
 
     alphas = _scaled(COMMON_ALPHAS, evaluations)
-    return choose_setting(alphas, evaluations, held_out, tune_for)
+    with shared_basis(evaluations.queries):
+        return choose_setting(alphas, evaluations, held_out, tune_for)
 
 
 def choose_alpha(
@@ -147,16 +171,19 @@ def choose_alpha(
         # Models that were asked the same queries share the costly rotation, and all
         # candidates share it too.
         groups = group_by_queries(training.model_names, training)
-        designs = [_design(group, training) for group in groups]
+        designs = [_design(group, training, loss) for group in groups]
         P = np.empty((len(encodings), training.n_models), dtype=np.float32)
         for regression in _regressions(training, loss, pooling, alphas, common_alpha):
             for group, design in zip(groups, designs, strict=True):
-                lines = regression.fit(design, group.scores)
+                lines = regression.fit(design, group.scores, CHOICE_TOLERANCE)
                 P[:, group.columns] = regression.probabilities(lines, encodings)
             yield P
 
     alphas = _scaled(ALPHAS, evaluations)
-    return choose_setting(alphas, evaluations, held_out, tune_for)
+    # Ridge regressions of all penalties cost little beside the axes of their fold.
+    patience = ALPHA_PATIENCE if loss == "log_loss" else None
+    with shared_basis(evaluations.queries):
+        return choose_setting(alphas, evaluations, held_out, tune_for, patience)
 
 
 def _scaled(alphas: Sequence[float], evaluations: EvaluationSet) -> list[float]:
@@ -190,7 +217,8 @@ def _regressions(
         np.zeros((1, evaluations.queries.n_features)), np.zeros(1)
     )
     if pooling == "mean":
-        design = RotatedDesign.of(evaluations.queries.vectors())
+        queries = evaluations.queries
+        design = _design_of(queries, queries.rows, 1, loss)
         scores = _query_means(evaluations)[:, None]
     common = nothing
     for place, alpha in enumerate(alphas):
@@ -240,18 +268,30 @@ def refit_some(
 def fit_each(
     regression: PooledRegression, models: Iterable, evaluations: EvaluationSet
 ) -> dict[Any, LinearPredictors]:
-    """Fit models one by one, so that no bit depends on their company."""
+    """Fit models, those of the same queries together.
+
+    Company changes a model's coefficients by rounding alone.
+    """
     names = list(models)
     lines = {}
     for group in group_by_queries(names, evaluations):
-        design = _design(group, evaluations)
+        design = _design(group, evaluations, regression.loss)
+        fitted = regression.fit(design, group.scores)
         for i, column in enumerate(group.columns):
-            lines[names[column]] = regression.fit(design, group.scores[:, [i]])
+            lines[names[column]] = fitted.take(np.array([i]))
     return lines
 
 
-def _design(group: QueryGroup, evaluations: EvaluationSet) -> RotatedDesign:
-    return RotatedDesign.of(evaluations.queries.encodings[group.rows])
+def _design(group: QueryGroup, evaluations: EvaluationSet, loss: str) -> Design:
+    return _design_of(evaluations.queries, group.rows, len(group.columns), loss)
+
+
+def _design_of(queries: QuerySet, rows: np.ndarray, n_models: int, loss: str) -> Design:
+    # The solution for squared errors needs axes in which the very evaluations are
+    # uncorrelated; logistic regressions take those of all queries as well.
+    if loss == "squared_error":
+        return RotatedDesign.of(queries.encodings[rows])
+    return design_of(queries, rows, n_models)
 
 
 def stack(lines: dict[Any, LinearPredictors], models: np.ndarray) -> LinearPredictors:

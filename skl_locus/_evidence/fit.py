@@ -10,6 +10,7 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._estimation.clusters import QueryClusters
 from skl_locus._estimation.cross_validation import fold_rows
 from skl_locus._estimation.linear_models import choose_alpha, choose_common_alpha
+from skl_locus._estimation.shared_basis import shared_basis
 from skl_locus._evidence.base import Penalties, PoolContext
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.packed import MAX_LOGIT
@@ -47,6 +48,16 @@ def fit_evidence(
         Evidence of ``evaluations``.
     """
     config = EvidenceConfig() if config is None else config
+    with shared_basis(evaluations.queries):
+        return _fit_evidence(evaluations, held_out, network_logits, config)
+
+
+def _fit_evidence(
+    evaluations: EvaluationSet,
+    held_out: np.ndarray,
+    network_logits: np.ndarray,
+    config: EvidenceConfig,
+) -> EvidenceStack:
     clusterings = _cluster(evaluations, config)
     # Query codes are in the order of digests: the first are a random sample.
     known = evaluations.query_codes < config.max_queries

