@@ -30,8 +30,11 @@ class EvidenceConfig:
         The same for choosing among models: of the anchor itself, and of the
         departures of the other features from it.
     network_share : float
-        Share of the network's logit before anything is learned. The network alone is
-        the weaker predictor on logs of up to some thousand queries.
+        Share of the network's logit, before anything is learned, on a log of very many
+        queries.
+    network_queries : float
+        Number of queries at which it is half of that. The network alone is the weaker
+        predictor on logs of up to some thousand queries, and adds nothing on small ones.
     weight_penalty : float
         Penalty, per model, on departures from the proportions of ``weights``. It grows
         with the number of models because the evaluations of one query are not
@@ -101,11 +104,12 @@ class EvidenceConfig:
     features: tuple[FeatureSpec, ...] = FEATURES
     weights: Mapping[str, float] = field(default_factory=dict)
     decision_weights: Mapping[str, float] = field(default_factory=dict)
-    network_share: float = 0.2
-    weight_penalty: float = 5.0
-    size_penalty: float = 3.0
+    network_share: float = 0.25
+    network_queries: float = 1000.0
+    weight_penalty: float = 20.0
+    size_penalty: float = 10.0
     decision_penalty: float = 6.0
-    share_penalty: float = 20.0
+    share_penalty: float = 50.0
     steepness: float = 0.2
     decision_evaluations: float = 100.0
     cluster_numbers: tuple[int, ...] = (4, 8, 16, 32, 64, 128)

@@ -136,7 +136,7 @@ class OwnRegression(Feature):
 FEATURES = (
     # Both others are shrunk to the mean. A weight below zero takes some of that back.
     FeatureSpec("mean", AdjustedMean.fit, -0.17, 1.0),
-    FeatureSpec("clusters", ClusterMeans.fit, 0.58, 0.6),
-    FeatureSpec("own_regression", OwnRegression.fit, 0.59, 0.4),
+    FeatureSpec("clusters", ClusterMeans.fit, 0.66, 0.6),
+    FeatureSpec("own_regression", OwnRegression.fit, 0.51, 0.4),
 )
 """Today's features, the anchor first, with the weights that real logs gave."""

@@ -20,6 +20,7 @@ from skl_locus._evidence.weights import (
     fit_share,
     fit_weights,
     reliability_of,
+    starting_share,
 )
 
 
@@ -74,6 +75,7 @@ def _fit_evidence(
         network_logits,
         evaluations.scores[held_out],
         evaluations.n_models,
+        starting_share(len(evaluations.queries), config),
         config,
     )
     # The weights were learned for features that have not seen the query; the features

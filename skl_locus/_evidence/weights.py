@@ -113,6 +113,7 @@ def fit_share(
     logits: np.ndarray,
     scores: np.ndarray,
     n_models: int,
+    start: float,
     config: EvidenceConfig,
 ) -> float:
     """Fit the network's share by soft cross-entropy and a penalty near the start.
@@ -125,8 +126,10 @@ def fit_share(
         Scores of these evaluations.
     n_models : int
         Number of models.
+    start : float
+        Share before anything is learned.
     config : EvidenceConfig
-        Starting share and penalty.
+        The penalty.
 
     Returns
     -------
@@ -134,16 +137,21 @@ def fit_share(
         The network's share, in [0, 1].
     """
     both = np.isfinite(evidence)
-    start, step = evidence[both], (logits - evidence)[both]
+    origin, step = evidence[both], (logits - evidence)[both]
     y = scores[both].astype(np.float64)
 
     def objective(share: float) -> float:
-        z = start + share * step
-        distance = share - config.network_share
+        z = origin + share * step
+        distance = share - start
         penalty = config.share_penalty * n_models / 2 * distance**2
         return float(np.sum(np.logaddexp(0, z) - y * z) + penalty)
 
     return float(minimize_scalar(objective, bounds=(0, 1), method="bounded").x)
+
+
+def starting_share(n_queries: int, config: EvidenceConfig) -> float:
+    """Return the network's share before anything is learned, in [0, 1]."""
+    return config.network_share * n_queries / (n_queries + config.network_queries)
 
 
 def _named(weights: np.ndarray, config: EvidenceConfig) -> dict[str, float]:
