@@ -13,7 +13,7 @@ PROTOCOL_VERSION = 1
 """Of halves, draws, measures and the jobs of the experiments: part of all results."""
 
 METHOD_VERSIONS = {
-    "LOCUS": 2,
+    "LOCUS": 3,
     "LOCUS (paper)": 1,
     "kNN": 1,
     "kNN (softmax)": 1,

@@ -33,8 +33,9 @@ class EvidenceConfig:
         Share of the network's logit, before anything is learned, on a log of very many
         queries.
     network_queries : float
-        Number of queries at which it is half of that. The network alone is the weaker
-        predictor on logs of up to some thousand queries, and adds nothing on small ones.
+        Number of queries at which it is half of that: the network alone is the weaker
+        predictor on logs of up to some thousand queries, and adds nothing on small
+        ones.
     weight_penalty : float
         Penalty, per model, on departures from the proportions of ``weights``. It grows
         with the number of models because the evaluations of one query are not

@@ -17,7 +17,7 @@ from skl_locus._evidence.base import (
 )
 from skl_locus._evidence.novelty import NoveltyDiscount
 from skl_locus._evidence.packed import PackedEvidence, pack_features
-from skl_locus._evidence.weights import reliability_of
+from skl_locus._evidence.weights import reliability_of, starting_share
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PoolEvidence:
             ),
             weights=config.weights,
             decision_weights=config.decision_weights,
-            network_share=config.network_share,
+            network_share=starting_share(len(pool.evaluations.queries), config),
             decision_evaluations=config.decision_evaluations,
         )
 

@@ -1,0 +1,177 @@
+"""Compare prediction and routing of `LocusRouter` with fixed comparators on four logs.
+
+    python examples/experiments/study_prediction.py --report --seeds 3
+
+Every cell is a log, a pool, a number of training queries and whether all models saw
+all of them (complete) or each its own random quarter (sparse). The comparators are
+fixed in advance. Differences are paired, with intervals by a two-way bootstrap over
+draws and test queries and Holm's correction over all cells. The router is also measured
+without its network, and with its network alone. Only ``--report`` reads test halves.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from comparison import paired_differences
+from evaluate import fit_on_draw, predict, query_totals
+from jobs import run_jobs
+from methods import LOCUS, make
+from options import DEFAULT_POOLS, SHARED_DATA
+from protocol import (
+    ALL_MODELS,
+    COMPLETE,
+    SPARSE,
+    Files,
+    available_sizes,
+    draw,
+    read_log,
+    restrict,
+)
+from study_evidence import without_evidence
+
+from skl_locus.datasets import get_data_home
+from skl_locus._utils.statistics import holm
+
+SIZES = {
+    "mmlu_pro": (256, 1024, 4096),
+    "zeroeval": (256, 1024),
+    "bfcl": (256, 800),
+    "routerbench": (256, 1500),
+}
+"""Training queries of each log: few of them, and all of the half there are."""
+
+LARGEST_SPARSE = 1500
+"""Sparse cells are left out beyond; a quarter of so many queries is no small log."""
+
+COMPARATORS = ("Linear", "KMeans", "kNN (softmax)", "IRT-Net", "Best single")
+NO_NETWORK, NETWORK = "LOCUS without network", "LOCUS network alone"
+CELL = ["log", "pool", "cell", "n"]
+
+
+def main(arguments=None):
+    options = parse_options(arguments)
+    tables = [differences_of(folder, pool, options) for folder, pool in pools(options)]
+    table = pd.concat(tables, ignore_index=True)
+    family = table.groupby(["metric", "comparator"])["p_value"]
+    table["p_holm"] = family.transform(lambda p: holm(p.to_numpy()))
+    if options.output:
+        table.round(6).to_csv(options.output, index=False)
+    for metric in ("log_loss", "routing_accuracy"):
+        own = table[table["metric"] == metric]
+        wide = own.pivot_table(
+            index=CELL, columns="comparator", values="difference", sort=False
+        )
+        print(f"\n{metric}: LOCUS minus the comparator")
+        print(wide.round(4).to_string())
+        print(summary(own).round(4).to_string())
+
+
+def parse_options(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
+    parser.add_argument("--logs", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument("--report", action="store_true", help="read the test halves")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(get_data_home()) / "experiments"
+    )
+    return parser.parse_args(arguments)
+
+
+def pools(options):
+    """List (folder, pool)."""
+    return [
+        (folder, pool)
+        for folder in options.logs
+        for pool in DEFAULT_POOLS.get(folder, (ALL_MODELS,))
+    ]
+
+
+def differences_of(folder, pool, options):
+    """Return one row per cell, metric and comparator."""
+    files = Files.in_folder(options.data / folder, "minilm")
+    log = restrict(read_log(files, report=options.report), pool, files)
+    jobs = [
+        {"method": method, "cell": cell, "n": n, "seed": seed}
+        for n in available_sizes(log, SIZES[folder])
+        for cell in (COMPLETE, SPARSE)
+        if cell == COMPLETE or n <= LARGEST_SPARSE
+        for method in (LOCUS, *COMPARATORS)
+        for seed in range(options.seeds)
+    ]
+    results = run_jobs(totals_of, log, jobs, options, f"prediction ({pool})")
+    groups = {}
+    for job, result in zip(jobs, results, strict=True):
+        by_method = groups.setdefault((job["cell"], job["n"]), {})
+        for method, totals in result.items():
+            by_method.setdefault(method, []).append(totals)
+    rows = []
+    for (cell, n), by_method in groups.items():
+        ours = by_method.pop(LOCUS)
+        about = dict(zip(CELL, (folder, pool, cell, n), strict=True))
+        for metric in ("log_loss", "routing_accuracy"):
+            found = paired_differences(ours, by_method, metric)
+            rows += [{**about, "metric": metric, **row} for row in found]
+    return pd.DataFrame(rows)
+
+
+def totals_of(log, job):
+    """Fit and measure one method on one draw: per-query totals by name."""
+    drawn = draw(log, job["cell"], job["n"], job["seed"])
+    router = make(job["method"], job["seed"])
+    fit_on_draw(router, log, drawn)
+    routers = {job["method"]: router}
+    if job["method"] == LOCUS:
+        routers[NO_NETWORK] = without_network(router)
+        routers[NETWORK] = without_evidence(router)
+    scores = log.scores[drawn.test]
+    return {
+        name: query_totals(*predict(each, log, drawn.test, scores), scores)
+        for name, each in routers.items()
+    }
+
+
+def without_network(router):
+    """Take the network's share off the stack of a fitted router."""
+    pool = router._fitted_pool()
+    shared = replace(pool.evidence.shared, network_share=0.0)
+    bare = without_evidence(router)
+    bare._pool = replace(pool, evidence=replace(pool.evidence, shared=shared))
+    return bare
+
+
+def summary(table):
+    """Count cells for each comparator."""
+    groups = table.groupby("comparator", sort=False)
+    difference = groups["difference"]
+    significant = table["p_holm"] < 0.05
+    return pd.DataFrame(
+        {
+            "mean": difference.mean(),
+            "lowest": difference.min(),
+            "highest": difference.max(),
+            "below 0": difference.apply(lambda d: np.mean(d < 0)),
+            "significantly below": (
+                (significant & (table["difference"] < 0))
+                .groupby(table["comparator"])
+                .sum()
+            ),
+            "significantly above": (
+                (significant & (table["difference"] > 0))
+                .groupby(table["comparator"])
+                .sum()
+            ),
+        }
+    )
+
+
+if __name__ == "__main__":
+    # Workers find the functions of a module, not all of those of a script.
+    from study_prediction import main as main_of_module
+
+    main_of_module()
