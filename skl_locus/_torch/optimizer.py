@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 BETAS = 0.9, 0.999
 """Decay of the averages of gradients and of their squares."""
