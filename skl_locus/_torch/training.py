@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from tqdm.auto import tqdm
+
+from skl_locus._torch.optimizer import AdamW
 
 WARM_UP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
@@ -95,13 +96,7 @@ def train(
     TrainingHistory
         Losses and the number of steps.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=options.learning_rate_init,
-        weight_decay=options.alpha,
-        fused=True,
-    )
-    schedule = LambdaLR(optimizer, lambda step: _rate(step, options))
+    optimizer = AdamW(network.parameters(), weight_decay=options.alpha)
     average, averaged = None, network
     if options.ema_decay:
         average = _MovingAverage(network, options.ema_decay)
@@ -113,8 +108,8 @@ def train(
         total=options.max_iter, disable=not options.verbose, desc="fit", unit="step"
     ) as progress:
         for step in range(1, options.max_iter + 1):
-            history.loss_curve.append(_step(network, batch_loss, optimizer, options))
-            schedule.step()
+            rate = options.learning_rate_init * _rate(step - 1, options)
+            history.loss_curve.append(_step(batch_loss, optimizer, rate, options))
             if average is not None:
                 average.update()
             progress.update()
@@ -197,18 +192,18 @@ class _MovingAverage:
 
 
 def _step(
-    network: nn.Module,
     batch_loss: Callable[[], Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
+    rate: float,
     options: TrainingOptions,
 ) -> float:
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     with torch.autocast("cuda", torch.bfloat16, enabled=options.amp):
         loss = batch_loss()
     loss.backward()
     if math.isfinite(options.max_gradient_norm):
-        nn.utils.clip_grad_norm_(network.parameters(), options.max_gradient_norm)
-    optimizer.step()
+        nn.utils.clip_grad_norm_(optimizer.parameters, options.max_gradient_norm)
+    optimizer.step(rate)
     return float(loss.detach())
 
 
@@ -217,6 +212,7 @@ def _check_due(step: int, options: TrainingOptions) -> bool:
 
 
 def _rate(step: int, options: TrainingOptions) -> float:
+    """Return the learning rate after some steps, as a share of the highest."""
     if options.schedule == "constant":
         return 1.0
     max_iter = options.max_iter
