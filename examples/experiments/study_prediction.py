@@ -32,8 +32,8 @@ from protocol import (
 )
 from study_evidence import without_evidence
 
-from skl_locus.datasets import get_data_home
 from skl_locus._utils.statistics import holm
+from skl_locus.datasets import get_data_home
 
 SIZES = {
     "mmlu_pro": (256, 1024, 4096),

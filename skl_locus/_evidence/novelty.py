@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,14 +40,9 @@ class NoveltyDiscount:
 
     @classmethod
     def fit(
-        cls,
-        clusterings: Sequence[QueryClusters],
-        encodings: np.ndarray,
-        config: EvidenceConfig,
+        cls, clusters: QueryClusters, encodings: np.ndarray, config: EvidenceConfig
     ) -> NoveltyDiscount:
         """Learn from the encodings (n_queries, n_features) of known queries."""
-        number = config.novelty_clusters * np.sqrt(len(encodings))
-        clusters = min(clusterings, key=lambda each: abs(np.log(len(each) / number)))
         # A centre lies nearer to its own members than to new queries like them: left
         # in, it would let nearly every new query count as far.
         distances = clusters.distances_left_out(encodings)

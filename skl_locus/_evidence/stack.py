@@ -57,9 +57,7 @@ class PoolEvidence:
         return cls(
             features={spec.name: spec.fit(pool) for spec in config.features},
             difficulties=pool.difficulties,
-            novelty=NoveltyDiscount.fit(
-                pool.clusterings, pool.evaluations.queries.vectors(), config
-            ),
+            novelty=_fit_novelty(pool),
             weights=config.weights,
             decision_weights=config.decision_weights,
             network_share=starting_share(len(pool.evaluations.queries), config),
@@ -172,6 +170,14 @@ class EvidenceStack:
             shared.novelty,
             shared.network_share,
         )
+
+
+def _fit_novelty(pool: PoolContext) -> NoveltyDiscount:
+    encodings = pool.evaluations.queries.vectors()
+    number = pool.config.novelty_clusters * np.sqrt(len(encodings))
+    # Clusterings are served anyhow: the nearest in number saves one of its own.
+    nearest = min(pool.clusterings, key=lambda each: abs(np.log(len(each) / number)))
+    return NoveltyDiscount.fit(nearest, encodings, pool.config)
 
 
 def _model_context(

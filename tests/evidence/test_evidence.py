@@ -3,20 +3,28 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 from small import SMALL
 
-from skl_locus import BestSingleRouter, LinearRouter, LocusRouter
+from skl_locus import BestSingleRouter, LocusRouter
 from skl_locus._estimation.clusters import QueryClusters
+from skl_locus._estimation.linear_models import (
+    choose_alpha,
+    choose_common_alpha,
+    fit_each,
+    stack,
+)
+from skl_locus._evidence.cluster_means import shares_of, shrinkage_by_moments
 from skl_locus._evidence.config import EvidenceConfig
-from skl_locus._evidence.features import shrinkage_by_moments
 from skl_locus._evidence.packed import MAX_LOGIT
 from skl_locus._evidence.weights import (
     fit_decision_weights,
     fit_share,
     fit_weights,
     reliability_of,
+    starting_share,
 )
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import soft_log_loss
@@ -80,30 +88,70 @@ def test_far_from_all_known_queries_only_a_models_mean_counts(router):
     assert pytest.approx(means, abs=1e-5) == P
 
 
-def test_features_are_the_mean_the_average_regression_and_the_models_own(router):
+def test_features_are_the_mean_and_the_models_own_regression(router):
     evidence, values = parts(router)
     means = LOG.groupby("model")["score"].mean().to_numpy()
     assert expit(values["mean"][0]) == pytest.approx(means, abs=0.05)
-    gaps = values["average_regression"] - values["mean"]
-    assert np.ptp(gaps, axis=1) == pytest.approx(0, abs=1e-5)
-    lines = LinearRouter().fit(LOG, LOG["score"])
-    own = evidence.shared.features["own_regression"]
-    assert own.regression.alpha == lines.alpha_
-    P = lines.correctness_matrix(POOL.encodings)
-    assert expit(values["own_regression"]) == pytest.approx(P, abs=1e-4)
+    regression = evidence.shared.features["own_regression"].regression
+    lines = fit_each(regression, router.models_, router._fitted_pool().evaluations)
+    own = stack(lines, router.models_).values(POOL.encodings)
+    assert values["own_regression"] == pytest.approx(own, abs=1e-5)
 
 
-def cluster_features(evidence):
-    features = evidence.shared.features
-    return {name: features[f"{name}_clusters"] for name in CONFIG.scales}
+def test_the_average_model_has_a_penalty_of_its_own():
+    # All models find the same queries hard: there is much to learn from all of them
+    # together, and nothing of any one alone.
+    rng = np.random.default_rng(0)
+    encodings = rng.normal(size=(300, 4)).astype(np.float32)
+    p = expit(2 * encodings[:, [0]] + rng.normal(size=(1, 12)))
+    rows, models = np.indices((300, 12)).reshape(2, -1)
+    log = pd.DataFrame(encodings[rows], columns=list("abcd"))
+    log = log.assign(model=models.astype(str), query_id=rows.astype(str))
+    evaluations = (
+        BestSingleRouter()
+        .fit(log, (rng.random((300, 12)) < p).ravel().astype(float))
+        ._fitted_pool()
+        .evaluations
+    )
+    common = choose_common_alpha(evaluations, "log_loss", "log_loss")
+    own = choose_alpha(evaluations, "log_loss", "mean", "log_loss", common)
+    assert own >= 10 * common
 
 
-def test_cluster_means_follow_the_clusters(router):
+def test_cluster_means_are_averages_over_the_clusterings(router):
     evidence, values = parts(router)
-    for name, feature in cluster_features(evidence).items():
-        of_models = values[f"{name}_clusters"]
-        assert len(np.unique(of_models[:, 0])) <= len(feature.clusters)
-        assert (np.abs(of_models) <= MAX_LOGIT + 1e-5).all()
+    feature = evidence.shared.features["clusters"]
+    assert sum(feature.shares) == pytest.approx(1)
+    assert min(feature.shares) >= CONFIG.least_share
+    cells = np.stack([part.clusters.assign(POOL.encodings) for part in feature.parts])
+    n_cells = len(np.unique(cells, axis=1).T)
+    assert len(np.unique(values["clusters"][:, 0].round(5))) <= n_cells
+    assert (np.abs(values["clusters"]) <= MAX_LOGIT + 1e-5).all()
+
+
+def test_clusterings_share_by_their_held_out_loss():
+    config = EvidenceConfig(share_temperature=2.0, least_share=0.1)
+    shares = shares_of(np.array([10.0, 12.0, 50.0]), config)
+    assert shares == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0])
+    assert shares_of(np.array([3.0]), config) == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize("n_groups", [4, 32])
+def test_the_clusterings_that_fit_the_log_get_the_largest_share(n_groups):
+    # Models are right or wrong on whole groups of queries.
+    rng = np.random.default_rng(0)
+    groups = np.arange(640) % n_groups
+    encodings = 5 * rng.normal(size=(n_groups, 8))[groups]
+    encodings = (encodings + rng.normal(size=(640, 8))).astype(np.float32)
+    p = np.where(rng.random((n_groups, 6)) < 0.5, 0.1, 0.9)[groups]
+    rows, models = np.indices((640, 6)).reshape(2, -1)
+    log = pd.DataFrame(encodings[rows]).rename(columns=str)
+    log = log.assign(model=models.astype(str), query_id=rows.astype(str))
+    scores = (rng.random((640, 6)) < p).ravel().astype(float)
+    router = LocusRouter(**SMALL).fit(log, scores)
+    feature = router._fitted_pool().evidence.shared.features["clusters"]
+    best = feature.parts[int(np.argmax(feature.shares))]
+    assert n_groups / 2 <= len(best.clusters) <= 2 * n_groups
 
 
 @pytest.mark.parametrize(
@@ -115,8 +163,8 @@ def test_clusters_speak_where_models_differ_between_them(specialization, least, 
     )
     log = pool.evaluations
     router = LocusRouter(**SMALL).fit(log, log["score"])
-    features = cluster_features(router._fitted_pool().evidence).values()
-    assert all(least <= feature.shrinkage <= most for feature in features)
+    parts = router._fitted_pool().evidence.shared.features["clusters"].parts
+    assert all(least <= part.shrinkage <= most for part in parts)
     assert CONFIG.shrinkage_range == (1, 40)
 
 
@@ -137,18 +185,24 @@ def test_clusters_of_one_query_tell_nothing(graded):
 
 
 def test_without_evaluations_weights_and_share_stay_where_they_start():
-    none = np.empty((0, 6)), np.empty(0)
+    none = np.empty((0, len(NAMES))), np.empty(0)
     assert fit_weights(*none, 6, CONFIG) == pytest.approx(CONFIG.weights)
     no_rows = np.empty(0, dtype=int), np.empty(0)
     decision_weights = fit_decision_weights(*none, *no_rows, 6, CONFIG)
     assert decision_weights == pytest.approx(CONFIG.decision_weights)
-    share = fit_share(np.empty(0), np.empty(0), np.empty(0), 6, CONFIG)
-    assert share == pytest.approx(CONFIG.network_share, abs=1e-4)
+    share = fit_share(np.empty(0), np.empty(0), np.empty(0), 6, 0.15, CONFIG)
+    assert share == pytest.approx(0.15, abs=1e-4)
+
+
+def test_the_network_starts_with_a_share_that_grows_with_the_queries():
+    shares = [starting_share(n, CONFIG) for n in (0, 1000, 10**9)]
+    full = CONFIG.network_share
+    assert shares == pytest.approx([0, full / 2, full])
 
 
 def test_weights_move_to_what_predicts():
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(20_000, 6))
+    values = rng.normal(size=(20_000, len(NAMES)))
     scores = rng.random(20_000) < expit(2 * values[:, 1])
     weights = fit_weights(values, scores.astype(float), 1, CONFIG)
     expected = {**dict.fromkeys(NAMES, 0), NAMES[1]: 2}
@@ -158,7 +212,7 @@ def test_weights_move_to_what_predicts():
 def test_choices_are_weighed_by_differences_within_queries_only():
     rng = np.random.default_rng(0)
     queries = np.repeat(np.arange(4000), 5)
-    values = rng.normal(size=(20_000, 6))
+    values = rng.normal(size=(20_000, len(NAMES)))
     # The second feature tells queries apart, the third what models do on each of them.
     values[:, 0] = 0.0
     values[:, 1] = rng.normal(size=4000)[queries]
@@ -168,7 +222,6 @@ def test_choices_are_weighed_by_differences_within_queries_only():
     weights = fit_decision_weights(values, scores, queries, reliability, 1, CONFIG)
     fitted, start = list(weights.values()), list(CONFIG.decision_weights.values())
     assert fitted[2] > 0.5
-    assert np.abs(fitted[3:]).max() < 0.1
     # Nothing was learned of what does not differ between models.
     assert fitted[:2] == pytest.approx(start[:2])
 
@@ -195,7 +248,7 @@ def test_the_share_moves_to_the_better_predictor(truth, expected):
     evidence, network = rng.normal(size=(2, 20_000))
     p = expit(evidence + truth * (network - evidence))
     scores = (rng.random(20_000) < p).astype(float)
-    share = fit_share(evidence, network, scores, 1, CONFIG)
+    share = fit_share(evidence, network, scores, 1, 0.2, CONFIG)
     assert share == pytest.approx(expected, abs=0.05)
 
 
