@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,22 @@ class EvaluationSet:
             np.concatenate([self.scores, other.scores]),
             np.concatenate([self.counts, other.counts]),
             duplicates,
+        )
+
+
+@dataclass(frozen=True)
+class NoEvaluations:
+    """Stands for evaluations that were left out when their router was saved."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise for whatever is asked of the evaluations, saying why."""
+        if name.startswith("__"):  # copies, pickles and other protocols of Python
+            raise AttributeError(name)
+        raise ValueError(
+            "This router was saved without its evaluations (evaluations=False): it "
+            "predicts and routes, but its models cannot be added, refined, removed or "
+            "compared with what they were fitted on. Save it with its evaluations for "
+            "that."
         )
 
 
