@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -118,13 +118,16 @@ class EvaluationSet:
         )
 
 
+EVALUATION_FIELDS = frozenset(field.name for field in fields(EvaluationSet))
+
+
 @dataclass(frozen=True)
 class NoEvaluations:
     """Stands for evaluations that were left out when their router was saved."""
 
     def __getattr__(self, name: str) -> Any:
-        """Raise for whatever is asked of the evaluations, saying why."""
-        if name.startswith("__"):  # copies, pickles and other protocols of Python
+        """Raise for whatever an `EvaluationSet` has, saying why it is not here."""
+        if not hasattr(EvaluationSet, name) and name not in EVALUATION_FIELDS:
             raise AttributeError(name)
         raise ValueError(
             "This router was saved without its evaluations (evaluations=False): it "

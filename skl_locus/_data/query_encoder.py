@@ -32,6 +32,7 @@ from skl_locus._data.sentence_models import (
     MissingModel,
     check_same_model,
     is_folder,
+    is_loaded_model,
     is_sentence_model,
     load_sentence_model,
 )
@@ -420,7 +421,7 @@ class QueryEncoder(
         They are encoded if the model is in memory, and else those of an earlier time,
         None if there are none or if the encoder is scikit-learn's.
         """
-        is_here = hasattr(self.encoder, "encode") or hasattr(self, "_loaded")
+        is_here = is_loaded_model(self.encoder) or hasattr(self, "_loaded")
         if self.encoder_ is None and is_here:
             return self._encode(PROBES, None)
         return self._probes_or_none()

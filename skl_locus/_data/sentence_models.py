@@ -110,6 +110,11 @@ def _cosines(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return (A * B).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
+def is_loaded_model(encoder: Any) -> bool:
+    """Return whether an encoder is a sentence-transformers model in memory."""
+    return hasattr(encoder, "encode") and not isinstance(encoder, str)
+
+
 def is_folder(encoder: Any) -> bool:
     """Return whether an encoder is a folder, not the name of a model on the hub."""
     if isinstance(encoder, Path):

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skl_locus._data.query_encoder import QueryEncoder
-from skl_locus._data.sentence_models import MissingModel
+from skl_locus._data.sentence_models import MissingModel, is_loaded_model
 from skl_locus._persistence import tables
 from skl_locus._persistence.file_format import is_plain
 from skl_locus._persistence.registry import is_stored_class
@@ -130,7 +130,7 @@ class Packer:
             state["_probes"] = value._probe_vectors()
             if not self.evaluations:
                 state["_known"] = value._known.take(np.arange(0))
-        if hasattr(state.get("encoder"), "encode"):
+        if is_loaded_model(state.get("encoder")):
             # A loaded model is no part of any file: a fitted estimator knows it only
             # by its name, and so does one that is not fitted yet.
             state["encoder"] = MissingModel(type(state["encoder"]).__name__)
