@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.query_encoder import QueryEncoder
 from skl_locus._data.sentence_models import MissingModel, is_folder
 from skl_locus._routing.base import RouterMixin
@@ -82,7 +83,9 @@ def _router_in(estimator: Any) -> RouterMixin | None:
 
 def _pool_of(router: RouterMixin, evaluations: bool) -> dict[str, Any]:
     pool = router._fitted_pool()
-    kept = pool.evaluations if evaluations else None
+    kept: EvaluationSet | None = None
+    if evaluations and isinstance(pool.evaluations, EvaluationSet):
+        kept = pool.evaluations
     return {
         "router": type(router).__name__,
         "models": [str(label) for label in pool.models],

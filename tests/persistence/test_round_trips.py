@@ -4,6 +4,7 @@ import copy
 import datetime
 import decimal
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -190,14 +191,10 @@ CALLS = pd.DataFrame(
 def test_cost_models_keep_what_they_were_given(costs, path):
     model = CostModel(costs=costs).fit()
     loaded = saved(model, path)
-    labels = ["small", "large"]
-    assert_array_equal(
-        loaded.matrix(["a", "b"], labels), model.matrix(["a", "b"], labels)
-    )
+    asked = ["a", "b"], ["small", "large"]
+    assert_array_equal(loaded.matrix(*asked), model.matrix(*asked))
     refitted = clone(loaded).fit()
-    assert_array_equal(
-        refitted.matrix(["a", "b"], labels), model.matrix(["a", "b"], labels)
-    )
+    assert_array_equal(refitted.matrix(*asked), model.matrix(*asked))
 
 
 def test_prices_as_tables_come_back(path):
@@ -224,13 +221,9 @@ LABELS = {
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_stay_what_they_are(kind, path):
     router = copy.deepcopy(fitted("KNNRouter"))
-    pool = router._pool
     labels = np.empty(5, dtype=object)
     labels[:] = [*LABELS[kind], "a fourth", "a fifth"]
-    twin = type(pool)(
-        labels, pool.evaluations, pool.prior, pool.neighborhood, pool.stored
-    )
-    router._pool = twin
+    router._pool = twin = replace(router._pool, models=labels)
     loaded = saved(router, path)
     assert differences(loaded, router) == []
     assert loaded.models_.tolist() == labels.tolist()

@@ -22,13 +22,18 @@ def test_a_new_file_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_old_file_is_there_until_the_end_and_after_an_error(tmp_path):
-    path = tmp_path / "file"
-    write(path, b"old")
-    with pytest.raises(KeyboardInterrupt), new_file(path) as file:
+def write_and_stop(path):
+    with new_file(path) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old"
         raise KeyboardInterrupt
+
+
+def test_the_old_file_is_there_until_the_end_and_after_an_error(tmp_path):
+    path = tmp_path / "file"
+    write(path, b"old")
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
