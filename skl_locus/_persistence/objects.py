@@ -35,6 +35,7 @@ LOADERS: dict[str, tuple[str, ...]] = {
     "FunctionNode": ("numpy.", "scipy.special."),
     "JsonNode": ("builtins.",),
     "ListNode": ("builtins.list",),
+    "MaskedArrayNode": ("numpy.ma.",),
     "NdArrayNode": ("numpy.",),
     "ObjectNode": ("sklearn.",),
     "RandomGeneratorNode": ("numpy.random.",),

@@ -21,7 +21,7 @@ from skl_locus._data.query_encoder import QueryEncoder
 from skl_locus._data.sentence_models import MissingModel, is_loaded_model
 from skl_locus._persistence import tables
 from skl_locus._persistence.file_format import is_plain
-from skl_locus._persistence.registry import is_stored_class
+from skl_locus._persistence.registry import PACKAGE, is_stored_class
 from skl_locus._routing.pool import ModelPool
 
 Replace = Callable[[Any], Any]
@@ -207,7 +207,7 @@ class _Unpacker:
             # Past frozen dataclasses, whose attributes may not be set.
             vars(value)[name] = self.unpack(part)
         if tables.is_stored(value):
-            return tables.from_stored(value)
+            return value.to_pandas()
         if is_stored_class(type(value)):
             _complete(value)
         self.objects.append(value)
@@ -218,11 +218,17 @@ def _has_plain_state(value: Any) -> bool:
     """Return whether the attributes of an object are all there is to it."""
     if is_stored_class(type(value)):
         return True
-    return (
-        isinstance(value, BaseEstimator)
-        and type(value).__getstate__ is BaseEstimator.__getstate__
-        and type(value).__setstate__ is BaseEstimator.__setstate__
+    return isinstance(value, BaseEstimator) and all(
+        _is_usual(type(value), name) for name in ("__getstate__", "__setstate__")
     )
+
+
+def _is_usual(cls: type, name: str) -> bool:
+    """Return whether a method of state is scikit-learn's usual one, or one of ours."""
+    method = getattr(cls, name)
+    if method is getattr(BaseEstimator, name):
+        return True
+    return method.__module__.partition(".")[0] == PACKAGE
 
 
 def _with_state(value: Any, replace: Replace, state: dict | None = None) -> Any:

@@ -40,6 +40,9 @@ class StoredColumn:
             categorical = pd.Categorical(values)
             categories = cls.of(categorical.categories)
             return cls(categorical.codes, "category", categories, bool(dtype.ordered))
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            moments = pd.DatetimeIndex(values).tz_convert("UTC").tz_localize(None)
+            return cls(moments.to_numpy(), str(dtype))
         if isinstance(dtype, np.dtype):
             return cls(values.to_numpy(), "numpy")
         return cls(_objects(values), str(dtype))
@@ -53,6 +56,9 @@ class StoredColumn:
             return pd.Categorical.from_codes(
                 self.values, categories=categories, ordered=self.ordered
             )
+        if self.values.dtype.kind == "M":
+            zone = pd.DatetimeTZDtype.construct_from_string(self.dtype).tz
+            return pd.DatetimeIndex(self.values, tz="UTC").tz_convert(zone).array
         try:
             return pd.array(self.values, dtype=self.dtype)
         except (TypeError, ImportError, ValueError):
@@ -168,25 +174,50 @@ class StoredFrame:
         return frame
 
 
-Stored = StoredSeries | StoredFrame | StoredIndex
+@dataclass(frozen=True)
+class StoredMoment:
+    """A moment or a length of time of pandas, such as a label of a model.
+
+    Parameters
+    ----------
+    index : Index
+        An index with it alone, which is taken apart in its turn.
+    """
+
+    index: pd.Index
+
+    @classmethod
+    def of(cls, moment: pd.Timestamp | pd.Timedelta) -> StoredMoment:
+        """Put a moment into an index."""
+        return cls(pd.Index([moment]))
+
+    def to_pandas(self) -> pd.Timestamp | pd.Timedelta:
+        """Take the moment out."""
+        return self.index[0]
+
+
+KINDS: dict[Any, Any] = {
+    pd.Index: StoredIndex,
+    pd.Series: StoredSeries,
+    pd.DataFrame: StoredFrame,
+    (pd.Timestamp, pd.Timedelta): StoredMoment,
+}
+"""What stands for objects of each kind in a file."""
 
 
 def is_table(value: Any) -> bool:
-    """Return whether a value is a Series, a frame or an index, of any library."""
-    if isinstance(value, (pd.Series, pd.DataFrame, pd.Index)):
+    """Return whether a value is of pandas, or a frame or column of another library."""
+    if any(isinstance(value, kind) for kind in KINDS):
         return True
     native = nw.from_native(value, pass_through=True, allow_series=True)
     return isinstance(native, (nw.DataFrame, nw.Series))
 
 
-def as_stored(value: Any) -> Stored:
+def as_stored(value: Any) -> Any:
     """Take a table apart; one of another library becomes one of pandas."""
-    if isinstance(value, pd.Index):
-        return StoredIndex.of(value)
-    if isinstance(value, pd.Series):
-        return StoredSeries.of(value)
-    if isinstance(value, pd.DataFrame):
-        return StoredFrame.of(value)
+    for kind, stored in KINDS.items():
+        if isinstance(value, kind):
+            return stored.of(value)
     native = nw.from_native(value, allow_series=True)
     if isinstance(native, nw.Series):
         return StoredSeries.of(pd.Series(native.to_list(), name=native.name))
@@ -196,12 +227,7 @@ def as_stored(value: Any) -> Stored:
 
 def is_stored(value: Any) -> bool:
     """Return whether a value stands for a table."""
-    return isinstance(value, (StoredSeries, StoredFrame, StoredIndex))
-
-
-def from_stored(value: Stored) -> Any:
-    """Put a table together."""
-    return value.to_pandas()
+    return isinstance(value, tuple(KINDS.values()))
 
 
 def _objects(values: Any) -> np.ndarray:

@@ -4,6 +4,8 @@ import copy
 import datetime
 import decimal
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +26,8 @@ from every_estimator import (
 )
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -38,6 +42,7 @@ from skl_locus import (
     RouterPolicy,
 )
 from skl_locus.exceptions import SavedFileError
+from skl_locus.model_selection import QueryKFold
 
 EVERY = pytest.mark.parametrize("name", public_estimators())
 ROUTERS = [name for name, cls in public_estimators().items() if hasattr(cls, "route")]
@@ -167,6 +172,13 @@ def test_a_policy_decides_and_costs_the_same(path):
     assert skl_locus.describe(path)["held_out"]["quality"] == policy.quality_
 
 
+def test_a_frozen_router_in_a_policy_comes_back(path):
+    frozen = FrozenEstimator(fitted("KNNRouter"))
+    policy = RouterPolicy(frozen).fit(HELD_OUT, HELD_OUT.score)
+    assert differences(saved(policy, path), policy) == []
+    assert skl_locus.describe(path)["pool"]["router"] == "KNNRouter"
+
+
 PRICES = {"small": (0.5, 1.0), "large": (3.0, 10.0)}
 CALLS = pd.DataFrame(
     {
@@ -212,6 +224,9 @@ LABELS = {
     "mixed": ["1", 1, ("1", 1)],
     "dates": [datetime.date(2026, 1, d) for d in (1, 2, 3)],
     "moments": [datetime.datetime(2026, 1, 1, h) for h in (1, 2, 3)],
+    "timestamps": list(pd.date_range("2026-01-01", periods=3, tz="Europe/Berlin")),
+    "lengths of time": list(pd.timedelta_range("1h", periods=3)),
+    "numpy's": [np.str_("a"), np.int64(3), np.float32(0.1)],
     "decimals": [decimal.Decimal(d) for d in ("1.10", "2.2", "3")],
     "unicode": ["modèle", "模型", "\U0001f600"],
     "dunder": ["__loader__", "__class__", "x"],
@@ -241,6 +256,8 @@ def test_labels_stay_what_they_are(kind, path):
         pd.Series([1, 2], pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), name="n"),
         pd.Series(["x", "y"], dtype=object, name=("a", 1)),
         pd.Series([1, None], dtype="Int64"),
+        pd.Series(pd.date_range("2026-10-24", periods=9, freq="6h", tz="Europe/Rome")),
+        pd.Series(np.ma.masked_array([1.0, 2.0], [0, 1])),
         pd.Index(["x", "y"], name="labels"),
         pd.RangeIndex(3, 9, 2, name="rows"),
     ],
@@ -286,6 +303,50 @@ def test_arrays_keep_dtype_order_and_alignment(order, path):
         assert loaded["f"].flags.f_contiguous == arrays["f"].flags.f_contiguous
         for name in ("f", "strided", "text"):
             assert loaded[name].ctypes.data % 16 == 0
+
+
+def test_searches_come_back(path):
+    split = QueryKFold(n_splits=2, shuffle=True, random_state=0)
+    search = GridSearchCV(KNNRouter(3), {"n_neighbors": [2, 4]}, cv=split)
+    search.fit(OLD, OLD.score)
+    skl_locus.save(search, path)
+    foreign = skl_locus.describe(path)["foreign_types"]
+    assert foreign == [
+        "skl_locus.model_selection._split.QueryKFold",
+        "sklearn.metrics._scorer._PassthroughScorer",
+    ]
+    loaded = skl_locus.load(path, trusted=foreign)
+    assert_array_equal(loaded.predict_proba(OLD), search.predict_proba(OLD))
+    assert loaded.best_params_ == search.best_params_
+
+
+WITHOUT_ARROW = """
+import sys
+
+class NoArrow:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pyarrow":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, NoArrow())
+import numpy as np
+import skl_locus
+policy = skl_locus.load(sys.argv[1], mmap=True)
+print(policy.route(np.array({queries}, np.float32)).tolist())
+"""
+
+
+@pytest.mark.integration
+def test_a_policy_is_loaded_where_pyarrow_is_missing(path):
+    policy = copy.deepcopy(fitted("RouterPolicy"))
+    costs = CALLS.astype({"query": "string[pyarrow]", "model": "large_string[pyarrow]"})
+    policy.cost_model = CostModel(costs=costs)
+    skl_locus.save(policy, path)
+    code = WITHOUT_ARROW.format(queries=QUERIES[:3].tolist())
+    command = [sys.executable, "-W", "error", "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.strip() == str(policy.route(QUERIES[:3]).tolist())
 
 
 def test_what_is_no_estimator_is_refused(path):

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from every_estimator import TEXTS, fitted, text_transformer
+from equality import differences
+from every_estimator import OLD, TEXTS, fitted, text_transformer
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -58,6 +59,21 @@ def test_a_foreign_class_is_refused_by_name_until_it_is_trusted(path):
         skl_locus.load(path, trusted=[f"{HERE}.Another"])
     loaded = skl_locus.load(path, trusted=[name])
     np.testing.assert_array_equal(loaded.transform(TEXTS), pipe.transform(TEXTS))
+
+
+class MyRouter(KNNRouter):
+    """A router that somebody else has derived from one of this package."""
+
+
+def test_a_derived_router_is_refused_by_name_until_it_is_trusted(path):
+    router = MyRouter(3).fit(OLD, OLD.score)
+    skl_locus.save(router, path)
+    name = f"{HERE}.MyRouter"
+    with pytest.raises(SavedFileError, match=name):
+        skl_locus.load(path)
+    for mmap in (False, True):
+        loaded = skl_locus.load(path, mmap=mmap, trusted=[name])
+        assert differences(loaded, router) == []
 
 
 def test_a_foreign_function_is_refused_by_name_until_it_is_trusted(path):
