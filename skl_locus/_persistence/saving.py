@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -73,6 +74,9 @@ def save(estimator: Any, path: str | os.PathLike, *, evaluations: bool = True) -
             f"save takes an estimator, got {type(estimator).__name__}; arrays and "
             "tables have formats of their own."
         )
+    # The header and the objects are of one state, although another thread may replace
+    # the pool of models in between.
+    estimator = copy.copy(estimator)
     packer = Packer(evaluations=evaluations)
     packed = packer.pack(estimator)
     try:
@@ -150,7 +154,7 @@ def load(
         archive = file.read_objects()
         read = file.map_arrays if mmap else file.read_arrays
         estimator, parts = _rebuilt(file, archive, read(verify=check), trusted)
-    _part_from_folders(parts)
+    _drop_folders(parts)
     if encoder is not None:
         _give_back(parts, encoder)
     return estimator
@@ -216,14 +220,15 @@ def _rebuilt(
         ) from error
 
 
-def _part_from_folders(parts: list) -> None:
-    """Take folders out of the parameters of loaded estimators.
+def _drop_folders(parts: list) -> None:
+    """Put a `MissingModel` in place of folders in the parameters of loaded estimators.
 
     A folder of a sentence-transformers model can hold code, which runs when the model
     is loaded; a file may come from a stranger, who must not choose a folder.
     """
     for part in parts:
-        encoder = getattr(part, "encoder", None)
+        # Not by getattr, with which a frozen estimator answers for the one inside.
+        encoder = vars(part).get("encoder")
         if isinstance(encoder, str) and is_folder(encoder):
             part.encoder = MissingModel(Path(encoder).name)
 
@@ -231,7 +236,7 @@ def _part_from_folders(parts: list) -> None:
 def _give_back(parts: list, encoder: Any) -> None:
     """Give a text model back to all parts of an estimator that are without it."""
     encoders = [part for part in parts if isinstance(part, QueryEncoder)]
-    fitted = [part for part in encoders if getattr(part, "encoder_", 0) is None]
+    fitted = [part for part in encoders if vars(part).get("encoder_", 0) is None]
     unfitted = [p for p in parts if isinstance(vars(p).get("encoder"), MissingModel)]
     if not fitted and not unfitted:
         raise ValueError(
