@@ -28,7 +28,8 @@ def load_by_name(monkeypatch, module):
     """Let names that end in a number lead to stand-ins; return how often they do."""
     loaded = Counter()
 
-    def load(name, *_, **__):
+    def load(source, *_, **__):
+        name = getattr(source, "name", source)  # or a name with device and revision
         loaded[name] += 1
         return StandInModel(int(name[-1]))
 
