@@ -252,7 +252,8 @@ def _map_cells(array: np.ndarray, function: Replace) -> np.ndarray:
 def _complete(value: Any) -> None:
     """Give an object of an earlier version what it did not have yet, by default."""
     for name, default in _defaults(type(value)):
-        if name not in vars(value):
+        # A default may also be the class's own attribute.
+        if not hasattr(value, name):
             if default is MISSING:
                 raise AttributeError(f"{type(value).__name__} has no {name!r}")
             vars(value)[name] = default

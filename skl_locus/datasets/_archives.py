@@ -78,7 +78,8 @@ def _remove_left_drafts(archive: Path) -> None:
     """Delete what killed processes have left; whoever calls this has the lock."""
     if fcntl is None:
         return  # without locks, a draft may be somebody's who is still at work
-    name = re.compile(re.escape(_draft_prefix(archive)) + "[0-9a-f]{16}")
+    # A longer rest would be that of an archive whose name begins like this one's.
+    name = re.compile(re.escape(_draft_prefix(archive)) + r"\w+")
     for path in archive.parent.iterdir():
         if name.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

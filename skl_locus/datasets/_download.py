@@ -169,8 +169,9 @@ def refuse_links(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
             raise FetchError(
-                f"{path} is a link; whoever can write to the folder may have put it "
-                "there to have another file overwritten. Delete it."
+                f"{path} is a link and could not be written or read; whoever can write "
+                "to the folder may have put it there to have another file overwritten. "
+                "Delete it."
             )
 
 

@@ -6,7 +6,7 @@ import decimal
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ from skl_locus import (
     QueryEncoder,
     RouterPolicy,
 )
+from skl_locus._persistence.plain import _complete
 from skl_locus.exceptions import SavedFileError
 from skl_locus.model_selection import QueryKFold
 
@@ -421,6 +422,23 @@ def test_a_field_of_a_later_version_gets_its_default_or_is_refused(path):
     del vars(router._pool)["prior"]
     with pytest.raises(SavedFileError, match=r"MeanPool has no 'prior'.*saved by skl"):
         saved(router, path)
+
+
+@dataclass(frozen=True)
+class Later:
+    """A stored class to which a later version has added two fields."""
+
+    first: int
+    second: int = field(default=2, init=False)
+    third: list = field(default_factory=list)
+
+
+def test_defaults_of_later_fields_are_those_of_the_class():
+    value = Later(1)
+    del vars(value)["third"]
+    _complete(value)
+    assert vars(value) == {"first": 1, "third": []}
+    assert value.second == 2
 
 
 def test_names_of_stored_classes_are_unique():
