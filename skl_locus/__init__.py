@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from skl_locus._data.query_encoder import QueryEncoder
     from skl_locus._locus.embedder import LocusEmbedder
     from skl_locus._locus.router import LocusRouter
+    from skl_locus._persistence.saving import describe, load, save
     from skl_locus._policy.policy import RouterPolicy
     from skl_locus.baselines import (
         BestSingleRouter,
@@ -49,6 +50,9 @@ __all__ = [
     "LocusRouter",
     "QueryEncoder",
     "RouterPolicy",
+    "describe",
+    "load",
+    "save",
 ]
 
 _SUBPACKAGES = {
@@ -77,6 +81,9 @@ _HOMES = {
     "LocusRouter": "_locus.router",
     "QueryEncoder": "_data.query_encoder",
     "RouterPolicy": "_policy.policy",
+    "describe": "_persistence.saving",
+    "load": "_persistence.saving",
+    "save": "_persistence.saving",
 }
 """Module of each public name."""
 

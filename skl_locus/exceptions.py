@@ -21,6 +21,39 @@ class UnreachedTargetWarning(UserWarning):
     """Warning that a policy does not reach its target on the held-out queries."""
 
 
+class SavedFileError(ValueError):
+    """Error if a file of :func:`skl_locus.save` cannot be loaded.
+
+    Parameters
+    ----------
+    problem : str
+        Description of the problem.
+    path : str or path-like, default=None
+        The file.
+
+    Attributes
+    ----------
+    path : str or None
+        The file.
+
+    Examples
+    --------
+    >>> from skl_locus.exceptions import SavedFileError
+    >>> print(SavedFileError("the file is damaged", path="router.locus"))
+    router.locus: the file is damaged
+    """
+
+    def __init__(self, problem: str, path: str | os.PathLike | None = None) -> None:
+        # Copies and pickles call the class with the arguments of the base class.
+        super().__init__(problem, path)
+        self.path = None if path is None else os.fspath(path)
+
+    def __str__(self) -> str:
+        """Return the problem, with the file in front."""
+        problem = self.args[0]
+        return problem if self.path is None else f"{self.path}: {problem}"
+
+
 class LogFormatError(ValueError):
     """Error if a log of evaluations does not have the format that its reader expects.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,25 @@ class EvaluationSet:
             np.concatenate([self.scores, other.scores]),
             np.concatenate([self.counts, other.counts]),
             duplicates,
+        )
+
+
+EVALUATION_FIELDS = frozenset(field.name for field in fields(EvaluationSet))
+
+
+@dataclass(frozen=True)
+class NoEvaluations:
+    """Stands for evaluations that were left out when their router was saved."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise for whatever an `EvaluationSet` has, saying why it is not here."""
+        if not hasattr(EvaluationSet, name) and name not in EVALUATION_FIELDS:
+            raise AttributeError(name)
+        raise ValueError(
+            "This router was saved without its evaluations (evaluations=False): it "
+            "predicts and routes, but its models cannot be added, refined, removed or "
+            "compared with what they were fitted on. Save it with its evaluations for "
+            "that."
         )
 
 

@@ -28,8 +28,11 @@ from skl_locus._data.columns import (
 )
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
+    PROBES,
     MissingModel,
+    check_same_model,
     is_folder,
+    is_loaded_model,
     is_sentence_model,
     load_sentence_model,
 )
@@ -339,10 +342,39 @@ class QueryEncoder(
             table[self.query_id_col] = pd.Categorical.from_codes(codes, texts)
         return table
 
+    def set_params(self, **params: Any) -> QueryEncoder:
+        """Set parameters; a loaded encoder checks the model that it is given back.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        QueryEncoder
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If this encoder was fitted, saved and loaded, and ``encoder`` is not the
+            model that it was fitted with.
+        """
+        if "encoder" in params:
+            self._take_back(params["encoder"])
+        return super().set_params(**params)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state; a fitted encoder has been loaded without its model."""
+        super().__setstate__(state)
+        self._is_loaded = hasattr(self, "_known")
+
     def __getstate__(self) -> dict:
         """Drop loaded models, and folders from the state of a fitted encoder."""
         state = dict(super().__getstate__())
-        state.pop("_loaded", None)
+        for name in ("_loaded", "_is_loaded"):
+            state.pop(name, None)
         if "_known" in state:
             state["encoder"] = self._portable(self.encoder)
         return state
@@ -353,6 +385,49 @@ class QueryEncoder(
             if hasattr(model, "encode") or isinstance(model, tuple):
                 memo[id(model)] = model
         return super().__deepcopy__(memo)
+
+    def _take_back(self, encoder: Any) -> None:
+        """Check, if this encoder was loaded, that a model is the one of its fit.
+
+        Parameters
+        ----------
+        encoder : object
+            A new value of the parameter ``encoder``, which is not set yet.
+        """
+        if not getattr(self, "_is_loaded", False) or self.encoder_ is not None:
+            return
+        if isinstance(encoder, QueryEncoder):
+            encoder = encoder.encoder
+        if encoder is None or not is_sentence_model(encoder):
+            raise ValueError(
+                "This encoder was fitted with a sentence-transformers model and loaded "
+                f"without it; encoder={encoder!r:.80} is none. To fit anew with "
+                "another encoder, clone the estimator first (sklearn.base.clone)."
+            )
+        twin = clone(self)
+        # Past `set_params`, and with whatever is loaded already.
+        twin.encoder = encoder
+        check_same_model(
+            twin._encode(PROBES, None), self.n_features_out_, self._probes_or_none()
+        )
+        loaded = getattr(twin, "_loaded", None)
+        if loaded is not None:
+            self._loaded = loaded
+        self.encoder = encoder
+
+    def _probe_vectors(self) -> np.ndarray | None:
+        """Return the vectors of `PROBES` by which the model is known again.
+
+        They are encoded if the model is in memory, and else those of an earlier time,
+        None if there are none or if the encoder is scikit-learn's.
+        """
+        is_here = is_loaded_model(self.encoder) or hasattr(self, "_loaded")
+        if self.encoder_ is None and is_here:
+            return self._encode(PROBES, None)
+        return self._probes_or_none()
+
+    def _probes_or_none(self) -> np.ndarray | None:
+        return getattr(self, "_probes", None)
 
     def _forget(self) -> None:
         """Drop the vectors of the texts of `fit`; `transform` encodes them again."""

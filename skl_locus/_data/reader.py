@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import narwhals as nw
 import numpy as np
@@ -36,6 +36,9 @@ from skl_locus._data.scores import read_scores
 
 ANONYMOUS = "model"
 """Label of the one model of a table without a model column."""
+
+TEXT_ENCODERS = ("query_encoder_", "response_encoder_")
+"""Attributes in which estimators keep fitted encoders of the parameter ``encoder``."""
 
 COLUMN_CONSTRAINTS: dict[str, Any] = {
     "encoder": "no_validation",
@@ -139,6 +142,32 @@ class TableReaderMixin(BaseEstimator):
         if fitted is None:
             return state
         return {**state, "encoder": fitted._portable(self.encoder)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; a loaded estimator checks the text model it is given back.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted, saved and loaded without the model of its
+            encoder, and ``encoder`` is another one.
+        """
+        if "encoder" in params:
+            for name in TEXT_ENCODERS:
+                fitted: QueryEncoder | None = getattr(self, name, None)
+                if fitted is not None:
+                    fitted._take_back(params["encoder"])
+        return super().set_params(**params)
 
     def _read_rows(self, X: Any, *, reset: bool, y: Any = None) -> RowCodes:
         """Read the models and identified queries of a table, to learn from them.

@@ -8,10 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+PROBES = (
+    "What is 7 * 8?",
+    "Write a function that sorts a list of words by their length.",
+    "Who was the first person to cross Antarctica on foot?",
+)
+"""Texts whose vectors are saved with an encoder, so that its model is known again."""
+
+LEAST_COSINE = 0.98
+"""Least cosine between two vectors of one text by the same model: other hardware and
+lower precision stay above, other models of the same length are far below."""
+
 
 @dataclass(frozen=True)
 class MissingModel:
-    """Stands in an unpickled encoder for a model that is not in the pickle.
+    """Stands in a loaded encoder for a model that is not in the file.
 
     Parameters
     ----------
@@ -24,10 +37,10 @@ class MissingModel:
     def message(self) -> str:
         """Return what an error says about it."""
         return (
-            f"This QueryEncoder was unpickled without its sentence-transformers model "
+            f"This QueryEncoder was loaded without its sentence-transformers model "
             f"({self.name}) and knows only the vectors of the texts it was fitted on. "
             "To encode other texts, give the model back: set_params(encoder=...) on "
-            "the QueryEncoder, which is query_encoder_ of a router."
+            "the QueryEncoder or the router, or skl_locus.load(path, encoder=...)."
         )
 
 
@@ -61,6 +74,45 @@ def is_sentence_model(encoder: Any) -> bool:
         "loaded SentenceTransformer or a scikit-learn text transformer (an instance), "
         f"got {encoder!r:.80}."
     )
+
+
+def check_same_model(
+    vectors: np.ndarray, n_features: int, expected: np.ndarray | None
+) -> None:
+    """Raise if a model is not the one that an encoder was fitted with.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_probes, n_features)
+        Vectors of `PROBES` by the model.
+    n_features : int
+        Length of the vectors of the fit.
+    expected : ndarray of shape (n_probes, n_features) or None
+        Vectors of `PROBES` by the model of the fit, where they are known.
+    """
+    if vectors.shape[1] != n_features:
+        raise ValueError(
+            f"The model encodes with length {vectors.shape[1]}, but the encoder was "
+            f"fitted with length {n_features}; give back the model of the fit."
+        )
+    if expected is None:
+        return
+    cosine = _cosines(vectors, expected).min()
+    if not cosine >= LEAST_COSINE:
+        raise ValueError(
+            "The model gives known texts other vectors than the one that the encoder "
+            f"was fitted with (cosine {cosine:.2f}); give back the model of the fit."
+        )
+
+
+def _cosines(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(A, axis=1) * np.linalg.norm(B, axis=1)
+    return (A * B).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+def is_loaded_model(encoder: Any) -> bool:
+    """Return whether an encoder is a sentence-transformers model in memory."""
+    return hasattr(encoder, "encode") and not isinstance(encoder, str)
 
 
 def is_folder(encoder: Any) -> bool:

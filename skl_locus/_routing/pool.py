@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.evaluations import EvaluationSet, NoEvaluations
 from skl_locus._utils.validation import collection_of
 
 
@@ -35,6 +36,13 @@ class ModelPool:
     def __post_init__(self) -> None:
         positions = {label: i for i, label in enumerate(self.models)}
         object.__setattr__(self, "positions", positions)
+
+    def without_evaluations(self) -> Self:
+        """Return the pool for prediction only: its models cannot be changed."""
+        twin = copy.copy(self)
+        # Not by `replace`, which would make anew what prediction needs.
+        object.__setattr__(twin, "evaluations", NoEvaluations())
+        return twin
 
     @abstractmethod
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:

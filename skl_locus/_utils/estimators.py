@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.metadata import version
 from typing import Any, Self, TypeVar, cast
 
 from sklearn.base import BaseEstimator, clone
@@ -17,6 +20,28 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 FORMAT_VERSION = 1
 """Version of the fitted state; raised when older code could misread it."""
+
+
+class _MovedModules(MetaPathFinder):
+    """Say why a private module is not here: pickles name modules of their version."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        """Raise for a private module of this package, which no other finder has."""
+        package, *parts = fullname.split(".")
+        is_private = any(p[0] == "_" and not p.startswith("__") for p in parts)
+        if package == __name__.partition(".")[0] and is_private:
+            raise ModuleNotFoundError(
+                f"This version of skl-locus ({version('skl-locus')}) has no module "
+                f"{fullname!r}. A pickle or joblib file that asks for it was written "
+                "by another version: load it with that one and save it with "
+                "skl_locus.save, whose files do not depend on where classes are.",
+                name=fullname,
+            )
+
+
+# The class of a pickled estimator is imported, and with it this module, before what the
+# estimator is made of. Last in the list, so that only what nobody finds comes here.
+sys.meta_path.append(_MovedModules())
 
 
 @contextmanager

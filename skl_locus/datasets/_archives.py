@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
+import secrets
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tarfile import TarInfo
 
-from skl_locus.datasets._download import file_lock
+from skl_locus.datasets._download import fcntl, file_lock
 from skl_locus.datasets._readers._files import require_inside
 from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError
@@ -56,7 +57,10 @@ def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
     with file_lock(archive):
         if folder.is_dir():  # another process has been faster
             return folder
-        draft = Path(tempfile.mkdtemp(dir=archive.parent, prefix=".unpacking-"))
+        _remove_left_drafts(archive)
+        draft = archive.with_name(f"{_draft_prefix(archive)}{secrets.token_hex(8)}")
+        # With the mode of any new folder: others who share the data home read it.
+        draft.mkdir()
         try:
             _unpack_into(draft, archive, suffix, max_bytes)
             draft.replace(folder)
@@ -66,6 +70,21 @@ def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
     return folder
 
 
+def _draft_prefix(archive: Path) -> str:
+    return f".unpacking-{archive.name}-"
+
+
+def _remove_left_drafts(archive: Path) -> None:
+    """Delete what killed processes have left; whoever calls this has the lock."""
+    if fcntl is None:
+        return  # without locks, a draft may be somebody's who is still at work
+    # A longer rest would be that of an archive whose name begins like this one's.
+    name = re.compile(re.escape(_draft_prefix(archive)) + r"\w+")
+    for path in archive.parent.iterdir():
+        if name.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _unpack_into(folder: Path, archive: Path, suffix: str, max_bytes: int) -> None:
     with _named(archive), tarfile.open(archive) as tar:
         # The safe filter came with Python 3.11.4. On a release before it, only
@@ -73,10 +92,13 @@ def _unpack_into(folder: Path, archive: Path, suffix: str, max_bytes: int) -> No
         tar.extraction_filter = getattr(
             tarfile, "data_filter", lambda member, _: member
         )
-        tar.extractall(folder, _wanted(tar, suffix, max_bytes))
+        mode = folder.stat().st_mode & 0o666
+        tar.extractall(folder, _wanted(tar, suffix, max_bytes, mode))
 
 
-def _wanted(tar: tarfile.TarFile, suffix: str, max_bytes: int) -> Iterator[TarInfo]:
+def _wanted(
+    tar: tarfile.TarFile, suffix: str, max_bytes: int, mode: int
+) -> Iterator[TarInfo]:
     """Yield the files to unpack, until they would be too large together.
 
     Sizes are counted while unpacking, since a first pass for them alone would
@@ -94,6 +116,7 @@ def _wanted(tar: tarfile.TarFile, suffix: str, max_bytes: int) -> Iterator[TarIn
                 f"its files have more than max_bytes={max_bytes} bytes; pass more "
                 "if you trust its origin"
             )
+        member.mode = mode  # whoever may read the folder may read its files
         yield member
 
 

@@ -2,20 +2,20 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
+
+from skl_locus._utils.files import new_file, open_regular
 
 _ENVIRONMENT_VARIABLE = "SKL_LOCUS_DATA"
 _DEFAULT_HOME = Path("~") / "skl_locus_data"
 
-# Any compression would do: its checksum is what exposes a damaged file.
-_COMPRESSION = 3
+# Name of the array in a cache file, a zip archive, whose checksum exposes damage.
+_CONTENT = "content"
 
 
 def get_data_home(data_home: str | os.PathLike | None = None) -> str:
@@ -72,10 +72,10 @@ def clear_data_home(data_home: str | os.PathLike | None = None) -> None:
 
 def cached(
     file_name: str,
-    compute: Callable[[], Any],
+    compute: Callable[[], np.ndarray],
     is_valid: Callable[[Any], bool],
     data_home: str | os.PathLike | None = None,
-) -> Any:
+) -> np.ndarray:
     """Return the content of a cache file, computed anew unless it is valid.
 
     Parameters
@@ -92,14 +92,14 @@ def cached(
 
     Returns
     -------
-    content : object
+    content : ndarray
         What `compute` returns, or returned in an earlier call.
     """
     path = Path(get_data_home(data_home)) / file_name
     content = _load_or_none(path)
-    if not is_valid(content):
+    if content is None or not is_valid(content):
         content = compute()
-        _dump_atomically(content, path)
+        _dump(content, path)
     return content
 
 
@@ -162,22 +162,19 @@ def _resolve(data_home: str | os.PathLike | None) -> Path:
     return Path(data_home).expanduser()
 
 
-def _load_or_none(path: Path) -> Any:
-    if not path.exists():
-        return None
+def _load_or_none(path: Path) -> np.ndarray | None:
+    """Return the array in a cache file; None if there is none that is whole.
+
+    A data home may be shared: nothing in it is unpickled, whoever has put it there.
+    """
     try:
-        return joblib.load(path)
-    except Exception:  # a damaged pickle can raise anything; it is replaced
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as content:
+            return content[_CONTENT]
+    except Exception:  # a damaged file can raise anything; it is replaced
         return None
 
 
-def _dump_atomically(content: Any, path: Path) -> None:
-    """Write a file in one step, so that nobody ever reads half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            joblib.dump(content, file, compress=_COMPRESSION)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def _dump(content: np.ndarray, path: Path) -> None:
+    """Write a cache file in one step, so that nobody ever reads half of it."""
+    with new_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **{_CONTENT: content})

@@ -138,7 +138,7 @@ def load_digits_pool(*, data_home: str | os.PathLike | None = None) -> Bunch:
     encodings = pixels[evaluated]
     shape = len(queries), len(models)
     correctness = cached(
-        f"digits_pool-v{_FORMAT_VERSION}-sklearn{sklearn.__version__}.joblib",
+        f"digits_pool-v{_FORMAT_VERSION}-sklearn{sklearn.__version__}.npz",
         compute=lambda: _evaluate(curricula, pixels, digits, evaluated),
         is_valid=lambda content: _is_correctness(content, shape),
         data_home=data_home,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
+import os
 import re
 import socket
 import ssl
@@ -39,6 +40,9 @@ TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 OUT_OF_RANGE = 416
 """HTTP status for a request of bytes beyond the end of the file."""
+
+WRITTEN_BESIDE = ("sha256", "part", "part.etag")
+"""Endings of the files that are written beside a downloaded one."""
 
 UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 """Errors of a machine without a network."""
@@ -129,6 +133,7 @@ def fetch_file(remote: RemoteFile, options: DownloadOptions) -> str:
     FetchError
         If the file cannot be downloaded or has other content than expected.
     """
+    refuse_links(*(_beside(remote.path, ending) for ending in WRITTEN_BESIDE))
     if not remote.path.exists():
         if not options.download_if_missing:
             raise FetchError(
@@ -145,10 +150,29 @@ def fetch_file(remote: RemoteFile, options: DownloadOptions) -> str:
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive file lock where the platform has one."""
-    with open(path.with_name(f".{path.name}.lock"), "w") as file:
+    lock = path.with_name(f".{path.name}.lock")
+    refuse_links(lock)
+    # For reading only: nothing is ever written to it, and where a data home is shared
+    # the file may belong to somebody else.
+    flags = os.O_RDONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(lock, flags, 0o666)
+    try:
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def refuse_links(*paths: Path) -> None:
+    """Raise if a file that is to be written is a link, which leads elsewhere."""
+    for path in paths:
+        if path.is_symlink():
+            raise FetchError(
+                f"{path} is a link and could not be written or read; whoever can write "
+                "to the folder may have put it there to have another file overwritten. "
+                "Delete it."
+            )
 
 
 def _checked(remote: RemoteFile) -> str:

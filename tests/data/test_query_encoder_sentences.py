@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from small import SMALL
 
+import skl_locus
 from skl_locus import KNNRouter, LocusRouter, QueryEncoder
 from skl_locus.metrics import make_onboarding_scorer
 
@@ -205,6 +206,16 @@ def test_an_unpickled_encoder_asks_for_its_model(source, model):
         encoder.transform(NEW)
     encoder.set_params(encoder=source)
     np.testing.assert_allclose(encoder.transform(NEW), model.encode(NEW), atol=1e-5)
+
+
+def test_a_saved_encoder_takes_back_its_model_and_no_other(source, model, tmp_path):
+    path = tmp_path / "encoder.locus"
+    skl_locus.save(QueryEncoder(source).fit(TEXTS), path)
+    loaded = skl_locus.load(path, encoder=source)
+    np.testing.assert_allclose(loaded.transform(NEW), model.encode(NEW), atol=1e-5)
+    other = build_model(tmp_path / "other", seed=5)
+    with pytest.raises(ValueError, match="give back the model of the fit"):
+        skl_locus.load(path, encoder=other)
 
 
 def test_an_unpickled_encoder_takes_no_other_model_for_its_own(

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import importlib.util
 import io
 import pickle
 
@@ -242,6 +243,26 @@ def test_a_newer_format_is_refused(name):
 def test_an_embedder_in_a_router_keeps_its_version():
     state = fitted("locus").embedder_.__getstate__()
     assert state["_skl_locus_format"] >= 1
+
+
+def test_a_pickle_of_a_private_class_that_has_moved_says_so():
+    stored = pickle.dumps(fitted("best"), 2)
+    assert b"skl_locus._data.evaluations" in stored
+    moved = stored.replace(b"skl_locus._data.evaluations", b"skl_locus._data.elsewhere")
+    expected = (
+        r"This version of skl-locus .* no module .*skl_locus\._data\.elsewhere.*save"
+    )
+    with pytest.raises(ModuleNotFoundError, match=expected):
+        pickle.loads(moved)
+    file = io.BytesIO(moved)
+    with pytest.raises(ModuleNotFoundError, match="another version"):
+        joblib.load(file)
+
+
+def test_public_names_that_are_not_there_are_reported_as_ever():
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'skl_l.*nothing'"):
+        importlib.import_module("skl_locus.nothing")
+    assert importlib.util.find_spec("skl_locus.__main__") is None
 
 
 @every_router

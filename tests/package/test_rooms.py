@@ -36,12 +36,21 @@ MAY_IMPORT = {
         "_torch",
         "_data",
     },
+    "_persistence": {"_routing", "_data"},
     # The package itself names its public parts and runs nothing.
-    "__init__": {"_costs", "_data", "_locus", "_policy", "baselines", "portfolio"},
+    "__init__": {
+        "_costs",
+        "_data",
+        "_locus",
+        "_persistence",
+        "_policy",
+        "baselines",
+        "portfolio",
+    },
 }
 """Rooms that each room may import, `COMMON` apart."""
 
-RESERVED = {"_persistence", "integrations", "adaptive", "batches", "_cli", "__main__"}
+RESERVED = {"integrations", "adaptive", "batches", "_cli", "__main__"}
 """Names of rooms to come; nothing else may take them."""
 
 MAX_TOP_LEVEL = 25
