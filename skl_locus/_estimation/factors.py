@@ -191,12 +191,56 @@ class FactorModel:
         return abilities, np.einsum("mij,mj->mi", covariances, weighted), covariances
 
     def expected_scores(
-        self, abilities: np.ndarray, factor_scores: np.ndarray
+        self,
+        abilities: np.ndarray,
+        factor_scores: np.ndarray,
+        queries: QuerySet | None = None,
     ) -> np.ndarray:
-        """Return the expected score on each of ``keys``: (n_models, n_queries)."""
-        p = expit(abilities[:, None] + self.easiness)
-        deviations = _deviations(p) * (factor_scores @ self.factors.T)
+        """Return the expected scores on queries: (n_models, n_queries).
+
+        Without ``queries``, on each of ``keys``.
+        """
+        easiness, factors = self.easiness, self.factors
+        if queries is not None:
+            easiness, factors, _ = self._of(queries)
+        p = expit(abilities[:, None] + easiness)
+        deviations = _deviations(p) * (factor_scores @ factors.T)
         return np.clip(p + deviations, 0, 1)
+
+    def factors_from(
+        self, evaluations: EvaluationSet, abilities: np.ndarray, loadings: np.ndarray
+    ) -> np.ndarray:
+        """Estimate the factors of queries from the evaluations of some models alone.
+
+        The counterpart of `scores`: the models' scores are known here, and the queries'
+        easiness and factors are not.
+
+        Parameters
+        ----------
+        evaluations : EvaluationSet
+            Evaluations of the models.
+        abilities : ndarray of shape (n_models,)
+            Their abilities.
+        loadings : ndarray of shape (n_models, n_factors)
+            Their factor scores.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_factors)
+            Posterior means of the factors of ``evaluations.queries``.
+        """
+        # Not the easiness that the fit found: every model of the pool had a part in it.
+        easiness = posterior_modes(
+            evaluations.query_codes,
+            abilities[evaluations.model_codes],
+            evaluations.scores.astype(np.float64),
+            len(evaluations.queries),
+            0.0,
+            DIFFICULTY_PRECISION,
+        )
+        residuals = _Residuals.of(evaluations, abilities, easiness)
+        noise = np.full(evaluations.n_models, self.noise)
+        return _posterior_factors(residuals, loadings, noise)[0]
 
     def places_of(self, queries: QuerySet) -> np.ndarray:
         """Return the positions of queries in ``keys``, -1 for unknown ones.

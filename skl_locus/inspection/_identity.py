@@ -9,20 +9,26 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._routing.access import embedding_pool, read_unnamed_model
-from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._routing.access import (
+    embedding_pool,
+    known_models,
+    read_unnamed_model,
+)
+from skl_locus._routing.unwrap import known_evaluations, stored_evaluations
 from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
+from skl_locus.inspection._likelihood import log_likelihoods
 from skl_locus.inspection._matched_pairs import (
     MatchedPairs,
     TooFewEvaluationsError,
     limited,
     pair_evaluations,
     shared_or_all,
+    under_known_ids,
 )
 from skl_locus.inspection._permutation import DriftTest, swap_test
 
-CANDIDATE_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
+TEST_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
 
 
 def drift_test(
@@ -105,9 +111,10 @@ def drift_test(
     rng = check_random_state(random_state)
     embedding_pool(router)
     known = known_evaluations(router, model)
-    newcomer = shared_or_all(read_unnamed_model(router, X, y), known)
+    newcomer = shared_or_all(_read_newcomer(router, X, y), known)
     pairs = pair_evaluations(limited(newcomer, max_evaluations, rng), known)
-    return swap_test(router, pairs, [model], n_resamples, rng)
+    others = known_models(router)
+    return swap_test(router, others, pairs, [model], n_resamples, rng)
 
 
 def identify(
@@ -179,7 +186,7 @@ def identify(
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     pool = embedding_pool(router)
-    newcomer = read_unnamed_model(router, X, y)
+    newcomer = _read_newcomer(router, X, y)
     candidates = {
         name: _pairs_or_none(router, newcomer, name, max_evaluations, rng)
         for name in pool.models[pool.select(models)]
@@ -189,13 +196,35 @@ def identify(
             f"No candidate has enough evaluations to compare {len(newcomer)} new ones "
             "with; pass fewer, or evaluate on queries of the router's log."
         )
+    known = known_models(router)
     rows = [
-        _candidate(router, name, pairs, n_resamples, rng)
+        _candidate(router, known, name, pairs, n_resamples, rng)
         for name, pairs in candidates.items()
     ]
     index = model_index(list(candidates), router.model_col)
-    table = pd.DataFrame(rows, index, CANDIDATE_COLUMNS)
-    return table.sort_values("distance", kind="stable")
+    table = pd.DataFrame(rows, index, TEST_COLUMNS)
+    table["log_likelihood"] = _likelihoods(known, newcomer, candidates)
+    order = table["log_likelihood"].to_numpy()
+    return table.iloc[np.argsort(-order, kind="stable")]
+
+
+def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
+    newcomer = read_unnamed_model(router, X, y)
+    return under_known_ids(newcomer, stored_evaluations(router).queries)
+
+
+def _likelihoods(
+    known: Any, newcomer: EvaluationSet, candidates: dict[Any, MatchedPairs | None]
+) -> np.ndarray:
+    """Rate the candidates; NaN for those that the newcomer was not paired with."""
+    is_tested = np.array([pairs is not None for pairs in candidates.values()])
+    names = [name for name, pairs in candidates.items() if pairs is not None]
+    stored = known.evaluations.only_models(names)
+    expected = known.expected_scores(stored.model_names, newcomer.queries)
+    rated = np.full(len(candidates), np.nan)
+    likelihoods = log_likelihoods(newcomer, stored, expected)
+    rated[is_tested] = likelihoods[stored.index_of(names)]
+    return rated
 
 
 def _pairs_or_none(
@@ -215,12 +244,13 @@ def _pairs_or_none(
 
 def _candidate(
     router: Any,
+    known: Any,
     name: Any,
     pairs: MatchedPairs | None,
     n_resamples: int,
     rng: np.random.RandomState,
 ) -> tuple[float, ...]:
     if pairs is None:
-        return (np.nan,) * len(CANDIDATE_COLUMNS)
-    test = swap_test(router, pairs, [name], n_resamples, rng)
-    return tuple(getattr(test, column) for column in CANDIDATE_COLUMNS)
+        return (np.nan,) * len(TEST_COLUMNS)
+    test = swap_test(router, known, pairs, [name], n_resamples, rng)
+    return tuple(getattr(test, column) for column in TEST_COLUMNS)
