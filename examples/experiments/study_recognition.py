@@ -161,10 +161,8 @@ def closeness_of(space, known, new):
     abilities = space.model.scores(new)[0]
     embedded = space.embed(new), space.embed(known.evaluations)
     plain = np.zeros_like(known.factor_scores)
-    pairs = [
-        [matched(one, other) for other in single(known.evaluations)]
-        for one in single(new)
-    ]
+    stored = single(known.evaluations)
+    pairs = [[matched(one, other) for other in stored] for one in single(new)]
     return {
         "ability": -np.abs(abilities[:, None] - known.abilities),
         "Hamming": table_of(pairs, lambda p: p.agreement if p.n_shared else np.nan),
@@ -221,7 +219,8 @@ def first_is_right(closeness, names, known):
 def detect_drift(log, drawn, seed):
     rng = np.random.default_rng(seed)
     table = frame(log, drawn.train, changed(drawn.seen, rng))
-    router = LocusRouter(random_state=seed, **NETWORK).fit(table, table["score"])
+    router = LocusRouter(**{"random_state": seed} | NETWORK)
+    router.fit(table, table["score"])
     known = known_models(router)
     differences = pairwise_distances(np.nan_to_num(drawn.seen.T), metric="cityblock")
     np.fill_diagonal(differences, np.inf)
@@ -235,9 +234,10 @@ def detect_drift(log, drawn, seed):
             "as able": rng.choice(as_able),
         }
         for size in N_NEW:
-            asked = rng.permutation(len(drawn.train))[:size]
             for cell, other in answering.items():
-                scores = np.full((size, len(log.models)), np.nan)
+                both = np.isfinite(drawn.seen[:, [model, other]]).all(axis=1)
+                asked = rng.permutation(np.flatnonzero(both))[:size]
+                scores = np.full((len(asked), len(log.models)), np.nan)
                 scores[:, model] = changed(drawn.seen[asked, other], rng)
                 new = read(router, frame(log, drawn.train[asked], scores), reset=False)
                 own = known_evaluations(router, name)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
-from skl_locus._estimation.factors import FactorModel
+from skl_locus._estimation.factors import (
+    FactorModel,
+    leading_loadings,
+    sample_of,
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ class KnownModels:
         )
 
     def directions(self, queries: QuerySet, but_for: Collection) -> np.ndarray:
-        """Return how scores on queries bear on ability and on each factor score.
+        """Return how scores on queries bear on ability and on some factors.
+
+        The factors are those that the other models have in common.
 
         Parameters
         ----------
@@ -77,27 +84,45 @@ class KnownModels:
             standard deviation in the pool. Those of factors are zero for queries that
             no other model was evaluated on.
         """
-        others, codes = self._others(queries, but_for)
-        scales = np.sqrt([1 / self.model.precision, *self.model.scales])
-        factors = np.zeros((len(queries), len(self.model.scales)))
-        if len(others):
-            columns = self.evaluations.index_of(others.model_names)
-            estimated = self.model.factors_from(
-                others, self.abilities[columns], self.factor_scores[columns]
+        others, loadings = self._others(but_for)
+        is_other = np.isin(self.evaluations.model_codes, others)
+        is_asked = find_sorted(queries.keys, self.evaluations.queries.keys) >= 0
+        rows = np.flatnonzero(is_other & is_asked[self.evaluations.query_codes])
+        answers = self.evaluations.take(rows)
+        columns = self.evaluations.index_of(answers.model_names)
+        factors = np.zeros((len(queries), loadings.shape[1]))
+        if len(answers):
+            factors[find_sorted(queries.keys, answers.queries.keys)] = (
+                self.model.factors_from(
+                    answers,
+                    self.abilities[columns],
+                    loadings[np.searchsorted(others, columns)],
+                )
             )
-            factors[codes] = estimated
-        return np.column_stack([np.ones(len(queries)), factors]) * scales
+        variances = np.square(loadings).sum(axis=0) / max(1, len(loadings))
+        steps = np.sqrt([1 / self.model.precision, *variances])
+        return np.column_stack([np.ones(len(queries)), factors]) * steps
 
-    def _others(
-        self, queries: QuerySet, but_for: Collection
-    ) -> tuple[EvaluationSet, np.ndarray]:
-        """Return other models' evaluations of queries, and the places of the queries.
+    def _others(self, but_for: Collection) -> tuple[np.ndarray, np.ndarray]:
+        """Return the other models, ascending, and their loadings on common factors.
 
-        Places are positions in ``queries`` of those of the returned set.
+        The frozen factor model will not do: where a factor has much of a compared model
+        in it, the loadings of others follow the chance in that model's answers, and
+        unchanged models seem to have changed.
         """
-        stored = self.evaluations
-        is_other = ~np.isin(np.arange(stored.n_models), stored.index_of(but_for))
-        is_asked = find_sorted(queries.keys, stored.queries.keys) >= 0
-        rows = is_other[stored.model_codes] & is_asked[stored.query_codes]
-        others = stored.take(np.flatnonzero(rows))
-        return others, find_sorted(queries.keys, others.queries.keys)
+        judges, covariance = self._covariance
+        is_other = ~np.isin(judges, self.evaluations.index_of(but_for))
+        if not is_other.any():
+            return judges[is_other], np.zeros((0, 1))
+        loadings = leading_loadings(covariance[np.ix_(is_other, is_other)])
+        return judges[is_other], loadings
+
+    @cached_property
+    def _covariance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Models, ascending, that factors are made of, and their residuals' covariance.
+
+        They are all models unless there are very many.
+        """
+        sample = sample_of(self.evaluations)
+        judges = self.evaluations.index_of(sample.model_names)
+        return judges, self.model.residual_covariance(sample, self.abilities[judges])

@@ -47,11 +47,15 @@ def drift_test(
     same query. Where fewer than 32 queries are shared, all new evaluations are used,
     the others paired with one on a query of the same cluster. If nothing has
     changed, the two of a pair can be swapped. The statistic is ``d' S^-1 d`` with
-    d the difference of the embeddings of the two sets, to first order in the
-    exchange of each pair and along the directions in which the router's other models
-    differ most, together with the difference of the mean scores, and S the (slightly
-    enlarged) covariance of d under swaps. It is held against its values after random
-    swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
+    d the sum of the differences of the pairs along some directions, and S the
+    (slightly enlarged) covariance of d under swaps. It is held against its values
+    after random swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
+
+    If all pairs are on shared queries, the directions are those of a factor model:
+    ability, which weighs all queries alike, and factor scores, which weigh them by
+    the factors that the other models' evaluations show. Else they are the directions
+    of the network's embedding in which the router's other models differ most, to
+    first order in the exchange of each pair, together with the mean score.
 
     Parameters
     ----------
@@ -90,9 +94,12 @@ def drift_test(
     others it needs queries that the known ones resemble: pairs on dissimilar
     queries differ for other reasons. A p-value that is not small is no proof that
     nothing has changed: more evaluations see smaller changes, and no number of them
-    sees a change that shows neither in embeddings nor in the mean score. In
-    particular, two models that are equally good at everything and err on different
-    queries are not told apart by it, but by ``agreement``.
+    sees a change along none of the directions. In particular, two models that are
+    equally good at everything and err on different queries may not be told apart by
+    it, but by ``agreement``.
+
+    A query of X is a known one if it has its id or, under another id, exactly its
+    encoding.
 
     Examples
     --------
@@ -129,7 +136,12 @@ def identify(
 ) -> pd.DataFrame:
     """Rank the known models by how likely they are to be an unknown endpoint.
 
-    The question of `drift_test`, asked of every known model.
+    Models are ranked by the likelihood of the evaluations if they were the model's. On
+    a query that the model has not answered, it is right with the probability that a
+    factor model (ability and factor scores, from all its stored evaluations) gives. On
+    one that it has, it repeats its answer with a probability that is unknown, the same
+    on all queries, and averaged over. Beside it stands the p-value of `drift_test` for
+    each model.
 
     Parameters
     ----------
@@ -145,18 +157,20 @@ def identify(
     n_resamples : int, default=999
         Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
     max_evaluations : int, default=1024
-        Of more new evaluations, this number is drawn.
+        Of more new evaluations, this number is drawn for the test. The likelihood
+        takes all.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
 
     Returns
     -------
-    DataFrame of shape (n_candidates, 5)
-        Indexed by model, nearest first. Columns distance (Euclidean, between the
+    DataFrame of shape (n_candidates, 6)
+        Indexed by model, most likely first. Columns distance (Euclidean, between the
         embeddings of the evaluations and of those of the candidate that they are
         matched with), p_value (small: not this model), agreement (on shared
-        queries), n_pairs and n_shared as in `drift_test`. Candidates with too few
-        evaluations are last, all NaN.
+        queries), n_pairs and n_shared as in `drift_test`, and log_likelihood (natural,
+        of all evaluations together; for graded scores, minus the cross-entropy).
+        Candidates with too few evaluations are last, all NaN.
 
     Raises
     ------
@@ -169,6 +183,12 @@ def identify(
     Several candidates can have p-values that are not small: they cannot be told
     apart from the endpoint with this number of evaluations. If all are small, it is
     none of them. P-values are not adjusted for the number of candidates.
+
+    The ranking answers which candidate it is if it is one of them, the p-values whether
+    it may be. The difference of two log-likelihoods is the logarithm of the odds
+    between two candidates; with many evaluations on queries that were not answered
+    before, real odds are less extreme. A candidate's likelihood depends on no other
+    candidate.
 
     Examples
     --------

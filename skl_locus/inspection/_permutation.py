@@ -16,8 +16,8 @@ from skl_locus._routing.access import (
 from skl_locus.inspection._matched_pairs import MatchedPairs, embed_sets
 
 N_DIRECTIONS = 16
-"""Directions of the embedding space that are looked at. Sixteen tell models apart as
-often as all 128 do on real logs, in an eighth of the time."""
+"""Directions of the network's embedding that are looked at. Sixteen tell models apart
+as often as all 128 do on real logs, in an eighth of the time."""
 
 RIDGE = 0.05
 """Share of the mean variance added to every direction before whitening: directions
