@@ -13,8 +13,9 @@ models. The number is how often the right model is first, ties shared.
 
 Baselines: the difference of abilities (one number per model); Hamming distance on
 queries asked twice; the distance of embeddings from all evaluations; the distance of
-embeddings from matched pairs of evaluations, by which `identify` ranked before; and the
-likelihood without factors (Rasch). "likelihood" is what `identify` ranks by.
+embeddings from matched pairs of evaluations, by which `identify` ranked before (slow,
+left out by ``--fast``); and the likelihood without factors (Rasch). "likelihood" is
+what `identify` ranks by.
 
 "drift": every model of the pool is asked again on stored queries, a tenth of the
 answers changed on both sides. "unchanged" is how often `drift_test` rejects at 5%;
@@ -41,7 +42,7 @@ from skl_locus._locus.score_space import ScoreSpace
 from skl_locus._routing.access import known_models
 from skl_locus._routing.unwrap import known_evaluations
 from skl_locus.inspection import _permutation
-from skl_locus.inspection._likelihood import log_likelihoods
+from skl_locus.inspection._likelihood import log_likelihoods, stored_scores
 from skl_locus.inspection._matched_pairs import (
     TooFewEvaluationsError,
     pair_evaluations,
@@ -96,6 +97,7 @@ def parse_options(arguments):
     parser.add_argument("--logs", nargs="+", default=list(LOGS), metavar="NAME")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--splits", type=int, default=10, help="draws of new models")
+    parser.add_argument("--fast", action="store_true", help="leave out matched pairs")
     parser.add_argument("--report", action="store_true", help="read the test halves")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, metavar="FILE")
@@ -107,12 +109,13 @@ def study(options, name, part, seed):
     pool, n_queries = LOGS[name]
     files = Files.in_folder(options.data / name, "minilm")
     log = restrict(read_log(files, report=options.report), pool, files)
-    rows = PARTS[part](log, draw(log, COMPLETE, n_queries, seed), seed)
+    drawn = draw(log, COMPLETE, n_queries, seed)
+    rows = PARTS[part](log, drawn, seed, options.fast)
     columns = ["cell", "size", "method", "value"]
     return pd.DataFrame(rows, columns=columns).assign(log=log.name, part=part)
 
 
-def identify_new_models(log, drawn, seed):
+def identify_new_models(log, drawn, seed, fast):
     rng = np.random.default_rng(seed)
     n_models, n_queries = len(log.models), len(drawn.train)
     is_new = np.isin(
@@ -137,7 +140,7 @@ def identify_new_models(log, drawn, seed):
                 scores = log.scores[asked]
             scores = np.where(is_new, scores, np.nan)
             new = as_log(log, asked, scores)
-            for method, closeness in closeness_of(space, known, new).items():
+            for method, closeness in closeness_of(space, known, new, fast).items():
                 hits = first_is_right(closeness, new.model_names, known)
                 rows += [(cell, size, method, hit) for hit in hits]
     return rows
@@ -156,44 +159,47 @@ def asked_again(drawn, rows, rng):
     return np.where(rng.random(shape) < REDRAWN, by_chance, scores)
 
 
-def closeness_of(space, known, new):
+def closeness_of(space, known, new, fast):
     """Return tables (n_new, n_known) of each method, larger for more alike."""
     abilities = space.model.scores(new)[0]
     embedded = space.embed(new), space.embed(known.evaluations)
     plain = np.zeros_like(known.factor_scores)
-    stored = single(known.evaluations)
-    pairs = [[matched(one, other) for other in stored] for one in single(new)]
-    return {
+    tables = {
         "ability": -np.abs(abilities[:, None] - known.abilities),
-        "Hamming": table_of(pairs, lambda p: p.agreement if p.n_shared else np.nan),
+        "Hamming": agreement(known, new),
         "embedding": -pairwise_distances(*embedded),
-        "matched": table_of(pairs, lambda p: -matched_distance(space, p)),
         "Rasch likelihood": likelihoods(known, new, plain),
         "likelihood": likelihoods(known, new, known.factor_scores),
     }
+    if not fast:
+        stored = single(known.evaluations)
+        rows = [[matched(space, one, other) for other in stored] for one in single(new)]
+        tables["matched"] = np.array(rows)
+    return tables
+
+
+def agreement(known, new):
+    """Return shares of equal answers to the queries that were asked twice."""
+    first, second = (stored_scores(each, new) for each in (new, known.evaluations))
+    differences = np.abs(first[:, None] - second)
+    counts = np.isfinite(differences).sum(axis=2)
+    sums = np.nansum(differences, axis=2)
+    return np.where(counts > 0, 1 - sums / np.maximum(counts, 1), np.nan)
 
 
 def single(evaluations):
     return [evaluations.only_models([name]) for name in evaluations.model_names]
 
 
-def matched(new, known):
-    """Pair evaluations as `identify` does; None where too few are stored."""
+def matched(space, new, known):
+    """Embed matched pairs of evaluations: minus the distance, NaN without pairs."""
     try:
-        return pair_evaluations(shared_or_all(new, known), known)
+        pairs = pair_evaluations(shared_or_all(new, known), known)
     except TooFewEvaluationsError:
-        return None
-
-
-def table_of(pairs, function):
-    rows = [[np.nan if p is None else function(p) for p in row] for row in pairs]
-    return np.array(rows, dtype=float)
-
-
-def matched_distance(space, pairs):
+        return np.nan
     sets = pseudo_models(pairs.queries, pairs.codes, pairs.scores)
     first, second = space.embed(sets)
-    return np.linalg.norm(first - second)
+    return -np.linalg.norm(first - second)
 
 
 def likelihoods(known, new, factor_scores):
@@ -216,7 +222,7 @@ def first_is_right(closeness, names, known):
     return is_first[np.arange(len(names)), right] / is_first.sum(axis=1)
 
 
-def detect_drift(log, drawn, seed):
+def detect_drift(log, drawn, seed, fast):
     rng = np.random.default_rng(seed)
     table = frame(log, drawn.train, changed(drawn.seen, rng))
     router = LocusRouter(**{"random_state": seed} | NETWORK)

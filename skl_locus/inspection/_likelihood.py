@@ -49,7 +49,7 @@ def log_likelihoods(
     codes = newcomer.query_codes
     scores = newcomer.scores.astype(np.float64)
     expected = expected[:, codes].clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    stored = _stored_scores(candidates, newcomer)[:, codes]
+    stored = stored_scores(candidates, newcomer)[:, codes]
     is_new = np.isnan(stored)
     terms = _log_probabilities(scores, expected)
     of_new = np.where(is_new, terms, 0).sum(axis=1)
@@ -61,7 +61,7 @@ def log_likelihoods(
     return of_new + logsumexp(of_shared, axis=0) - np.log(len(REPEAT_SHARES))
 
 
-def _stored_scores(candidates: EvaluationSet, newcomer: EvaluationSet) -> np.ndarray:
+def stored_scores(candidates: EvaluationSet, newcomer: EvaluationSet) -> np.ndarray:
     """Look up known scores on the newcomer's queries, NaN where there are none."""
     places = find_sorted(newcomer.queries.keys, candidates.queries.keys)
     places = places[candidates.query_codes]
