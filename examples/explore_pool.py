@@ -181,7 +181,7 @@ def show_identity(router, train, name, twins, seed):
     ranked["rank"] = np.arange(1, len(ranked) + 1)
     ranked["rank_by_agreement"] = ranked["agreement"].rank(ascending=False)
     is_twin = ranked.index.isin(twins)
-    show(f"Who is {name}? The nearest three", ranked.head(3))
+    show(f"Who is {name}? The three most likely", ranked.head(3))
     show("... and its other endpoints", ranked[is_twin])
 
 

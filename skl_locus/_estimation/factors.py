@@ -191,12 +191,66 @@ class FactorModel:
         return abilities, np.einsum("mij,mj->mi", covariances, weighted), covariances
 
     def expected_scores(
-        self, abilities: np.ndarray, factor_scores: np.ndarray
+        self,
+        abilities: np.ndarray,
+        factor_scores: np.ndarray,
+        queries: QuerySet | None = None,
     ) -> np.ndarray:
-        """Return the expected score on each of ``keys``: (n_models, n_queries)."""
-        p = expit(abilities[:, None] + self.easiness)
-        deviations = _deviations(p) * (factor_scores @ self.factors.T)
+        """Return the expected scores on queries: (n_models, n_queries).
+
+        Without ``queries``, on each of ``keys``.
+        """
+        easiness, factors = self.easiness, self.factors
+        if queries is not None:
+            easiness, factors, _ = self._of(queries)
+        p = expit(abilities[:, None] + easiness)
+        deviations = _deviations(p) * (factor_scores @ factors.T)
         return np.clip(p + deviations, 0, 1)
+
+    def residual_covariance(
+        self, evaluations: EvaluationSet, abilities: np.ndarray
+    ) -> np.ndarray:
+        """Return what models have in common beyond ability: (n_models, n_models).
+
+        Mean products of their standardised residuals on common queries.
+        """
+        easiness, _, _ = self._of(evaluations.queries)
+        return _covariance(_Residuals.of(evaluations, abilities, easiness))
+
+    def factors_from(
+        self, evaluations: EvaluationSet, abilities: np.ndarray, loadings: np.ndarray
+    ) -> np.ndarray:
+        """Estimate the factors of queries from the evaluations of some models alone.
+
+        The counterpart of `scores`: the models' abilities and loadings are known here,
+        and the queries' easiness and factors are not.
+
+        Parameters
+        ----------
+        evaluations : EvaluationSet
+            Evaluations of the models.
+        abilities : ndarray of shape (n_models,)
+            Their abilities.
+        loadings : ndarray of shape (n_models, n_factors)
+            Their scores on any factors, whichever.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_factors)
+            Posterior means of the factors of ``evaluations.queries``.
+        """
+        # Not the easiness that the fit found: every model of the pool had a part in it.
+        easiness = posterior_modes(
+            evaluations.query_codes,
+            abilities[evaluations.model_codes],
+            evaluations.scores.astype(np.float64),
+            len(evaluations.queries),
+            0.0,
+            DIFFICULTY_PRECISION,
+        )
+        residuals = _Residuals.of(evaluations, abilities, easiness)
+        noise = np.full(evaluations.n_models, self.noise)
+        return _posterior_factors(residuals, loadings, noise)[0]
 
     def places_of(self, queries: QuerySet) -> np.ndarray:
         """Return the positions of queries in ``keys``, -1 for unknown ones.
@@ -350,15 +404,25 @@ def _loadings(residuals: _Residuals, n_factors: int) -> tuple[np.ndarray, np.nda
 
 def _start(residuals: _Residuals, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
     """Begin with the leading directions of the models' covariance."""
+    covariance = _covariance(residuals)
+    noise = np.diag(covariance).clip(0.1, MAX_NOISE)
+    return leading_loadings(covariance, n_factors), noise
+
+
+def _covariance(residuals: _Residuals) -> np.ndarray:
+    """Return the mean products of residuals on common queries: (n_models, n_models)."""
     common = _dense(residuals.seen @ residuals.seen.T)
     covariance = _dense(residuals.values @ residuals.values.T)
-    covariance = np.where(common < MIN_COMMON, 0, covariance / np.maximum(common, 1))
-    variances = np.diag(covariance)
+    return np.where(common < MIN_COMMON, 0, covariance / np.maximum(common, 1))
+
+
+def leading_loadings(covariance: np.ndarray, n_factors: int = N_FACTORS) -> np.ndarray:
+    """Approximate a covariance of models by factors: (n_models, n_factors) at most."""
     ascending, directions = eigh(covariance)
     values, vectors = ascending[::-1][:n_factors], directions[:, ::-1][:, :n_factors]
-    signal = values - np.median(variances) / 2
+    signal = values - np.median(np.diag(covariance)) / 2
     signal = np.maximum(signal, 0.02 * max(values[0], SMALLEST_SCALE))
-    return vectors * np.sqrt(signal), variances.clip(0.1, MAX_NOISE)
+    return vectors * np.sqrt(signal)
 
 
 def _posterior_factors(

@@ -12,6 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.reader import COLUMN_CONSTRAINTS, TableReaderMixin
+from skl_locus._estimation.factors import FactorModel
+from skl_locus._locus.known_models import KnownModels
 from skl_locus._locus.score_space import ScoreSpace
 from skl_locus._networks.locus_state import NetworkState
 from skl_locus._networks.training_parameters import (
@@ -227,6 +229,13 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         self._space = None
         if has_space:
             self._space = ScoreSpace.fit(evaluations, self.n_components)
+
+    def _known_models(self, evaluations: EvaluationSet) -> KnownModels:
+        """Place models by the factor model of the pool."""
+        # The network's geometry has none; then their own evaluations make one.
+        space = self._space
+        model = FactorModel.fit(evaluations) if space is None else space.model
+        return KnownModels.of(model, evaluations)
 
     def _embed(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed every model of a set: (n_models, n_components)."""

@@ -58,6 +58,15 @@ def pool_of(router: Any, evaluations: EvaluationSet) -> EmbeddingPool:
     return router._update_pool(names, evaluations, set(names))
 
 
+def known_models(router: Any) -> Any:
+    """Return the models of a fitted router as its factor model sees them.
+
+    The result has ``expected_scores(names, queries)`` and ``directions(queries,
+    but_for)``, see `skl_locus._locus.known_models.KnownModels`.
+    """
+    return router._known_models(embedding_pool(router).evaluations)
+
+
 def exchange_effects(
     router: Any,
     queries: QuerySet,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skl_locus._routing.access import known_models
 from skl_locus._routing.decisions import nearest_others
 from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
@@ -104,11 +105,12 @@ def find_duplicates(
     check_at_least(n_resamples, "n_resamples")
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
+    known = known_models(router)
     rows = []
     for first, second in close:
         pairs = _pairs_of_models(router, first, second, max_evaluations, rng)
         if pairs is not None:
-            test = swap_test(router, pairs, [first, second], n_resamples, rng)
+            test = swap_test(router, known, pairs, [first, second], n_resamples, rng)
             rows.append(_row(first, second, test))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))

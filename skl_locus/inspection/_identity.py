@@ -9,20 +9,26 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._routing.access import embedding_pool, read_unnamed_model
-from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._routing.access import (
+    embedding_pool,
+    known_models,
+    read_unnamed_model,
+)
+from skl_locus._routing.unwrap import known_evaluations, stored_evaluations
 from skl_locus._utils.model_frames import model_index
 from skl_locus._utils.validation import check_at_least
+from skl_locus.inspection._likelihood import log_likelihoods
 from skl_locus.inspection._matched_pairs import (
     MatchedPairs,
     TooFewEvaluationsError,
     limited,
     pair_evaluations,
     shared_or_all,
+    under_known_ids,
 )
 from skl_locus.inspection._permutation import DriftTest, swap_test
 
-CANDIDATE_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
+TEST_COLUMNS = ["distance", "p_value", "agreement", "n_pairs", "n_shared"]
 
 
 def drift_test(
@@ -41,11 +47,15 @@ def drift_test(
     same query. Where fewer than 32 queries are shared, all new evaluations are used,
     the others paired with one on a query of the same cluster. If nothing has
     changed, the two of a pair can be swapped. The statistic is ``d' S^-1 d`` with
-    d the difference of the embeddings of the two sets, to first order in the
-    exchange of each pair and along the directions in which the router's other models
-    differ most, together with the difference of the mean scores, and S the (slightly
-    enlarged) covariance of d under swaps. It is held against its values after random
-    swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
+    d the sum of the differences of the pairs along some directions, and S the
+    (slightly enlarged) covariance of d under swaps. It is held against its values
+    after random swaps: ``p = (1 + #{as large}) / (n_resamples + 1)``.
+
+    If all pairs are on shared queries, the directions are those of a factor model:
+    ability, which weighs all queries alike, and factor scores, which weigh them by
+    the factors that the other models' evaluations show. Else they are the directions
+    of the network's embedding in which the router's other models differ most, to
+    first order in the exchange of each pair, together with the mean score.
 
     Parameters
     ----------
@@ -84,9 +94,12 @@ def drift_test(
     others it needs queries that the known ones resemble: pairs on dissimilar
     queries differ for other reasons. A p-value that is not small is no proof that
     nothing has changed: more evaluations see smaller changes, and no number of them
-    sees a change that shows neither in embeddings nor in the mean score. In
-    particular, two models that are equally good at everything and err on different
-    queries are not told apart by it, but by ``agreement``.
+    sees a change along none of the directions. In particular, two models that are
+    equally good at everything and err on different queries may not be told apart by
+    it, but by ``agreement``.
+
+    A query of X is a known one if it has its id or, under another id, exactly its
+    encoding.
 
     Examples
     --------
@@ -105,9 +118,10 @@ def drift_test(
     rng = check_random_state(random_state)
     embedding_pool(router)
     known = known_evaluations(router, model)
-    newcomer = shared_or_all(read_unnamed_model(router, X, y), known)
+    newcomer = shared_or_all(_read_newcomer(router, X, y), known)
     pairs = pair_evaluations(limited(newcomer, max_evaluations, rng), known)
-    return swap_test(router, pairs, [model], n_resamples, rng)
+    others = known_models(router)
+    return swap_test(router, others, pairs, [model], n_resamples, rng)
 
 
 def identify(
@@ -122,7 +136,12 @@ def identify(
 ) -> pd.DataFrame:
     """Rank the known models by how likely they are to be an unknown endpoint.
 
-    The question of `drift_test`, asked of every known model.
+    Models are ranked by the likelihood of the evaluations if they were the model's. On
+    a query that the model has not answered, it is right with the probability that a
+    factor model (ability and factor scores, from all its stored evaluations) gives. On
+    one that it has, it repeats its answer with a probability that is unknown, the same
+    on all queries, and averaged over. Beside it stands the p-value of `drift_test` for
+    each model.
 
     Parameters
     ----------
@@ -138,18 +157,20 @@ def identify(
     n_resamples : int, default=999
         Number of random swaps; the smallest p-value is 1 / (n_resamples + 1).
     max_evaluations : int, default=1024
-        Of more new evaluations, this number is drawn.
+        Of more new evaluations, this number is drawn for the test. The likelihood
+        takes all.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
 
     Returns
     -------
-    DataFrame of shape (n_candidates, 5)
-        Indexed by model, nearest first. Columns distance (Euclidean, between the
+    DataFrame of shape (n_candidates, 6)
+        Indexed by model, most likely first. Columns distance (Euclidean, between the
         embeddings of the evaluations and of those of the candidate that they are
         matched with), p_value (small: not this model), agreement (on shared
-        queries), n_pairs and n_shared as in `drift_test`. Candidates with too few
-        evaluations are last, all NaN.
+        queries), n_pairs and n_shared as in `drift_test`, and log_likelihood (natural,
+        of all evaluations together; for graded scores, minus the cross-entropy).
+        Candidates with too few evaluations are last, all NaN.
 
     Raises
     ------
@@ -162,6 +183,12 @@ def identify(
     Several candidates can have p-values that are not small: they cannot be told
     apart from the endpoint with this number of evaluations. If all are small, it is
     none of them. P-values are not adjusted for the number of candidates.
+
+    The ranking answers which candidate it is if it is one of them, the p-values whether
+    it may be. The difference of two log-likelihoods is the logarithm of the odds
+    between two candidates; with many evaluations on queries that were not answered
+    before, real odds are less extreme. A candidate's likelihood depends on no other
+    candidate.
 
     Examples
     --------
@@ -179,7 +206,7 @@ def identify(
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     pool = embedding_pool(router)
-    newcomer = read_unnamed_model(router, X, y)
+    newcomer = _read_newcomer(router, X, y)
     candidates = {
         name: _pairs_or_none(router, newcomer, name, max_evaluations, rng)
         for name in pool.models[pool.select(models)]
@@ -189,13 +216,35 @@ def identify(
             f"No candidate has enough evaluations to compare {len(newcomer)} new ones "
             "with; pass fewer, or evaluate on queries of the router's log."
         )
+    known = known_models(router)
     rows = [
-        _candidate(router, name, pairs, n_resamples, rng)
+        _candidate(router, known, name, pairs, n_resamples, rng)
         for name, pairs in candidates.items()
     ]
     index = model_index(list(candidates), router.model_col)
-    table = pd.DataFrame(rows, index, CANDIDATE_COLUMNS)
-    return table.sort_values("distance", kind="stable")
+    table = pd.DataFrame(rows, index, TEST_COLUMNS)
+    table["log_likelihood"] = _likelihoods(known, newcomer, candidates)
+    order = table["log_likelihood"].to_numpy()
+    return table.iloc[np.argsort(-order, kind="stable")]
+
+
+def _read_newcomer(router: Any, X: Any, y: Any) -> EvaluationSet:
+    newcomer = read_unnamed_model(router, X, y)
+    return under_known_ids(newcomer, stored_evaluations(router).queries)
+
+
+def _likelihoods(
+    known: Any, newcomer: EvaluationSet, candidates: dict[Any, MatchedPairs | None]
+) -> np.ndarray:
+    """Rate the candidates; NaN for those that the newcomer was not paired with."""
+    is_tested = np.array([pairs is not None for pairs in candidates.values()])
+    names = [name for name, pairs in candidates.items() if pairs is not None]
+    stored = known.evaluations.only_models(names)
+    expected = known.expected_scores(stored.model_names, newcomer.queries)
+    rated = np.full(len(candidates), np.nan)
+    likelihoods = log_likelihoods(newcomer, stored, expected)
+    rated[is_tested] = likelihoods[stored.index_of(names)]
+    return rated
 
 
 def _pairs_or_none(
@@ -215,12 +264,13 @@ def _pairs_or_none(
 
 def _candidate(
     router: Any,
+    known: Any,
     name: Any,
     pairs: MatchedPairs | None,
     n_resamples: int,
     rng: np.random.RandomState,
 ) -> tuple[float, ...]:
     if pairs is None:
-        return (np.nan,) * len(CANDIDATE_COLUMNS)
-    test = swap_test(router, pairs, [name], n_resamples, rng)
-    return tuple(getattr(test, column) for column in CANDIDATE_COLUMNS)
+        return (np.nan,) * len(TEST_COLUMNS)
+    test = swap_test(router, known, pairs, [name], n_resamples, rng)
+    return tuple(getattr(test, column) for column in TEST_COLUMNS)

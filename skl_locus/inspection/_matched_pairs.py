@@ -9,7 +9,7 @@ then always have the same size and the same mix of queries.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
 
+from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet, label_array
-from skl_locus._data.queries import QuerySet
+from skl_locus._data.queries import QuerySet, vector_keys
 from skl_locus._routing.access import embed
 
 MIN_SHARED = 32
@@ -66,6 +67,42 @@ class MatchedPairs:
         if not self.n_shared:
             return np.nan
         return 1 - float(np.abs(self.score_differences[: self.n_shared]).mean())
+
+
+def under_known_ids(newcomer: EvaluationSet, known: QuerySet) -> EvaluationSet:
+    """Give queries that are known under another id the id by which they are known.
+
+    Queries are the same if their encodings are equal to the bit. Of several known ones
+    the first is taken, and a query whose place is taken already stays unknown.
+    """
+    queries = newcomer.queries
+    others = np.flatnonzero(find_sorted(known.keys, queries.keys) < 0)
+    if not len(others):
+        return newcomer
+    digests, first = np.unique(vector_keys(known.vectors()), return_index=True)
+    places = find_sorted(digests, vector_keys(queries.vectors(others)))
+    found, asked = np.unique(places, return_index=True)
+    asked, wanted = others[asked[found >= 0]], known.keys[first[found[found >= 0]]]
+    is_free = find_sorted(queries.keys, wanted) < 0
+    keys = queries.keys.copy()
+    keys[asked[is_free]] = wanted[is_free]
+    return _under_keys(newcomer, keys)
+
+
+def _under_keys(evaluations: EvaluationSet, keys: np.ndarray) -> EvaluationSet:
+    """Rename the queries of one model's evaluations, and sort them again."""
+    order = np.argsort(keys)
+    queries = evaluations.queries
+    renamed = QuerySet(keys[order], queries.rows[order], queries.encodings)
+    codes = np.argsort(order)[evaluations.query_codes]
+    rows = np.argsort(codes)
+    return replace(
+        evaluations,
+        queries=renamed,
+        query_codes=codes[rows].astype(np.int32),
+        scores=evaluations.scores[rows],
+        counts=evaluations.counts[rows],
+    )
 
 
 def shared_or_all(newcomer: EvaluationSet, known: EvaluationSet) -> EvaluationSet:

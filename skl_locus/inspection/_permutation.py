@@ -16,8 +16,8 @@ from skl_locus._routing.access import (
 from skl_locus.inspection._matched_pairs import MatchedPairs, embed_sets
 
 N_DIRECTIONS = 16
-"""Directions of the embedding space that are looked at. Sixteen tell models apart as
-often as all 128 do on real logs, in an eighth of the time."""
+"""Directions of the network's embedding that are looked at. Sixteen tell models apart
+as often as all 128 do on real logs, in an eighth of the time."""
 
 RIDGE = 0.05
 """Share of the mean variance added to every direction before whitening: directions
@@ -67,6 +67,7 @@ class DriftTest:
 
 def swap_test(
     router: Any,
+    known: Any,
     pairs: MatchedPairs,
     compared: Collection,
     n_resamples: int,
@@ -78,6 +79,8 @@ def swap_test(
     ----------
     router : LocusRouter
         Fitted.
+    known : KnownModels
+        Its models as `skl_locus._routing.access.known_models` returns them.
     pairs : MatchedPairs
         Evaluations of both sets.
     compared : collection of labels
@@ -92,8 +95,56 @@ def swap_test(
     DriftTest
         Statistic and p-value.
     """
-    # To first order, exchanging several pairs moves the difference of the embeddings
-    # by the sum of their single movements. So a swap costs a sign and no embedding.
+    if pairs.n_shared == len(pairs):
+        effects = _effects_on_scores(known, pairs, compared)
+    else:
+        effects = _effects_on_embedding(router, pairs, compared)
+    embeddings = embed_sets(router, pairs.queries, pairs.codes, pairs.scores)
+    statistic, null = _statistics(effects, n_resamples, rng)
+    return DriftTest(
+        statistic=statistic,
+        p_value=p_value_of(statistic, null),
+        distance=float(np.linalg.norm(embeddings[0] - embeddings[1])),
+        agreement=pairs.agreement,
+        n_pairs=len(pairs),
+        n_shared=pairs.n_shared,
+        null=null,
+    )
+
+
+def p_value_of(statistic: float, null: np.ndarray) -> float:
+    """Compare a statistic with its values after random swaps."""
+    as_large = int((null >= statistic * (1 - SAME)).sum())
+    # What was observed is one of the equally likely swaps, so that it counts too:
+    # P(p <= alpha) <= alpha holds exactly, for any number of resamples.
+    return (1 + as_large) / (1 + len(null))
+
+
+def _effects_on_scores(
+    known: Any, pairs: MatchedPairs, compared: Collection
+) -> np.ndarray:
+    """Return what exchanging each pair does to ability and factor scores.
+
+    Up to constants, the gradient of the factor model's likelihood by the difference of
+    the two sides. Only on shared queries: factors of queries that the pool has not
+    answered are less certain, so that the sides of a pair could not be exchanged.
+    """
+    asked = np.unique(pairs.codes[0])
+    # The compared model's own answers have shaped the factors of the queries that it
+    # was evaluated on, so that its side could be known by them: they are left out.
+    directions = known.directions(pairs.queries.take(asked), compared)
+    places = np.searchsorted(asked, pairs.codes[0])
+    return pairs.score_differences[:, None] * directions[places]
+
+
+def _effects_on_embedding(
+    router: Any, pairs: MatchedPairs, compared: Collection
+) -> np.ndarray:
+    """Return what exchanging each pair does to the network's embedding and the mean.
+
+    To first order, exchanging several pairs moves the difference of the embeddings by
+    the sum of their single movements. So a swap costs a sign and no embedding.
+    """
     expected = _expected_scores(router, pairs, compared)
     moves, _ = exchange_effects(
         router,
@@ -103,21 +154,7 @@ def swap_test(
         expected,
         _directions(router, compared),
     )
-    embeddings = embed_sets(router, pairs.queries, pairs.codes, pairs.scores)
-    effects = _with_scores(moves, pairs.score_differences - np.subtract(*expected))
-    statistic, null = _statistics(effects, n_resamples, rng)
-    as_large = int((null >= statistic * (1 - SAME)).sum())
-    return DriftTest(
-        statistic=statistic,
-        # What was observed is one of the equally likely swaps, so that it counts too:
-        # P(p <= alpha) <= alpha holds exactly, for any number of resamples.
-        p_value=(1 + as_large) / (1 + n_resamples),
-        distance=float(np.linalg.norm(embeddings[0] - embeddings[1])),
-        agreement=pairs.agreement,
-        n_pairs=len(pairs),
-        n_shared=pairs.n_shared,
-        null=null,
-    )
+    return _with_scores(moves, pairs.score_differences - np.subtract(*expected))
 
 
 def _expected_scores(

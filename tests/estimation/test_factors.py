@@ -198,3 +198,31 @@ def test_labels_of_any_kind_and_one_evaluation():
 def test_the_number_of_factors_is_limited_by_the_models(n_factors):
     model = FactorModel.fit(evaluations_of(planted(n_models=6)[0]), n_factors)
     assert model.factors.shape == (N_QUERIES, min(n_factors, 5))
+
+
+def test_factors_of_queries_follow_from_models_that_are_known():
+    scores, _ = planted(n_models=60)
+    log = evaluations_of(scores)
+    model = FactorModel.fit(log, 2)
+    abilities, factor_scores, _ = model.scores(log)
+    again = model.factors_from(log, abilities, factor_scores)
+    for k in range(2):
+        assert np.corrcoef(again[:, k], model.factors[:, k])[0, 1] > 0.95
+    # Half of the models say much the same, of queries that the fit has not seen too.
+    half = evaluations_of(scores[:30])
+    by_half = model.factors_from(half, abilities[:30], factor_scores[:30])
+    other = evaluations_of(scores[30:])
+    by_others = model.factors_from(other, abilities[30:], factor_scores[30:])
+    for k in range(2):
+        assert np.corrcoef(by_half[:, k], by_others[:, k])[0, 1] > 0.3
+
+
+def test_expected_scores_on_chosen_queries_are_those_on_all():
+    scores, _ = planted()
+    log = evaluations_of(scores)
+    model = FactorModel.fit(log)
+    abilities, factor_scores, _ = model.scores(log)
+    expected = model.expected_scores(abilities, factor_scores)
+    chosen = np.arange(0, N_QUERIES, 7)
+    some = model.expected_scores(abilities, factor_scores, log.queries.take(chosen))
+    assert_allclose(some, expected[:, chosen], rtol=1e-12)

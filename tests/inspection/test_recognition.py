@@ -126,7 +126,7 @@ def test_identify_ranks_the_model_itself_first(router):
     assert table["p_value"].iloc[0] == 1
     assert table["agreement"].iloc[0] == 1
     assert (table["p_value"].iloc[1:] < 1).all()
-    assert table["distance"].is_monotonic_increasing
+    assert table["log_likelihood"].is_monotonic_decreasing
 
 
 def test_identify_looks_among_the_models_it_is_given(router):
