@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.evaluations import EvaluationSet, positions_of
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import MEAN_SHRINKAGE
@@ -215,12 +215,20 @@ def refit_some(
     LinearPredictors
         In the order of ``models``.
     """
-    kept = zip(known, lines.coef, lines.intercept, strict=True)
-    by_name = {
-        name: LinearPredictors(coef, intercept) for name, coef, intercept in kept
-    }
-    by_name |= fit_each(regression, changed, evaluations)
-    return stack(by_name, models)
+    fitted = fit_each(regression, changed, evaluations)
+    coef = np.empty((len(models), lines.coef.shape[1]))
+    intercept = np.empty(len(models))
+    # Rows are copied in one go: a pool may have ten thousand models.
+    places = positions_of(list(models), known)
+    kept = np.flatnonzero(places >= 0)
+    coef[kept], intercept[kept] = (
+        lines.coef[places[kept]],
+        lines.intercept[places[kept]],
+    )
+    names = list(fitted)
+    for name, row in zip(names, positions_of(names, models), strict=True):
+        coef[row], intercept[row] = fitted[name].coef[0], fitted[name].intercept[0]
+    return LinearPredictors(coef, intercept)
 
 
 def fit_each(
