@@ -30,10 +30,6 @@ ALPHAS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """What ``alpha="auto"`` chooses from, the smoothest first, times the mean squared
 distance of the encodings from their mean."""
 
-ALPHA_PATIENCE = 2
-"""Candidates in a row with a higher loss after which smaller penalties are not tried:
-the loss has one minimum, and the small penalties take the longest to fit."""
-
 CHOICE_TOLERANCE = 1e-4
 """How exactly the regressions are fitted that a penalty is chosen by: their log loss is
 then known a hundred times as well as candidates differ in it."""
@@ -153,10 +149,8 @@ def choose_alpha(
     vectors = evaluations.queries.vectors().astype(np.float64)
     spread = float(vectors.var(axis=0).sum()) or 1.0
     alphas = [alpha * spread for alpha in ALPHAS]
-    # Ridge regressions of all penalties cost little beside the axes of their fold.
-    patience = ALPHA_PATIENCE if loss == "log_loss" else None
     with shared_basis(evaluations.queries):
-        return choose_setting(alphas, evaluations, held_out, tune_for, patience)
+        return choose_setting(alphas, evaluations, held_out, tune_for)
 
 
 def learn_regression(
