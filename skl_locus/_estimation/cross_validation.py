@@ -29,7 +29,6 @@ def choose_setting(
     evaluations: EvaluationSet,
     predict: Predict[Setting],
     tune_for: str,
-    patience: int | None = None,
 ) -> Setting:
     """Return the setting that predicts held-out queries best.
 
@@ -46,9 +45,6 @@ def choose_setting(
     tune_for : {"log_loss", "routing_accuracy"}
         The log loss of all held-out evaluations, or the mean score of the models
         chosen, on each query among those observed.
-    patience : int or None
-        Where the log loss has one minimum: number of settings in a row with a higher
-        one after which the others are not tried. None tries them all.
 
     Returns
     -------
@@ -58,24 +54,6 @@ def choose_setting(
     if len(settings) == 1:
         return settings[0]
     cost = {"log_loss": _log_loss, "routing_accuracy": _routing_cost}[tune_for]
-    # The mean score of choices goes up and down by chance: no end is in sight.
-    if patience is None or tune_for != "log_loss":
-        return settings[int(_costs(settings, evaluations, predict, cost).argmin())]
-    costs: list[float] = []
-    for setting in settings:
-        costs += _costs([setting], evaluations, predict, cost).tolist()
-        if len(costs) > np.argmin(costs) + patience:
-            break
-    return settings[int(np.argmin(costs))]
-
-
-def _costs(
-    settings: Sequence[Setting],
-    evaluations: EvaluationSet,
-    predict: Predict[Setting],
-    cost: Callable[[EvaluationSet, np.ndarray], float],
-) -> np.ndarray:
-    """Add up what each setting costs on the held-out queries: (n_settings,)."""
     # One pass over the folds for all settings: training sets are made once, and what
     # settings share is computed once.
     costs = np.zeros(len(settings))
@@ -84,7 +62,7 @@ def _costs(
         columns = training.index_of(held_out.model_names)[held_out.model_codes]
         for i, matrix in enumerate(matrices):
             costs[i] += cost(held_out, matrix[held_out.query_codes, columns])
-    return costs
+    return settings[int(costs.argmin())]
 
 
 def query_folds(

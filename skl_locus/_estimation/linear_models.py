@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.evaluations import EvaluationSet, positions_of
 from skl_locus._data.queries import QuerySet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import MEAN_SHRINKAGE
@@ -32,10 +32,6 @@ distance of the encodings from their mean."""
 
 COMMON_ALPHAS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 """The same for the average model alone, whose scores are less noisy."""
-
-ALPHA_PATIENCE = 2
-"""Candidates in a row with a higher loss after which smaller penalties are not tried:
-the loss has one minimum, and the small penalties take the longest to fit."""
 
 CHOICE_TOLERANCE = 1e-4
 """How exactly the regressions are fitted that a penalty is chosen by: their log loss is
@@ -180,10 +176,8 @@ def choose_alpha(
             yield P
 
     alphas = _scaled(ALPHAS, evaluations)
-    # Ridge regressions of all penalties cost little beside the axes of their fold.
-    patience = ALPHA_PATIENCE if loss == "log_loss" else None
     with shared_basis(evaluations.queries):
-        return choose_setting(alphas, evaluations, held_out, tune_for, patience)
+        return choose_setting(alphas, evaluations, held_out, tune_for)
 
 
 def _scaled(alphas: Sequence[float], evaluations: EvaluationSet) -> list[float]:
@@ -257,12 +251,20 @@ def refit_some(
     LinearPredictors
         In the order of ``models``.
     """
-    kept = zip(known, lines.coef, lines.intercept, strict=True)
-    by_name = {
-        name: LinearPredictors(coef, intercept) for name, coef, intercept in kept
-    }
-    by_name |= fit_each(regression, changed, evaluations)
-    return stack(by_name, models)
+    fitted = fit_each(regression, changed, evaluations)
+    coef = np.empty((len(models), lines.coef.shape[1]))
+    intercept = np.empty(len(models))
+    # Rows are copied in one go: a pool may have ten thousand models.
+    places = positions_of(list(models), known)
+    kept = np.flatnonzero(places >= 0)
+    coef[kept], intercept[kept] = (
+        lines.coef[places[kept]],
+        lines.intercept[places[kept]],
+    )
+    names = list(fitted)
+    for name, row in zip(names, positions_of(names, models), strict=True):
+        coef[row], intercept[row] = fitted[name].coef[0], fitted[name].intercept[0]
+    return LinearPredictors(coef, intercept)
 
 
 def fit_each(

@@ -17,6 +17,9 @@ MAX_LOGIT = float(logit(1 - PROBABILITY_CLIP_MEANS))
 """Evidence is kept between this logit and its negative, the bounds of the means that it
 is made of: a regression far from its data would claim more."""
 
+MODELS_AT_A_TIME = 256
+"""Models whose slopes are weighed at a time."""
+
 
 @dataclass(frozen=True)
 class PackedEvidence:
@@ -157,15 +160,23 @@ def pack_features(
     # Choices weigh departures, sum d_j (f_j - anchor): the anchor's weight in that sum
     # is minus all others'. What it counts for by itself is no matter of the query.
     departing = {**decision_weights, anchor: -departure_weight}
+    centers = np.concatenate([each.centers for each in clusterings])
+    n_models, n_features = len(anchors), centers.shape[1]
+    # A column is a model's or a centre's: each is written, and later taken, as a whole.
+    shape = n_features, 2 * n_models + len(centers)
+    directions = np.empty(shape, dtype=np.float32, order="F")
+    directions[:, 2 * n_models :] = centers.T
+    for half, some in enumerate((departing, weights)):
+        columns = directions[:, half * n_models : (half + 1) * n_models]
+        _weigh_slopes(functions, some, out=columns)
     choosing = _weighted_sum(functions, departing, clusterings)
     predicting = _weighted_sum(functions, weights, clusterings)
-    slopes, intercepts, *tables = (
+    intercepts, *tables = (
         np.concatenate(pair, axis=-1, dtype=np.float32)
         for pair in zip(choosing, predicting, strict=True)
     )
-    centers = np.concatenate([each.centers for each in clusterings])
     return PackedEvidence(
-        directions=np.hstack([slopes, centers.T]),
+        directions=directions,
         intercepts=intercepts,
         tables=tuple(tables),
         half_norms=(centers**2).sum(axis=1) / 2,
@@ -197,16 +208,34 @@ def _weighted_sum(
     weights: Mapping[str, float],
     clusterings: list[QueryClusters],
 ) -> list[np.ndarray]:
-    """Weigh slopes (n_features, n_models), intercepts, and a table per clustering."""
+    """Weigh intercepts, and a table per clustering."""
     n_models = len(next(iter(functions.values())).intercept)
-    n_features = clusterings[0].centers.shape[1]
-    slopes, intercepts = np.zeros((n_models, n_features)), np.zeros(n_models)
+    intercepts = np.zeros(n_models)
     tables = [np.zeros((len(clusters), n_models)) for clusters in clusterings]
     for name, function in functions.items():
         weight = weights[name]
         intercepts += weight * function.intercept
-        if function.coef is not None:
-            slopes += weight * function.coef
         for table in function.tables:
             tables[_place_of(table.clusters, clusterings)] += weight * table.table
-    return [slopes.T, intercepts, *tables]
+    return [intercepts, *tables]
+
+
+def _weigh_slopes(
+    functions: Mapping[str, QueryFunctions],
+    weights: Mapping[str, float],
+    out: np.ndarray,
+) -> None:
+    """Weigh slopes into ``out`` (n_features, n_models)."""
+    # Sums are float64, of some models at a time: those of a large pool would take
+    # several times the memory of the result.
+    n_features, n_models = out.shape
+    for start in range(0, n_models, MODELS_AT_A_TIME):
+        block = slice(start, min(start + MODELS_AT_A_TIME, n_models))
+        slopes = np.zeros((block.stop - start, n_features))
+        for name, function in functions.items():
+            if function.coef is not None:
+                shared = len(function.coef) == 1
+                slopes += (
+                    weights[name] * function.coef[slice(None) if shared else block]
+                )
+        out[:, block] = slopes.T

@@ -113,8 +113,7 @@ class LinearRouter(RouterMixin[RegressionPool]):
     "auto" cross-validates within `fit` over five folds of the queries. It tries 300,
     100, 30, 10, 3, 1 and 0.3 times the mean squared distance of the encodings from
     their mean, so the scale of the encodings has no influence. Of equally good values,
-    the largest is chosen. With log loss as ``loss`` and ``tune_for``, the search ends
-    after two values in a row that are worse than the best one.
+    the largest is chosen.
 
     Examples
     --------

@@ -217,21 +217,3 @@ def test_alpha_is_large_where_encodings_tell_nothing():
     noise = log.assign(query=list(rng.normal(size=(960, 4))))
     meaningless = LinearRouter().fit(noise, log["score"])
     assert meaningless.alpha_ > 10 * meaningful.alpha_
-
-
-def test_settings_are_passed_over_once_the_loss_keeps_rising():
-    evaluations = planted_evaluations()
-    tried = []
-
-    def predict(training, encodings, settings):
-        tried.extend(settings)
-        return planted_predictions(training, encodings, settings)
-
-    settings = [even, sharp, timid, even, wrong]
-    chosen = choose_setting(settings, evaluations, predict, "log_loss", patience=2)
-    assert chosen is sharp
-    assert set(tried) == {even, sharp, timid}
-    assert wrong not in tried
-    tried.clear()
-    choose_setting(settings, evaluations, predict, "routing_accuracy", patience=2)
-    assert wrong in tried
