@@ -24,6 +24,7 @@ from skl_locus.datasets._readers._values import (
     as_mapping,
     number_or_none,
     required_text,
+    score_or_none,
     sum_or_none,
 )
 
@@ -122,7 +123,7 @@ def _add_records(log: LogBuilder, path: Path, run: Mapping[str, Any]) -> None:
                 model=model,
                 task=task,
                 query=_query_of(record),
-                score=number_or_none(record.get("score"), "score"),
+                score=score_or_none(record.get("score"), "score"),
                 cost=number_or_none(record.get("cost"), "cost"),
                 tokens=_tokens_of(record),
                 response=_response_of(record),
