@@ -57,8 +57,12 @@ def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         row = int(np.argmax(wrong))
+        # All digits where the short form would look like one of the bounds.
+        shown = f"{values[row]:g}"
+        if float(shown) != values[row]:
+            shown = repr(float(values[row]))
         raise ValueError(
-            f"{name} must be scores in [0, 1]; row {row} has {values[row]:g} (NaN, inf "
+            f"{name} must be scores in [0, 1]; row {row} has {shown} (NaN, inf "
             "and values outside are refused: drop such rows or rescale)."
         )
     return values.astype(np.float32)

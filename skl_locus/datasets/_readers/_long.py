@@ -299,7 +299,8 @@ def query_cell(value: Any, name: str) -> Any:
         vector = np.asarray(value)
     except ValueError:  # lists of different lengths
         raise problem from None
-    if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.number):
+    numbers = np.issubdtype(vector.dtype, np.number)
+    if vector.ndim != 1 or not vector.size or not numbers:
         raise problem
     if not np.isfinite(vector).all():
         raise RecordError(f"{name!r} has numbers that are not finite")
