@@ -514,5 +514,5 @@ def test_a_score_just_above_1_is_shown_with_all_its_digits(tmp_path):
     path.write_text(f"model,query,score\na,q,0\nb,q,{float(np.nextafter(1, 2))!r}\n")
     with pytest.raises(LogFormatError, match=r"from 0 to 1\.0000000000000002"):
         read_long(path)
-    with pytest.raises(ValueError, match=r"row 1 has 1\.0000000000000002"):
+    with pytest.raises(ValueError, match=r"found 0 to 1\.0000000000000002"):
         KMeansRouter().fit(np.eye(2), [0, np.nextafter(1, 2)])

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._utils.user_warnings import warn_user
-from skl_locus.datasets._readers._values import RecordError, shortest
+from skl_locus._utils.validation import shortest
+from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import (
     AmbiguousLogWarning,
     LogFormatError,

@@ -94,12 +94,6 @@ def _required(number: float | None, name: str) -> float:
     return number
 
 
-def shortest(number: float) -> str:
-    """Return a number with as many digits as are needed to tell it from others."""
-    text = f"{number:g}"
-    return text if float(text) == number else repr(float(number))
-
-
 def required_text(value: Any, name: str) -> str:
     """Return a text that is not blank; an integer is a label as well."""
     if isinstance(value, str) and value.strip():
