@@ -11,7 +11,7 @@ import pandas as pd
 
 from skl_locus._utils.validation import shortest
 from skl_locus.datasets._readers._builder import LogBuilder
-from skl_locus.datasets._readers._files import files_in, folder_of, json_document
+from skl_locus.datasets._readers._files import file_or_folder, files_in, json_document
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_list,
@@ -73,7 +73,7 @@ def read_alpaca_eval(
        model       query  score response
     0  small  Say hello.   0.25      Hi!
     """
-    folder = folder_of(folder)
+    folder = file_or_folder(folder)
     log = LogBuilder(folder, errors=errors)
     for path in files_in(folder, "annotations.json"):
         with log.record_errors(path):

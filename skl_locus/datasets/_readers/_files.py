@@ -55,8 +55,23 @@ def folder_of(path: str | os.PathLike) -> Path:
     return folder
 
 
+def file_or_folder(path: str | os.PathLike) -> Path:
+    """Return a regular file or a folder that exists."""
+    place = Path(path)
+    if not place.is_dir():
+        if not place.exists():
+            raise NotADirectoryError(f"{place} is neither a folder nor a file.")
+        require_file(place)
+    return place
+
+
 def files_in(folder: Path, *patterns: str) -> list[Path]:
-    """Return the files below a folder that match, sorted by path, at least one."""
+    """Return the files below a folder that match, sorted by path, at least one.
+
+    A file is returned as it is, whatever it is called.
+    """
+    if folder.is_file():
+        return [folder]
     files = {path for pattern in patterns for path in folder.rglob(pattern)}
     found = sorted(path for path in files if path.is_file())
     if not found:

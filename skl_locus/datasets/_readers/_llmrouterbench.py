@@ -14,8 +14,8 @@ import pandas as pd
 
 from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
+    file_or_folder,
     files_in,
-    folder_of,
     json_document,
     newest,
 )
@@ -87,7 +87,7 @@ def read_llmrouterbench(
        model   query  score  task  cost  tokens
     0  small  7 * 8?    1.0  sums   0.1    10.0
     """
-    folder = folder_of(folder)
+    folder = file_or_folder(folder)
     log = LogBuilder(folder, errors=errors, scale=scale)
     files = sorted(files_in(folder, "*.json"), key=_folder)
     for _, runs in groupby(files, key=_folder):

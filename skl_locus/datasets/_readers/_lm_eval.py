@@ -17,7 +17,7 @@ import pandas as pd
 from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
     Row,
-    folder_of,
+    file_or_folder,
     json_document,
     json_lines,
     json_object,
@@ -78,10 +78,10 @@ def read_lm_eval(
     Parameters
     ----------
     folder : str or path-like
-        The output folder, with one folder per model. A model is called like its
-        folder, where the harness writes ``org__name`` for ``org/name``. If
-        ``--output_path`` was a file, there are no such folders: the models are called
-        in the same way, by the files of results beside the samples.
+        The output folder, with one folder per model, or one file of samples. A model
+        is called like its folder, where the harness writes ``org__name`` for
+        ``org/name``. If ``--output_path`` was a file, there are no such folders: the
+        models are called in the same way, by the files of results beside the samples.
     metric : str or mapping of tasks to str, default=None
         The metric that is the score. `None` takes the first of acc, exact_match,
         acc_norm, pass@1, prompt_level_strict_acc and f1 that a task has, else its only
@@ -127,7 +127,7 @@ def read_lm_eval(
             model    query query_id  score  task
     0  org__small  7 * 8 =   sums/0    1.0  sums
     """
-    folder = folder_of(folder)
+    folder = file_or_folder(folder)
     log = LogBuilder(folder, errors=errors, scale=scale)
     reader = _Reader(log, metric, filter)
     for run in _largest_runs(_runs_in(folder, log), log):
@@ -231,7 +231,9 @@ class _Reader:
 
 def _runs_in(folder: Path, log: LogBuilder) -> list[_Run]:
     """Return all runs below a folder, with the names of models and tasks."""
-    files = [path for pattern in SAMPLES for path in folder.rglob(pattern)]
+    files = [folder]
+    if folder.is_dir():
+        files = [path for pattern in SAMPLES for path in folder.rglob(pattern)]
     if not files:
         return _old_runs_in(folder, log)
     runs, results = [], _ResultsBeside()
