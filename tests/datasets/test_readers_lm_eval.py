@@ -377,3 +377,12 @@ def test_compressed_files(folder):
     path = next(folder.rglob("samples_quiz*.gz"))
     path.write_bytes(path.read_bytes()[:-12])
     assert_bad(partial(read_lm_eval, folder), "not a readable gzip file", path)
+
+
+def test_folders_that_are_called_like_files(tmp_path):
+    time = "2024-01-01T00-00-00.000001"
+    for model in ("a", "b"):
+        place = tmp_path / f"{model}_{time}.json" / f"org__{model}"
+        write_lines(place / f"samples_t_{time}.jsonl", [choice(0, 1.0)])
+        (place / f"x_{time}.json").mkdir()
+    assert read_lm_eval(tmp_path)["model"].tolist() == ["org__a", "org__b"]

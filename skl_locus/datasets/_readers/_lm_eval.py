@@ -281,7 +281,8 @@ def _results_in(folder: Path) -> dict[str, _Results]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         time = TIME.search(path.name)
-        if time is not None:
+        # Some versions made a folder of an output path that ends with .json.
+        if time is not None and path.is_file():
             stem = path.name[: time.start()].rstrip("_")
             found[time[0]] = _results_of(path, stem)
     return found
@@ -343,7 +344,7 @@ def _old_runs_in(folder: Path, log: LogBuilder) -> list[_Run]:
     the model and the task. Names alone would not tell where the task begins.
     """
     runs = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(filter(Path.is_file, folder.rglob("*.json"))):
         with log.record_errors(path):
             results = json_document(path)
             if isinstance(results, dict) and "results" in results:
