@@ -13,6 +13,10 @@ class SkippedRecordsWarning(UserWarning):
     """Warning that a reader skipped evaluations that it could not use."""
 
 
+class AmbiguousLogWarning(UserWarning):
+    """Warning that a log could be read in several ways, and which one was taken."""
+
+
 class FetchError(OSError):
     """Error if a file of a data set cannot be fetched or has unexpected content."""
 

@@ -233,7 +233,7 @@ class QueryEncoder(
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            fitted = clone(self.encoder).fit(sorted(texts))
+            fitted = clone(self.encoder).fit(list(map(_encodable, sorted(texts))))
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
@@ -297,6 +297,7 @@ class QueryEncoder(
         return encoded[places]
 
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
+        texts = list(map(_encodable, texts))
         if fitted is not None:
             encoded = fitted.transform(texts)
             vectors = encoded.toarray() if issparse(encoded) else encoded
@@ -455,6 +456,19 @@ class QueryEncoder(
         if self._is_folder or is_folder(encoder):
             return MissingModel(Path(encoder).name)
         return encoder
+
+
+def _encodable(text: str) -> str:
+    """Return a text with U+FFFD for each half of a surrogate pair that stands alone.
+
+    Texts that were cut within an emoji have one; tokenizers and hashes encode texts as
+    UTF-8, which has no place for it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def as_query_encoder(encoder: Any) -> QueryEncoder:

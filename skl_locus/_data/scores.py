@@ -10,6 +10,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skl_locus._utils.user_warnings import warn_user
+from skl_locus._utils.validation import shortest
 from skl_locus.exceptions import ConstantScoreWarning
 
 CORRECT_FROM = 0.5
@@ -57,8 +58,9 @@ def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         row = int(np.argmax(wrong))
+        shown = shortest(values[row])
         raise ValueError(
-            f"{name} must be scores in [0, 1]; row {row} has {values[row]:g} (NaN, inf "
+            f"{name} must be scores in [0, 1]; row {row} has {shown} (NaN, inf "
             "and values outside are refused: drop such rows or rescale)."
         )
     return values.astype(np.float32)
@@ -100,7 +102,7 @@ def read_targets(
         if values.min() < 0 or values.max() > 1:
             raise ValueError(
                 "Unknown label type: continuous. Scores must be in [0, 1]; found "
-                f"{values.min():g} to {values.max():g}."
+                f"{shortest(values.min())} to {shortest(values.max())}."
             )
         return np.array([0, 1]), values.astype(np.float32)
     check_classification_targets(y)

@@ -49,3 +49,9 @@ def check_by_label(values: Any, labels: Iterable, name: str) -> None:
     missing = next((label for label in labels if label not in known), None)
     if missing is not None:
         raise ValueError(f"{name} has no entry for the model {missing!r}.")
+
+
+def shortest(number: float) -> str:
+    """Return a number for a message, in full where few digits would be another one."""
+    text = f"{number:g}"
+    return text if float(text) == float(number) else repr(float(number))

@@ -8,6 +8,8 @@ from skl_locus.datasets._fetchers import (
     fetch_routerbench,
 )
 from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
+from skl_locus.datasets._readers._concat import concat_logs
+from skl_locus.datasets._readers._detect import read_log
 from skl_locus.datasets._readers._embedllm import read_embedllm
 from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import read_inspect
@@ -15,10 +17,13 @@ from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
 from skl_locus.datasets._readers._routerbench import read_routerbench
+from skl_locus.datasets._readers._summary import ReadSummary
 from skl_locus.datasets._synthetic import make_evaluations
 
 __all__ = [
+    "ReadSummary",
     "clear_data_home",
+    "concat_logs",
     "fetch_embedllm",
     "fetch_llmrouterbench",
     "fetch_routerbench",
@@ -31,6 +36,7 @@ __all__ = [
     "read_inspect",
     "read_llmrouterbench",
     "read_lm_eval",
+    "read_log",
     "read_long",
     "read_routerbench",
     "read_wide",

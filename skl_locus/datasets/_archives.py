@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -13,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tarfile import TarInfo
+from typing import Any
 
-from skl_locus.datasets._download import fcntl, file_lock
+from skl_locus.datasets._download import disk_errors, fcntl, file_lock
 from skl_locus.datasets._readers._files import require_inside
 from skl_locus.datasets._readers._values import RecordError
 from skl_locus.exceptions import LogFormatError
@@ -24,6 +27,15 @@ CHECKSUM_LETTERS = 12
 
 DAMAGES = (tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
 """Errors of tarfile for damaged archives and for files of other kinds."""
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""Errors of the disk; all others come from names that an archive must not have."""
+
+COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
+"""First bytes of compressed archives, and what opens these."""
+
+MAX_HEADER = 2**20
+"""Most bytes of one header: tarfile holds them in memory, whatever their number."""
 
 
 def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
@@ -54,7 +66,7 @@ def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
     folder = archive.with_name(f"{archive.name}-{sha256[:CHECKSUM_LETTERS]}")
     if folder.is_dir():
         return folder
-    with file_lock(archive):
+    with disk_errors(folder), file_lock(archive):
         if folder.is_dir():  # another process has been faster
             return folder
         _remove_left_drafts(archive)
@@ -65,7 +77,7 @@ def unpack(archive: Path, sha256: str, *, suffix: str, max_bytes: int) -> Path:
             _unpack_into(draft, archive, suffix, max_bytes)
             draft.replace(folder)
         except BaseException:
-            shutil.rmtree(draft)
+            shutil.rmtree(draft, ignore_errors=True)
             raise
     return folder
 
@@ -86,7 +98,11 @@ def _remove_left_drafts(archive: Path) -> None:
 
 
 def _unpack_into(folder: Path, archive: Path, suffix: str, max_bytes: int) -> None:
-    with _named(archive), tarfile.open(archive) as tar:
+    with (
+        _named(archive),
+        _decompressed(archive) as file,
+        tarfile.open(fileobj=file, mode="r:") as tar,
+    ):
         # The safe filter came with Python 3.11.4. On a release before it, only
         # `_wanted` decides, which lets nothing but regular files inside through.
         tar.extraction_filter = getattr(
@@ -94,6 +110,37 @@ def _unpack_into(folder: Path, archive: Path, suffix: str, max_bytes: int) -> No
         )
         mode = folder.stat().st_mode & 0o666
         tar.extractall(folder, _wanted(tar, suffix, max_bytes, mode))
+
+
+@contextmanager
+def _decompressed(archive: Path) -> Iterator[Any]:
+    with archive.open("rb") as raw:
+        begin = raw.read(len(COMPRESSIONS[-1][0]))
+        raw.seek(0)
+        for magic, opened in COMPRESSIONS:
+            if begin.startswith(magic):
+                with opened(raw) as file:
+                    yield _SmallReads(file)
+                return
+        yield _SmallReads(raw)
+
+
+class _SmallReads:
+    """A file of which nobody reads much at once.
+
+    tarfile copies members in small pieces, but reads each header in one.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER:
+            raise RecordError(f"a header has more than {MAX_HEADER} bytes")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _wanted(
@@ -130,3 +177,11 @@ def _named(archive: Path) -> Iterator[None]:
         raise LogFormatError(problem, archive) from error
     except RecordError as error:
         raise LogFormatError(str(error), archive) from error
+    except OSError as error:
+        if error.errno in DISK:
+            raise
+        problem = f"a member cannot be unpacked ({error.strerror or error})"
+        raise LogFormatError(problem, archive) from error
+    except ValueError as error:  # such as a NUL in a name
+        problem = f"a member cannot be unpacked ({error})"
+        raise LogFormatError(problem, archive) from error

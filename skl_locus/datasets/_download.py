@@ -35,6 +35,15 @@ CHUNK_BYTES = 2**20
 TIMEOUT = 10
 """Seconds to wait for a silent server, in each attempt."""
 
+PATIENCE = 60
+"""Seconds after which an attempt may be too slow: `TIMEOUT` is per byte received."""
+
+MIN_SPEED = 1024
+"""Bytes per second that an attempt must bring on average, after `PATIENCE`."""
+
+SCHEMES = ("https", "http")
+"""Schemes of addresses that are fetched, and to which a server may redirect."""
+
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which the same request may succeed."""
 
@@ -75,9 +84,17 @@ class RemoteFile:
 
         The address of a private mirror can hold a token in any of these.
         """
-        parts = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+        return without_secrets(self.url)
+
+
+def without_secrets(url: str) -> str:
+    """Return an address without user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not an address at all, and so with nothing to be hidden
+        return url.partition("?")[0].rpartition("@")[2]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 @dataclass(frozen=True)
@@ -134,17 +151,33 @@ def fetch_file(remote: RemoteFile, options: DownloadOptions) -> str:
         If the file cannot be downloaded or has other content than expected.
     """
     refuse_links(*(_beside(remote.path, ending) for ending in WRITTEN_BESIDE))
-    if not remote.path.exists():
-        if not options.download_if_missing:
-            raise FetchError(
-                f"{remote.path} is missing and download_if_missing=False; pass True, "
-                f"or put the file from {remote.address} there."
-            )
-        remote.path.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(remote.path):
-            if not remote.path.exists():  # another process may have been first
-                _download(remote, options)
-    return _checked(remote)
+    with disk_errors(remote.path):
+        if not remote.path.exists():
+            if not options.download_if_missing:
+                raise FetchError(
+                    f"{remote.path} is missing and download_if_missing=False; pass "
+                    f"True, or put the file from {remote.address} there."
+                )
+            remote.path.parent.mkdir(parents=True, exist_ok=True)
+            with file_lock(remote.path):
+                if not remote.path.exists():  # another process may have been first
+                    _download(remote, options)
+        return _checked(remote)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise one error for all that a disk refuses, which says what to do."""
+    try:
+        yield
+    except FetchError:
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FetchError(
+            f"{path} could not be written or read ({reason}); make room or give the "
+            "rights, or pass another data_home=."
+        ) from error
 
 
 @contextmanager
@@ -330,7 +363,8 @@ def _receive(
             partial.discard()
             raise AttemptError("the server sent another part than it was asked for")
         with _progress(remote, start, total, options.verbose) as bar:
-            partial.append(_chunks(response, bar))
+            left = None if total is None else total - start
+            partial.append(_chunks(response, bar, left))
     if total is not None and partial.size != total:
         raise AttemptError(f"{partial.size} of {total} bytes have arrived")
 
@@ -338,22 +372,54 @@ def _receive(
 def _opened(remote: RemoteFile, headers: dict[str, str]) -> Any:
     """Return the response: the file, a part of it, or `OUT_OF_RANGE`."""
     agent = {"User-Agent": f"skl-locus/{version('skl-locus')}"}
-    request = urllib.request.Request(remote.url, headers={**agent, **headers})
+    request = _request(remote, {**agent, **headers})
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
+        # Made for each request, since it takes the proxies from the environment.
+        opener = urllib.request.build_opener(_SafeRedirects)
+        return opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.status == OUT_OF_RANGE:
             return error
         error.close()
-        problem = f"HTTP status {error.status}, {error.reason}"
+        # Not the server's own words, which can repeat an address with its secrets.
+        meaning = http.client.responses.get(error.status, "unknown")
+        problem = f"HTTP status {error.status}, {meaning}"
         if error.status in TRANSIENT:
             raise AttemptError(problem) from error
         raise FetchError(
             f"{remote.address} could not be fetched: {problem}; pass the right url=, "
             f"or put the file at {remote.path}."
         ) from error
+    except FetchError:
+        raise
+    except (http.client.InvalidURL, UnicodeError) as error:
+        raise FetchError(f"{remote.address} is not an address to fetch.") from error
     except (OSError, http.client.HTTPException) as error:
         raise _interruption(error) from error
+
+
+def _request(remote: RemoteFile, headers: dict[str, str]) -> urllib.request.Request:
+    try:
+        return urllib.request.Request(remote.url, headers=headers)
+    except (ValueError, http.client.InvalidURL) as error:
+        raise FetchError(f"{remote.address} is not an address to fetch.") from error
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Redirects that neither leave the web nor give up its encryption."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, *others: Any
+    ) -> urllib.request.Request | None:
+        new = str(others[-1])
+        before, after = req.type, urlsplit(new).scheme
+        if after not in SCHEMES or (before == "https" and after != "https"):
+            fp.close()
+            raise FetchError(
+                f"{without_secrets(req.full_url)} redirects to "
+                f"{without_secrets(new)}, which is not followed."
+            )
+        return super().redirect_request(req, fp, code, *others)
 
 
 def _interruption(error: Exception) -> AttemptError:
@@ -365,7 +431,9 @@ def _interruption(error: Exception) -> AttemptError:
     return AttemptError(str(reason) or type(reason).__name__)
 
 
-def _chunks(response: Any, bar: tqdm) -> Iterator[bytes]:
+def _chunks(response: Any, bar: tqdm, left: int | None) -> Iterator[bytes]:
+    """Yield the bytes as they come, neither more nor more slowly than they may."""
+    begun, received = time.monotonic(), 0
     while True:
         try:
             chunk = response.read1(CHUNK_BYTES)
@@ -373,6 +441,12 @@ def _chunks(response: Any, bar: tqdm) -> Iterator[bytes]:
             raise _interruption(error) from error
         if not chunk:
             return
+        received += len(chunk)
+        if left is not None and received > left:
+            raise AttemptError(f"the server sent more than the {left} bytes it said")
+        seconds = time.monotonic() - begun
+        if seconds > PATIENCE and received < MIN_SPEED * seconds:
+            raise AttemptError(f"only {received} bytes came in {seconds:.0f} seconds")
         bar.update(len(chunk))
         yield chunk
 
@@ -394,7 +468,8 @@ def _strong_tag(response: Any) -> str:
 
 def _require_http(url: str) -> None:
     if not url.startswith(("https://", "http://")):
-        raise ValueError(f"url must begin with https:// or http://, got {url!r}.")
+        shown = without_secrets(url)
+        raise ValueError(f"url must begin with https:// or http://, got {shown!r}.")
 
 
 def _progress(remote: RemoteFile, start: int, total: int | None, verbose: bool) -> tqdm:

@@ -13,7 +13,13 @@ import pandas as pd
 from skl_locus._utils.validation import check_at_least
 from skl_locus.datasets._archives import unpack
 from skl_locus.datasets._base import get_data_home
-from skl_locus.datasets._download import DownloadOptions, RemoteFile, fetch_file
+from skl_locus.datasets._download import (
+    DownloadOptions,
+    RemoteFile,
+    disk_errors,
+    fetch_file,
+    without_secrets,
+)
 from skl_locus.datasets._readers._builder import Scale
 from skl_locus.datasets._readers._embedllm import SPLITS, read_embedllm
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
@@ -42,6 +48,9 @@ VERSIONS = ("0shot", "5shot")
 
 MODEL_NAMES = "model_order.csv"
 """Names of EmbedLLM's models, for rows that have only their numbers."""
+
+LONGEST_NAME = 200
+"""Letters of the name of a file; disks take some 255, and endings are added."""
 
 MAX_BYTES = 2**35
 """Limit for an unpacked archive; that of LLMRouterBench has 1.3 GB packed."""
@@ -148,7 +157,7 @@ def fetch_embedllm(
     unknown = set(splits) - set(SPLITS)
     if unknown or isinstance(splits, str) or not splits:
         raise ValueError(f"splits must be some of {SPLITS}, got {splits!r}.")
-    folder = Path(get_data_home(data_home)) / "embedllm"
+    folder = _home(data_home) / "embedllm"
     base = (url or EMBEDLLM).rstrip("/")
     for name in (MODEL_NAMES, *(f"{split}.csv" for split in splits)):
         given = (checksum or {}).get(name)
@@ -249,7 +258,7 @@ def fetch_routerbench(
     options = _download_options(download_if_missing, n_retries, delay, verbose)
     if version not in VERSIONS:
         raise ValueError(f"version must be one of {VERSIONS}, got {version!r}.")
-    folder = Path(get_data_home(data_home)) / "routerbench"
+    folder = _home(data_home) / "routerbench"
     remote = _remote(url or ROUTERBENCH.format(version=version), folder, checksum)
     if remote.path.suffix.lower() in PICKLES and not allow_pickle:
         raise ValueError(
@@ -345,11 +354,16 @@ def fetch_llmrouterbench(
     """
     options = _download_options(download_if_missing, n_retries, delay, verbose)
     check_at_least(max_bytes, "max_bytes")
-    folder = Path(get_data_home(data_home)) / "llmrouterbench"
+    folder = _home(data_home) / "llmrouterbench"
     remote = _remote(url or LLMROUTERBENCH, folder, checksum)
     found = fetch_file(remote, options)
     unpacked = unpack(remote.path, found, suffix=".json", max_bytes=max_bytes)
     return read_llmrouterbench(unpacked, scale=scale, errors=errors)
+
+
+def _home(data_home: str | os.PathLike | None) -> Path:
+    with disk_errors(Path(data_home or "The data home")):
+        return Path(get_data_home(data_home))
 
 
 def _download_options(
@@ -366,9 +380,13 @@ def _remote(url: str, folder: Path, checksum: str | None) -> RemoteFile:
 
     Its checksum is the one given, else the one published for the name, if any.
     """
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name:
-        raise ValueError(f"url must end with the name of a file, got {url!r}.")
+    try:
+        name = PurePosixPath(unquote(urlsplit(url).path)).name
+    except ValueError:  # such as a bracket that is not closed
+        name = ""
+    if not name or not name.isprintable() or len(name) > LONGEST_NAME:
+        shown = without_secrets(url)
+        raise ValueError(f"url must end with the name of a file, got {shown!r:.200}.")
     if checksum is None:
         return RemoteFile(url, folder / name, PUBLISHED_CHECKSUMS.get(name))
     expected = checksum.lower()

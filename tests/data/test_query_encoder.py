@@ -335,3 +335,18 @@ def test_output_settings_do_not_break_texts(container, both):
         assert (
             routes.tolist() == alone.route(NEW).tolist() == router.route(NEW).tolist()
         )
+
+
+@pytest.mark.parametrize(
+    "encoder", [HashingVectorizer(n_features=8), TfidfVectorizer()], ids=repr
+)
+def test_half_of_an_emoji_is_encoded_like_an_unknown_character(encoder):
+    cut, replaced = "Who wrote Emma \ud83d", "Who wrote Emma \ufffd"
+    fitted = QueryEncoder(encoder).fit([*QUESTIONS, cut])
+    vectors = fitted.transform([cut, replaced, QUESTIONS[0]])
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert vectors.any(axis=1).all()
+    log = make_log().astype({"query": object})
+    log.loc[log["query"] == QUESTIONS[0], "query"] = cut
+    router = KMeansRouter(n_clusters=2, encoder=encoder).fit(log, log["score"])
+    assert router.route([cut, "\ude00 alone"]).shape == (2,)

@@ -292,3 +292,15 @@ def test_the_packaged_minilm():
     np.testing.assert_array_equal(pickle.loads(blob).transform(TEXTS), vectors)
     router = LocusRouter(**SMALL, encoder=str(path)).fit(LOG, LOG.score)
     assert router.route(["What is 7*8?"])[0] in {"a", "b", "c"}
+
+
+def test_half_of_an_emoji_fails_no_text(model):
+    cut, other = "who wrote emma \ud83d", "what is faust"
+    encoder = QueryEncoder(model).fit([cut, other])
+    vectors = encoder.transform([cut, other, "who wrote \ude00"])
+    assert np.isfinite(vectors).all()
+    np.testing.assert_array_equal(
+        vectors[0], QueryEncoder(model).fit_transform([cut])[0]
+    )
+    halves = encoder.transform(["wet \ud83d\ude00"])
+    np.testing.assert_array_equal(halves, encoder.transform(["wet \U0001f600"]))

@@ -1,10 +1,13 @@
 """Fetching: whatever the server does, the right file, or one error that says why."""
 
+import errno
 import hashlib
 import io
+import os
 import socket
 import tarfile
 import threading
+import time
 import urllib.request
 from functools import partial
 
@@ -27,6 +30,7 @@ from file_server import (
 )
 
 from skl_locus.datasets import _download as download
+from skl_locus.datasets import _fetchers as fetchers
 from skl_locus.datasets import (
     fetch_embedllm,
     fetch_llmrouterbench,
@@ -248,12 +252,12 @@ def test_the_delay_is_waited_for(tmp_path, monkeypatch):
     ],
 )
 def test_offline_it_says_so_at_once(tmp_path, monkeypatch, problem):
-    def urlopen(*arguments, **options):
+    def open_url(*arguments, **options):
         attempts.append(arguments)
         raise problem
 
     attempts = []
-    monkeypatch.setattr(download.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(download.urllib.request.OpenerDirector, "open", open_url)
     monkeypatch.setattr(download.time, "sleep", lambda delay: pytest.fail("waited"))
     with pytest.raises(FetchError) as caught:
         fetch_routerbench(data_home=tmp_path, allow_pickle=True)
@@ -461,3 +465,164 @@ def test_a_damaged_archive_is_named(tmp_path, archive):
     with pytest.raises(LogFormatError, match=r"bench\.tar\.gz: not a readable tar"):
         fetch_archive(archive, tmp_path)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_name_below_a_file_and_names_that_no_disk_takes(tmp_path):
+    for number, name in enumerate(["a.json/b.json", "x" * 5000 + ".json"]):
+        home = tmp_path / str(number)
+        archive = archive_of("a.json", name)
+        with pytest.raises(LogFormatError, match="a member cannot be unpacked"):
+            fetch_archive(archive, home)
+        assert not list(home.rglob("*.json"))
+        assert not list(home.rglob(".unpacking*"))
+
+
+def test_a_header_is_not_read_whole_whatever_its_size(tmp_path):
+    member = tarfile.TarInfo(PLACE)
+    member.pax_headers = {"comment": "x" * 2**21}
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member, io.BytesIO())
+    with pytest.raises(LogFormatError, match="a header has more than 1048576 bytes"):
+        fetch_archive(raw.getvalue(), tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_every_compression_of_an_archive(tmp_path, mode):
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode=mode) as archive:
+        member = tarfile.TarInfo(PLACE)
+        member.size = len(RUN)
+        archive.addfile(member, io.BytesIO(RUN))
+    assert len(fetch_archive(raw.getvalue(), tmp_path)) == 1
+
+
+def test_what_a_killed_process_left_is_removed_and_the_folder_is_for_all(tmp_path):
+    folder = tmp_path / "llmrouterbench"
+    folder.mkdir(mode=0o755)
+    (folder / ".unpacking-bench.tar.gz-old").mkdir()
+    (folder / ".unpacking-other.tar.gz-new").mkdir()
+    fetch_archive(archive_of(PLACE), tmp_path)
+    names = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert ".unpacking-bench.tar.gz-old" not in names
+    assert ".unpacking-other.tar.gz-new" in names
+    (unpacked,) = folder.glob("bench.tar.gz-*")
+    assert unpacked.stat().st_mode & 0o777 == folder.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("place", ["download", "archive", "home"])
+def test_a_disk_that_refuses(tmp_path, monkeypatch, code, place):
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    target = {
+        "download": (download.PartialFile, "append"),
+        "archive": (tarfile.TarFile, "extractall"),
+        "home": (fetchers, "get_data_home"),
+    }[place]
+    monkeypatch.setattr(*target, refuse)
+    match = rf"\({os.strerror(code)}\).*pass another data_home="
+    with pytest.raises(FetchError, match=match):
+        fetch_archive(archive_of(PLACE), tmp_path)
+    assert not list(tmp_path.rglob(".unpacking*"))
+
+
+def test_a_lock_that_is_a_link_does_not_empty_what_it_leads_to(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "routerbench").mkdir()
+    (tmp_path / "routerbench" / ".table.csv.lock").symlink_to(precious)
+    fail(tmp_path, CONTENT, rest, match="could not be written or read")
+    assert precious.read_text() == "mine"
+
+
+def more_than_promised(handler):
+    """Send without a length in the header that counts, as chunked answers do."""
+    handler.send_response(206)
+    start, total = handler.asked, len(handler.server.content)
+    handler.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+    handler.send_header("ETag", '"version-1"')
+    handler.end_headers()
+    handler.wfile.write(handler.server.content[start:] + b"x" * 1000)
+
+
+def test_more_bytes_than_announced_are_not_taken(tmp_path):
+    fail(
+        tmp_path,
+        CONTENT,
+        cut(100),
+        more_than_promised,
+        match="sent more than the .* bytes it said",
+        n_retries=1,
+    )
+
+
+def test_a_server_that_drips_is_given_up(tmp_path, monkeypatch):
+    def drip(handler):
+        handler.send(b"x", length=10**6)
+        for _ in range(40):
+            time.sleep(0.05)
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    fail(tmp_path, CONTENT, drip, match=r"only \d+ bytes came in", n_retries=0)
+
+
+@pytest.mark.parametrize(
+    ("target", "match"),
+    [
+        ("ftp://127.0.0.1/a.csv", "redirects to ftp://127.0.0.1/a.csv, which is not"),
+        ("file:///etc/passwd", "HTTP status 302, Found"),
+    ],
+)
+def test_a_redirection_out_of_the_web_is_not_followed(tmp_path, target, match):
+    def redirect(handler):
+        handler.send(b"", 302, Location=f"{target}?token=s3cret")
+
+    with serving(CONTENT, redirect) as server, pytest.raises(FetchError) as caught:
+        fetch(server, tmp_path)
+    assert match in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+def test_a_redirection_does_not_give_up_encryption():
+    handler = download._SafeRedirects()
+    request = urllib.request.Request("https://me:pw@example.org/a.csv?key=k3y")
+    refused = "https://example.org/a.csv redirects to http://example.org/a.csv"
+    with pytest.raises(FetchError, match=refused) as caught:
+        handler.redirect_request(
+            request, io.BytesIO(), 302, "", {}, "http://example.org/a.csv"
+        )
+    assert "pw" not in str(caught.value)
+    same = handler.redirect_request(
+        request, io.BytesIO(), 302, "", {}, "https://example.org/b.csv"
+    )
+    assert same.full_url == "https://example.org/b.csv"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:s3cret@example.org/a.csv?token=s3cret",
+        "https://me:s3cret@example.org/?token=s3cret",
+        "https://[example.org/s3cret/?x",
+        "https://example.org/" + "x" * 300 + ".csv?s3cret",
+        "https://example.org/a%00.csv?s3cret",
+    ],
+)
+def test_bad_addresses_are_refused_without_their_secrets(tmp_path, url):
+    with pytest.raises(ValueError, match="url must") as caught:
+        fetch_routerbench(url=url, data_home=tmp_path)
+    assert "token" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["exa mple.org", "example.org:port", "a..b"])
+def test_an_address_that_cannot_be_asked_is_one_error(tmp_path, host):
+    url = f"https://{host}/table.csv?token=s3cret"
+    with pytest.raises(FetchError) as caught:
+        fetch_routerbench(url=url, data_home=tmp_path, n_retries=0)
+    assert "s3cret" not in str(caught.value)

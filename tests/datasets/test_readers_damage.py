@@ -2,119 +2,29 @@
 
 import json
 import warnings
-import zipfile
 
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reader_checks import write_json, write_lines
-from zstandard_zip import write_zip
+from small_logs import (
+    TEXTS,
+    write_alpaca_eval,
+    write_embedllm,
+    write_helm,
+    write_inspect_eval,
+    write_inspect_json,
+    write_inspect_zstandard,
+    write_jsonl,
+    write_llmrouterbench,
+    write_lm_eval,
+    write_long,
+    write_parquet,
+    write_routerbench,
+    write_wide,
+)
 
 from skl_locus import datasets
 from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
-
-TEXTS = ["Wie groß ist\n7 * 8?", 'Who wrote "Faust"?', "Why?"]
-
-
-def write_long(folder):
-    frame = pd.DataFrame({"model": "m", "query": TEXTS, "score": [0, 1, 0.5]})
-    frame.to_csv(folder / "log.csv", index=False)
-    return folder / "log.csv", folder / "log.csv"
-
-
-def write_jsonl(folder):
-    rows = [{"model": "m", "query": text, "score": 1} for text in TEXTS]
-    path = write_lines(folder / "log.jsonl", rows)
-    return path, path
-
-
-def write_parquet(folder):
-    frame = pd.DataFrame({"model": "m", "query": TEXTS, "score": [0, 1, 0.5]})
-    frame.to_parquet(folder / "log.parquet")
-    return folder / "log.parquet", folder / "log.parquet"
-
-
-def write_routerbench(folder):
-    frame = pd.DataFrame(
-        {"sample_id": list("abc"), "prompt": [str([text]) for text in TEXTS]}
-    )
-    frame = frame.assign(eval_name="t", m=1, **{"m|total_cost": 2})
-    frame.to_csv(folder / "log.csv", index=False)
-    return folder / "log.csv", folder / "log.csv"
-
-
-def write_embedllm(folder):
-    frame = pd.DataFrame({"prompt_id": [0, 1, 2], "prompt": TEXTS, "label": [0, 1, 1]})
-    frame = frame.assign(model_id=None, model_name="m", category="t")
-    frame.to_csv(folder / "train.csv", index=False)
-    return folder, folder / "train.csv"
-
-
-def write_lm_eval(folder):
-    rows = [
-        {"doc_id": i, "doc": {}, "arguments": [[text, ""]], "filter": "none", "acc": 1}
-        for i, text in enumerate(TEXTS)
-    ]
-    return folder, write_lines(folder / "m" / "samples_t.jsonl", rows)
-
-
-def inspect_samples():
-    return [
-        {"id": i, "epoch": 1, "input": text, "scores": {"s": {"value": "C"}}}
-        for i, text in enumerate(TEXTS)
-    ]
-
-
-def write_inspect_json(folder):
-    log = {"eval": {"model": "m", "task": "t"}, "samples": inspect_samples()}
-    path = write_json(folder / "log.json", log)
-    return path, path
-
-
-def write_inspect_eval(folder):
-    path = folder / "log.eval"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        header = {"eval": {"model": "m", "task": "t"}}
-        archive.writestr("header.json", json.dumps(header))
-        for sample in inspect_samples():
-            name = f"samples/{sample['id']}_epoch_1.json"
-            archive.writestr(name, json.dumps(sample))
-    return path, path
-
-
-def write_inspect_zstandard(folder):
-    contents = {"header.json": json.dumps({"eval": {"model": "m", "task": "t"}})}
-    for sample in inspect_samples():
-        contents[f"samples/{sample['id']}_epoch_1.json"] = json.dumps(sample)
-    path = write_zip(folder / "log.eval", contents)
-    return path, path
-
-
-def write_llmrouterbench(folder):
-    run = {"records": [{"origin_query": text, "score": 1} for text in TEXTS]}
-    return folder, write_json(folder / "t" / "test" / "m" / "1.json", run)
-
-
-def write_helm(folder):
-    spec = {"name": "t:model=m", "adapter_spec": {"model": "m"}}
-    write_json(folder / "run_spec.json", spec)
-    instances = [{"id": f"id{i}", "input": {"text": t}} for i, t in enumerate(TEXTS)]
-    write_json(folder / "instances.json", instances)
-    stats = [
-        {
-            "instance_id": f"id{i}",
-            "stats": [{"name": {"name": "exact_match"}, "mean": 1}],
-        }
-        for i in range(len(TEXTS))
-    ]
-    return folder, write_json(folder / "per_instance_stats.json", stats)
-
-
-def write_alpaca_eval(folder):
-    rows = [{"instruction": t, "generator_2": "m", "preference": 1.5} for t in TEXTS]
-    return folder, write_json(folder / "annotations.json", rows)
-
 
 EXAMPLES = 30
 
@@ -122,6 +32,7 @@ FORMATS = [
     (datasets.read_long, write_long),
     (datasets.read_long, write_jsonl),
     (datasets.read_long, write_parquet),
+    (datasets.read_wide, write_wide),
     (datasets.read_routerbench, write_routerbench),
     (datasets.read_embedllm, write_embedllm),
     (datasets.read_lm_eval, write_lm_eval),
@@ -131,6 +42,18 @@ FORMATS = [
     (datasets.read_llmrouterbench, write_llmrouterbench),
     (datasets.read_helm, write_helm),
     (datasets.read_alpaca_eval, write_alpaca_eval),
+]
+
+TEXT_FORMATS = [
+    (read, write)
+    for read, write in FORMATS
+    if write not in (write_parquet, write_inspect_eval, write_inspect_zstandard)
+]
+
+JSON_FORMATS = [
+    (read, write)
+    for read, write in TEXT_FORMATS
+    if write not in (write_long, write_wide, write_routerbench, write_embedllm)
 ]
 
 
@@ -149,13 +72,17 @@ def test_a_damaged_file_is_an_error_or_a_smaller_table(tmp_path, read, write, da
     )
     rest = whole[start + 1 :] if data.draw(st.booleans()) else b""
     path.write_bytes(whole[:start] + damage + rest)
+    assert_table_or_error(read, source)
+
+
+def assert_table_or_error(read, source):
     for errors in ("raise", "skip"):
         outcome = read_or_error(read, source, errors)
         if isinstance(outcome, LogFormatError):
             assert outcome.path is not None
             assert str(outcome).startswith(outcome.path)
         else:
-            assert 0 < len(outcome) <= len(TEXTS)
+            assert 0 < len(outcome) <= len(TEXTS) * outcome["model"].nunique()
             assert outcome["score"].between(0, 1).all()
 
 
@@ -167,3 +94,66 @@ def read_or_error(read, source, errors):
             return read(source, errors=errors)
         except LogFormatError as error:
             return error
+
+
+NUMBERS = [True, -1, 10**400, float("nan")]
+WRONG = [None, *NUMBERS, "", "half \ud83d", [], [[]], {}, {"a": 1}]
+"""Values that something else is expected in the place of."""
+
+
+def mutated(document):
+    """Yield copies of a document with one value replaced or left out."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield {name: v for name, v in document.items() if name != key}
+            yield from ({**document, key: other} for other in mutated(value))
+    elif isinstance(document, list):
+        for place, value in enumerate(document[:2]):
+            yield document[:place] + document[place + 1 :]
+            for other in mutated(value):
+                yield [*document[:place], other, *document[place + 1 :]]
+    yield from WRONG
+
+
+@pytest.mark.parametrize(("read", "write"), JSON_FORMATS, ids=lambda f: f.__name__)
+def test_a_value_of_another_kind_is_an_error_or_left_out(tmp_path, read, write):
+    source, path = write(tmp_path)
+    whole = path.read_text()
+    first = whole.splitlines()[0] if path.suffix == ".jsonl" else whole
+    rest = whole[len(first) :]
+    for document in mutated(json.loads(first)):
+        path.write_text(json.dumps(document) + rest)
+        assert_table_or_error(read, source)
+
+
+@pytest.mark.parametrize(("read", "write"), JSON_FORMATS, ids=lambda f: f.__name__)
+def test_a_key_that_occurs_twice_is_an_error(tmp_path, read, write):
+    source, path = write(tmp_path)
+    whole = path.read_text()
+    start = whole.index("{")
+    key = whole[whole.index('"', start) + 1 :].partition('"')[0]
+    path.write_text(f'{whole[: start + 1]}"{key}": 0, {whole[start + 1 :]}')
+    with pytest.raises(LogFormatError, match=f"has the key '{key}' twice") as caught:
+        read(source)
+    assert caught.value.path is not None
+
+
+@pytest.mark.parametrize(("read", "write"), FORMATS, ids=lambda f: f.__name__)
+def test_an_empty_file_is_an_error(tmp_path, read, write):
+    source, path = write(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(LogFormatError) as caught:
+        read(source)
+    assert caught.value.path is not None
+
+
+@pytest.mark.parametrize(("read", "write"), TEXT_FORMATS, ids=lambda f: f.__name__)
+def test_another_encoding_is_an_error_with_its_line(tmp_path, read, write):
+    source, path = write(tmp_path)
+    if write is write_helm:  # its statistics have no text
+        path = path.with_name("instances.json")
+    path.write_text(path.read_text().replace("\\u00df", "ß"), encoding="latin-1")
+    with pytest.raises(LogFormatError, match="byte 0xdf is not UTF-8") as caught:
+        read(source)
+    assert caught.value.path is not None
+    assert caught.value.line is not None

@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import pytest
@@ -11,7 +12,11 @@ from reader_checks import (
 )
 
 from skl_locus.datasets import read_helm
-from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+from skl_locus.exceptions import (
+    AmbiguousLogWarning,
+    LogFormatError,
+    SkippedRecordsWarning,
+)
 
 PERTURBED = {"name": "misspellings", "robustness": True}
 TASK = "mmlu:subject=anatomy,method=multiple_choice_joint"
@@ -36,7 +41,8 @@ def entry(number, trial=0, perturbation=None, **stats):
 
 
 def write_run(folder, model, entries, instances=None, task=TASK):
-    run = folder / f"{task},model={model.replace('/', '_')}"
+    separator = "," if ":" in task else ":"
+    run = folder / f"{task}{separator}model={model.replace('/', '_')}"
     spec = {
         "name": run.name,
         "adapter_spec": {"model": model, "model_deployment": f"host/{model}"},
@@ -98,10 +104,10 @@ def test_trials_are_averaged_and_old_versions_are_read(tmp_path):
     scores = [(0, 1.0), (1, 0.0), (2, 0.0), (3, 0.0)]
     entries = [entry(1, trial, f1_score=score) for trial, score in scores]
     entries.append(entry(1, num_prompt_tokens=3, num_completion_tokens=4))
-    write_run(tmp_path, "m", entries, [{"id": "id1", "input": "Who?"}], "boolq:k=1")
+    write_run(tmp_path, "m", entries, [{"id": "id1", "input": "Who?"}], "quac:k=1")
     table = read_helm(tmp_path)
     assert records(table, "query", "score", "tokens", "task") == [
-        ("Who?", 0.25, 7.0, "boolq:k=1")
+        ("Who?", 0.25, 7.0, "quac:k=1")
     ]
 
 
@@ -128,6 +134,10 @@ def test_metric_by_name(folder):
 
 def test_runs_that_are_scored_differently(folder):
     write_json(small(folder), [entry(1, f1_score=1.0)])
+    for path in folder.rglob("run_spec.json"):
+        path.write_text(path.read_text().replace("mmlu:", "mine:"))
+    for path in folder.rglob("per_instance_stats.json"):
+        path.write_text(path.read_text().replace("quasi_exact_match", "num_tries"))
     read = partial(read_helm, folder)
     match = "by 'f1_score' here, but by 'exact_match'"
     assert len(assert_bad(read, match, small(folder))) == 2
@@ -151,7 +161,7 @@ def test_another_version_of_an_instance(folder):
 @pytest.mark.parametrize(
     ("bad", "match"),
     [
-        (entry(7, exact_match=1.0), "'id7' is not in instances.json"),
+        (entry(7, exact_match=1.0), "there is no text of instance 'id7'"),
         (entry(2, exact_match="high"), "'exact_match' is 'high'"),
         ({"instance_id": "id2"}, "'stats' is None"),
         ({"stats": []}, "'instance_id' is None"),
@@ -176,7 +186,7 @@ def test_malformed_entry(folder, bad, match):
         ("run_spec.json", b'{"adapter_spec": {}}', "'model' is None", None),
         ("run_spec.json", b'{"name": "x"}', "'adapter_spec' is None", None),
         ("instances.json", b'{"id": 1}', "instances.json is", None),
-        ("instances.json", None, "there is no instances.json beside it", None),
+        ("instances.json", None, "neither instances.json nor scenario_state", None),
         ("run_spec.json", None, "there is no run_spec.json beside it", None),
     ],
 )
@@ -210,3 +220,125 @@ def test_scale_and_no_runs(tmp_path):
         read_helm(tmp_path, metric="judge")
     table = read_helm(tmp_path, metric="judge", scale=(1, 5))
     assert table["score"].tolist() == [1, 0]
+
+
+def write_summarized(tmp_path, mains, **metrics):
+    """Write the schema of ``helm-summarize`` beside the runs."""
+    groups = [
+        {"name": name, "environment": {"main_name": main}}
+        for name, main in mains.items()
+    ]
+    described = [
+        {"name": name, "lower_is_better": less} for name, less in metrics.items()
+    ]
+    schema = {"run_groups": [{"name": "all"}, *groups], "metrics": described}
+    return write_json(tmp_path / "schema.json", schema)
+
+
+@pytest.mark.parametrize(
+    ("task", "scores", "expected"),
+    [
+        ("narrative_qa", {"exact_match": 0.0, "f1_score": 0.7}, 0.7),
+        ("legalbench:subset=x", {"exact_match": 0, "quasi_exact_match": 1}, 1.0),
+        (
+            "mmlu_pro:subset=all",
+            {"exact_match": 0, "chain_of_thought_correctness": 1},
+            1,
+        ),
+        ("mine", {"judge": 0.25, "num_output_tokens": 7, "logprob": -3}, 0.25),
+    ],
+)
+def test_the_main_metric_of_the_scenario_is_the_score(tmp_path, task, scores, expected):
+    write_run(tmp_path, "m", [entry(1, **scores)], task=task)
+    assert read_helm(tmp_path)["score"].tolist() == [expected]
+
+
+def test_the_groups_of_a_run_say_which_scenario_it_is(tmp_path):
+    scores = {"exact_match": 0.0, "f1_score": 0.7}
+    task = "natural_qa:mode=closedbook"
+    run = write_run(tmp_path, "m", [entry(1, **scores)], task=task)
+    with pytest.raises(LogFormatError, match="'exact_match', 'f1_score'; name one"):
+        read_helm(tmp_path)
+    spec = {"name": task, "adapter_spec": {"model": "m"}}
+    groups = {"groups": ["natural_qa_closedbook"]}
+    write_json(run / "run_spec.json", {**spec, **groups})
+    assert read_helm(tmp_path)["score"].tolist() == [0.7]
+
+
+def test_a_main_metric_that_no_instance_has_is_refused(tmp_path):
+    write_run(tmp_path, "m", [entry(1, exact_match=0.0)], task="narrative_qa")
+    with pytest.raises(LogFormatError, match="'f1_score'; it has the metrics 'exact_m"):
+        read_helm(tmp_path)
+
+
+def test_a_scenario_with_two_qualities_is_refused(tmp_path):
+    scores = {"exact_match": 0.0, "judge": 0.9, "num_output_tokens": 3}
+    write_run(tmp_path, "m", [entry(1, **scores)], task="mine")
+    with pytest.raises(LogFormatError, match="has the metrics 'exact_match', 'judge'"):
+        read_helm(tmp_path)
+
+
+def test_the_schema_beside_the_runs_names_the_main_metric(tmp_path):
+    scores = {"exact_match": 0.0, "f1_score": 0.5, "judge": 0.9, "wer": 0.1}
+    write_run(tmp_path, "m", [entry(1, **scores)], task="narrative_qa")
+    write_summarized(tmp_path, {"narrative_qa": "judge", "other": "f1_score"})
+    assert read_helm(tmp_path)["score"].tolist() == [0.9]
+    write_summarized(tmp_path, {"narrative_qa": "wer"}, wer=True)
+    with pytest.raises(LogFormatError, match="less is better in the main metric"):
+        read_helm(tmp_path)
+    table = read_helm(tmp_path, metric="wer", scale=(1, 0))
+    assert table["score"].tolist() == [0.9]
+
+
+def state_of(*instances):
+    return {"request_states": [{"instance": one, "request": {}} for one in instances]}
+
+
+def test_a_run_that_is_not_summarized(tmp_path):
+    run = write_run(tmp_path, "m", [entry(1, exact_match=1.0)])
+    (run / "instances.json").unlink()
+    perturbed = instance(1, input={"text": "Qeustion?"}, perturbation=PERTURBED)
+    state = state_of(instance(1), perturbed, instance(1), instance(2))
+    path = write_json(run / "scenario_state.json", state)
+    table = read_helm(tmp_path)
+    assert records(table, "query", "score") == [("Question 1?", 1.0)]
+    write_json(path, {"request_states": [7]})
+    with pytest.raises(LogFormatError, match="the request is 7, not an object"):
+        read_helm(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("multiple_choice_joint", "Question 1?\nA) yes\nB) no"),
+        ("generation", "Question 1?"),
+    ],
+)
+def test_choices_are_part_of_the_question(tmp_path, method, expected):
+    texts = [{"output": {"text": "yes"}, "tags": ["correct"]}, {"output": "no"}]
+    one = instance(1, references=texts)
+    run = write_run(tmp_path, "m", [entry(1, exact_match=1.0)], [one])
+    spec = json.loads((run / "run_spec.json").read_text())
+    spec["adapter_spec"]["method"] = method
+    write_json(run / "run_spec.json", spec)
+    assert read_helm(tmp_path)["query"].tolist() == [expected]
+
+
+def test_the_messages_of_a_chat(tmp_path):
+    turns = [{"role": "user", "content": "7 * 8?"}]
+    one = instance(1, input={"text": "", "messages": turns})
+    write_run(tmp_path, "m", [entry(1, exact_match=1.0)], [one])
+    assert read_helm(tmp_path)["query"].tolist() == ["7 * 8?"]
+
+
+def test_two_suites_with_one_run_are_not_averaged(tmp_path):
+    for suite, scores in (("v1", [1.0, 1.0]), ("v2", [0.0])):
+        entries = [entry(i, exact_match=s) for i, s in enumerate(scores, 1)]
+        write_run(tmp_path / suite, "m", entries)
+    with pytest.warns(AmbiguousLogWarning, match=r"2 runs of 'm'.*v1.* is read"):
+        table = read_helm(tmp_path)
+    assert table["score"].tolist() == [1.0, 1.0]
+    assert table.attrs["skipped"] == {"other run": 1}
+    write_run(tmp_path / "v2", "m", [entry(1, exact_match=0), entry(2, exact_match=0)])
+    with pytest.warns(AmbiguousLogWarning, match="v2"):
+        assert read_helm(tmp_path)["score"].tolist() == [0.0, 0.0]

@@ -13,7 +13,11 @@ from reader_checks import (
 )
 
 from skl_locus.datasets import read_inspect
-from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+from skl_locus.exceptions import (
+    AmbiguousLogWarning,
+    LogFormatError,
+    SkippedRecordsWarning,
+)
 
 COLUMNS = ["model", "query", "query_id", "score", "task"]
 
@@ -139,7 +143,7 @@ def test_several_scorers(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "match"),
     [
-        (sample("x", {"speed": 1}), "'match' is"),
+        (sample("x", {"speed": 1}), "by 'match/speed' here, but by 'match' before"),
         (sample("x", "good"), "'match' is 'good'"),
         (sample(None, "C"), "'id' is None"),
         (sample("x", "C", input=[]), "'input' is ''"),
@@ -261,3 +265,198 @@ def test_no_logs(tmp_path):
         read_inspect(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_inspect(tmp_path / "1.json")
+
+
+def about(log, config=None, task_args=None, **more):
+    """Return a log with the settings of its run."""
+    log["eval"] |= {"model_generate_config": config or {}, **more}
+    log["eval"] |= {"task_args": task_args or {}}
+    return log
+
+
+def test_an_unscored_sample_is_counted_whatever_it_is_written_as(tmp_path):
+    samples = [sample("a", "C"), sample("b", float("nan")), sample("c", None)]
+    path = write_json(tmp_path / "1.json", log_of("m", samples))
+    with pytest.warns(SkippedRecordsWarning, match="2 missing score"):
+        table = read_inspect(path)
+    assert table["score"].tolist() == [1.0]
+    assert table.attrs["skipped"] == {"missing score": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (
+            [{"reasoning_effort": "low"}, {"reasoning_effort": "high"}],
+            ["m (reasoning_effort=low)", "m (reasoning_effort=high)"],
+        ),
+        (
+            [{"temperature": 0.0, "top_p": 1}, {"temperature": 0.7, "top_p": 1}],
+            ["m (temperature=0.0)", "m (temperature=0.7)"],
+        ),
+        ([{}, {"max_tokens": 10}], ["m", "m (max_tokens=10)"]),
+        ([{"max_retries": 1}, {"max_retries": 2, "seed": 7}], ["m"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["model", "plan"])
+def test_settings_make_models_of_their_own(tmp_path, settings, names, place):
+    for number, config in enumerate(settings):
+        log = log_of("m", [sample("a", "CI"[number])])
+        if place == "model":
+            about(log, config)
+        else:
+            log["plan"] = {"config": config}
+        write_json(tmp_path / f"{number}.json", log)
+    if len(names) == 1:
+        assert records(silently(read_inspect, path=tmp_path), "model", "score") == [
+            ("m", 0.5)
+        ]
+        return
+    with pytest.warns(AmbiguousLogWarning, match="'m' ran with different"):
+        table = read_inspect(tmp_path)
+    assert records(table, "model", "score") == [(names[0], 1.0), (names[1], 0.0)]
+    assert_routes(table)
+
+
+def test_a_model_has_one_name_for_all_tasks(tmp_path):
+    for number, (task, effort) in enumerate(
+        [("quiz", "low"), ("quiz", "high"), ("exam", "high")]
+    ):
+        log = about(log_of("m", [sample("a", "C")]), {"effort": effort}, task=task)
+        write_json(tmp_path / f"{number}.json", log)
+    with pytest.warns(AmbiguousLogWarning):
+        table = read_inspect(tmp_path)
+    assert records(table, "model", "task") == [
+        ("m (effort=low)", "quiz"),
+        ("m (effort=high)", "quiz"),
+        ("m (effort=high)", "exam"),
+    ]
+
+
+def test_settings_that_go_with_the_task_make_no_other_model(tmp_path):
+    for task, tokens in (("quiz", 10), ("exam", 100)):
+        log = about(log_of("m", [sample("a", "C")]), {"max_tokens": tokens}, task=task)
+        write_json(tmp_path / f"{task}.json", log)
+    table = silently(read_inspect, path=tmp_path)
+    assert table["model"].unique().tolist() == ["m"]
+
+
+def test_arguments_of_a_task_name_the_model_or_the_task(tmp_path):
+    same, other = tmp_path / "same", tmp_path / "other"
+    for folder, text in ((same, "Question a?"), (other, "Another?")):
+        for cot in (False, True):
+            one = sample("a", "C", input=text if cot else "Question a?")
+            log = about(log_of("m", [one]), task_args={"cot": cot, "limit": 5})
+            write_json(folder / f"{cot}.json", log)
+    with pytest.warns(AmbiguousLogWarning, match="model 'm' ran with different cot"):
+        assert read_inspect(same)["model"].tolist() == ["m (cot=false)", "m (cot=true)"]
+    with pytest.warns(AmbiguousLogWarning, match="task 'quiz' ran with different cot"):
+        table = read_inspect(other)
+    assert records(table, "model", "task", "query_id") == [
+        ("m", "quiz (cot=false)", "quiz (cot=false)/a"),
+        ("m", "quiz (cot=true)", "quiz (cot=true)/a"),
+    ]
+
+
+def test_a_long_setting_is_named_by_its_digest(tmp_path):
+    for number, letter in enumerate("ab"):
+        message = {"system_message": letter * 100}
+        log = about(log_of("m", [sample("a", "C")]), message)
+        write_json(tmp_path / f"{number}.json", log)
+    with pytest.warns(AmbiguousLogWarning):
+        models = read_inspect(tmp_path)["model"].tolist()
+    assert len(set(models)) == 2
+    assert all(len(model) < 40 for model in models)
+
+
+def test_choices_are_part_of_the_question(tmp_path):
+    first = {"input": "Which is true?", "choices": ["1 = 2", "2 = 2"]}
+    second = {"input": "Which is true?", "choices": ["Rome is in Peru", "In Italy"]}
+    samples = [sample("a", "C", **first), sample("b", "I", **second)]
+    table = read_inspect(write_json(tmp_path / "1.json", log_of("m", samples)))
+    assert table["query"].tolist() == [
+        "Which is true?\nA) 1 = 2\nB) 2 = 2",
+        "Which is true?\nA) Rome is in Peru\nB) In Italy",
+    ]
+
+
+def test_the_order_of_choices_may_be_drawn_anew(tmp_path):
+    for model, choices in (("a", ["1", "2"]), ("b", ["2", "1"])):
+        one = sample(1, "C", choices=choices)
+        write_json(tmp_path / f"{model}.json", log_of(model, [one]))
+    table = read_inspect(tmp_path)
+    assert table["query"].nunique() == 1
+    write_json(tmp_path / "c.json", log_of("c", [sample(1, "C", choices=["1", "3"])]))
+    with pytest.raises(LogFormatError, match="stands for another text"):
+        read_inspect(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "score"),
+    [("yes", 1), ("No", 0), ("true", 1), ("False", 0), (True, 1), ("0.25", 0.25)],
+)
+def test_words_and_texts_of_numbers(tmp_path, value, score):
+    path = write_json(tmp_path / "1.json", log_of("m", [sample("a", value)]))
+    assert read_inspect(path)["score"].tolist() == [score]
+
+
+def test_parts_of_a_score_are_named(tmp_path):
+    scores = {"judge": {"value": {"strict": "I", "kind": "C"}}}
+    path = write_json(tmp_path / "1.json", log_of("m", [sample("a", 0, scores=scores)]))
+    with pytest.raises(LogFormatError, match="'judge/strict', 'judge/kind'; name one"):
+        read_inspect(path)
+    assert read_inspect(path, scorer="judge/strict")["score"].tolist() == [0.0]
+    assert read_inspect(path, scorer="judge/kind")["score"].tolist() == [1.0]
+
+
+def test_a_scorer_for_each_task(tmp_path):
+    both = {"match": {"value": "C"}, "judge": {"value": "I"}}
+    for task in ("quiz", "exam"):
+        log = log_of("m", [sample("a", 0, scores=both)])
+        log["eval"]["task"] = task
+        write_json(tmp_path / f"{task}.json", log)
+    table = read_inspect(tmp_path, scorer={"quiz": "match", "exam": "judge"})
+    assert sorted(records(table, "task", "score")) == [("exam", 0), ("quiz", 1)]
+    with pytest.raises(LogFormatError, match="name one by scorer="):
+        read_inspect(tmp_path, scorer={"quiz": "match"})
+
+
+def test_logs_of_a_task_with_different_scorers_are_not_mixed(tmp_path):
+    judged = sample("b", 0, scores={"judge": {"value": "I"}})
+    write_json(tmp_path / "1.json", log_of("m", [sample("a", "C")]))
+    path = write_json(tmp_path / "2.json", log_of("m", [judged]))
+    match = "by 'judge' here, but by 'match' before"
+    assert len(assert_bad(partial(read_inspect, tmp_path), match, path)) == 1
+
+
+def test_logs_of_2024_have_one_score_without_a_name(tmp_path):
+    one = {**sample("a", "C"), "score": {"value": "I"}}
+    del one["scores"]
+    log = log_of("m", [one])
+    log["results"] = {"scorer": {"name": "includes"}}
+    path = write_json(tmp_path / "1.json", log)
+    assert read_inspect(path)["score"].tolist() == [0.0]
+    assert read_inspect(path, scorer="includes")["score"].tolist() == [0.0]
+
+
+def test_the_listing_of_a_bundle_is_no_log(folder):
+    write_json(folder / "listing.json", {"1.eval": {"status": "success"}})
+    assert len(silently(read_inspect, path=folder)) == 7
+
+
+def test_attachments_are_put_back_once_and_by_their_whole_names(tmp_path):
+    texts = {"1f": "short", "1f2": "attachment://1f attachment://1f2"}
+    one = sample(7, "C", input="attachment://1f2 attachment://gone", attachments=texts)
+    table = read_inspect(write_json(tmp_path / "1.json", log_of("m", [one])))
+    assert table["query"].tolist() == [
+        "attachment://1f attachment://1f2 attachment://gone"
+    ]
+
+
+def test_a_text_does_not_explode_by_its_attachments(tmp_path):
+    bomb = sample(
+        7, "C", input="attachment://a " * 2000, attachments={"a": "x" * 10**5}
+    )
+    path = write_json(tmp_path / "1.json", log_of("m", [sample(1, "C"), bomb]))
+    match = "with its attachments has more than"
+    assert len(assert_bad(partial(read_inspect, path), match, path)) == 1

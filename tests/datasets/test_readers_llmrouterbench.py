@@ -11,7 +11,11 @@ from reader_checks import (
 )
 
 from skl_locus.datasets import read_llmrouterbench
-from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+from skl_locus.exceptions import (
+    AmbiguousLogWarning,
+    LogFormatError,
+    SkippedRecordsWarning,
+)
 
 OLD, NEW = "aime-20250101_120000.json", "aime-20250102_090000.json"
 
@@ -68,6 +72,15 @@ def test_the_newest_run_that_is_no_demo_is_read(folder):
     assert table.attrs["skipped"] == {"demo run": 1, "older run": 2}
 
 
+def test_a_later_run_of_few_records_does_not_replace_the_whole_run(folder):
+    write_json(small(folder, OLD), run_of(0.5, 0.5, 0.5))
+    match = "has 2 records and one before has 3, which is read"
+    with pytest.warns(AmbiguousLogWarning, match=match):
+        table = read_llmrouterbench(folder)
+    assert table["score"].tolist() == [1, 1, 0.5, 0.5, 0.5]
+    assert table.attrs["skipped"] == {"older run": 1}
+
+
 def test_without_a_time_the_name_decides(tmp_path):
     for name, score in (("run-1.json", 0.0), ("run-2.json", 1.0)):
         write_json(tmp_path / "aime" / "test" / "small" / name, run_of(score))
@@ -119,7 +132,7 @@ def test_malformed_record(folder, bad, match):
         (b'{"x": "\n' + NOT_UTF8, "not UTF-8", 2),
         (b"[]", r"the run is \[\]", None),
         (b"{}", "'records' is None, not a list", None),
-        (b'{"records": [], "model_name": null}', "'model_name' is None", None),
+        (b'{"records": [{}], "model_name": null}', "'model_name' is None", None),
     ],
 )
 def test_malformed_file(folder, content, match, line):

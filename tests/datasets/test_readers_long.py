@@ -1,13 +1,21 @@
+import gzip
+import json
+import os
 from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from reader_checks import (
     NOT_UTF8,
     assert_bad,
     assert_routes,
     records,
+    silently,
+    write_json,
     write_lines,
 )
 
@@ -273,3 +281,238 @@ def test_wide_refuses_what_it_cannot_read(tmp_path):
         read_wide(WIDE.iloc[:0])
     with pytest.raises(LogFormatError, match="range from 0 to 1"):
         read_wide(WIDE.assign(large=1.5))
+
+
+LONG = pd.DataFrame(
+    {"model": ["a", "b"] * 2, "query": list("xxyy"), "score": [0.0, 1.0, 1.0, 0.5]}
+)
+
+
+def written(folder, kind):
+    """Write the long table in another form; return its place."""
+    path = folder / f"log.{kind}"
+    if kind == "json":
+        LONG.to_json(path, orient="records")
+    elif kind == "json by column":
+        path = folder / "log.json"
+        LONG.to_json(path)
+    elif kind == "tsv":
+        LONG.to_csv(path, sep="\t", index=False)
+    elif kind in ("csv.gz", "tsv.gz"):
+        LONG.to_csv(path, sep="\t" if kind == "tsv.gz" else ",", index=False)
+    elif kind == "jsonl.gz":
+        LONG.to_json(path, orient="records", lines=True)
+    elif kind == "folder":
+        path = folder / "logs"
+        (path / "sub").mkdir(parents=True)
+        LONG[:2].to_csv(path / "1.csv", index=False)
+        LONG[2:].to_parquet(path / "sub" / "2.parquet")
+        (path / "notes.txt").write_text("no table")
+    return path
+
+
+KINDS = [
+    "json",
+    "json by column",
+    "tsv",
+    "csv.gz",
+    "tsv.gz",
+    "jsonl.gz",
+    "folder",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_further_forms_of_a_table(tmp_path, kind):
+    expected = read_long(LONG)
+    pd.testing.assert_frame_equal(read_long(written(tmp_path, kind)), expected)
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas])
+def test_frames_of_other_libraries(convert):
+    pd.testing.assert_frame_equal(read_long(convert(LONG)), read_long(LONG))
+    wide = read_wide(convert(WIDE))
+    pd.testing.assert_frame_equal(wide, read_wide(WIDE))
+
+
+def test_a_wide_folder(tmp_path):
+    WIDE[:1].to_csv(tmp_path / "1.csv", index=False)
+    WIDE[1:].to_csv(tmp_path / "2.tsv", index=False, sep="\t")
+    pd.testing.assert_frame_equal(read_wide(tmp_path), read_wide(WIDE))
+
+
+def test_a_folder_without_tables(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(LogFormatError, match="there is no table in it"):
+        read_long(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_truth_values_are_scores(tmp_path, kind):
+    wide = pd.DataFrame({"query": ["x", "y"], "a": [True, False], "b": [False, True]})
+    long = LONG.assign(score=[True, False, False, True])
+    for name, frame in (("wide", wide), ("long", long)):
+        path = tmp_path / f"{name}.{kind}"
+        if kind == "csv":
+            frame.to_csv(path, index=False)
+        elif kind == "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        else:
+            frame.to_parquet(path)
+    assert read_wide(tmp_path / f"wide.{kind}")["score"].tolist() == [1, 0, 0, 1]
+    assert read_long(tmp_path / f"long.{kind}")["score"].tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_index_that_pandas_writes_is_no_model(tmp_path, again):
+    path = tmp_path / "wide.csv"
+    WIDE.to_csv(path)
+    if again:
+        pd.read_csv(path).to_csv(path)
+    table = silently(read_wide, table=path)
+    pd.testing.assert_frame_equal(table, read_wide(WIDE))
+    assert "left out the index" in table.attrs["notes"][0]
+
+
+@pytest.mark.parametrize("cells", [[0.5, 1.0, 0.0], [1, 0, 1], ["a", "b", "c"]])
+def test_a_column_without_a_name_that_is_no_index_is_refused(tmp_path, cells):
+    path = tmp_path / "wide.csv"
+    WIDE.assign(**{"": cells}).to_csv(path, index=False)
+    with pytest.raises(LogFormatError, match="'' has no name and does not count") as e:
+        read_wide(path)
+    assert e.value.path == str(path)
+    pd.testing.assert_frame_equal(
+        read_wide(path, models=["small", "large"]), read_wide(WIDE)
+    )
+
+
+@pytest.mark.parametrize(
+    "cell", ["0_1", "1_000", "\u0661", "\uff11", "0x1", b"1".hex() + "_0"]
+)
+def test_a_number_is_read_as_people_write_it(tmp_path, cell):
+    path = tmp_path / "log.csv"
+    path.write_text(f"model,query,score\na,q,1\na,r,{cell}\n")
+    assert_bad(partial(read_long, path), "not a finite number", path, line=3)
+
+
+def test_a_truth_value_is_no_cost(tmp_path):
+    row = {"model": "a", "query": "q", "score": 1, "cost": True}
+    path = write_lines(tmp_path / "log.jsonl", [{**row, "cost": 1}, row])
+    assert_bad(partial(read_long, path), "'cost' is True", path, line=2)
+
+
+@pytest.mark.parametrize("name", ["model", "query_id", "task"])
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "half \ud83d"])
+def test_what_cannot_be_a_label(tmp_path, name, value):
+    row = {"model": "a", "query": "q", "query_id": "i", "task": "t", "score": 1}
+    rows = [row, {**row, name: value, "query": "r"}]
+    path = write_lines(tmp_path / "log.jsonl", rows)
+    match = "not a label|half of a character"
+    assert len(assert_bad(partial(read_long, path), match, path, line=2)) == 1
+
+
+@pytest.mark.parametrize("values", [(1, 1.0), (1.0, 1)])
+def test_two_labels_that_are_equal_are_not_taken_for_one(tmp_path, values):
+    rows = [{"model": v, "query": "q", "score": 1} for v in values]
+    path = write_lines(tmp_path / "log.jsonl", rows)
+    assert_bad(partial(read_long, path), "which equals a label before", path, line=2)
+
+
+def test_half_of_a_character_in_a_query_is_kept(tmp_path):
+    rows = [{"model": "a", "query": "cut off \ud83d", "score": 1}]
+    path = write_lines(tmp_path / "log.jsonl", rows)
+    assert read_long(path)["query"].tolist() == ["cut off \ud83d"]
+
+
+def test_a_key_that_occurs_twice(tmp_path):
+    path = tmp_path / "log.jsonl"
+    good = '{"model": "a", "query": "q", "score": 1}\n'
+    path.write_text(good + '{"model": "a", "query": "q", "score": 1, "score": 0}\n')
+    assert_bad(partial(read_long, path), "has the key 'score' twice", path, line=2)
+
+
+def test_lines_that_a_quote_swallows_are_all_counted(tmp_path):
+    path = tmp_path / "log.csv"
+    good = "".join(f"a,question {i},1\n" for i in range(10))
+    path.write_text(f'model,query,score\n{good}a,"no end,1\n{good}')
+    read = partial(read_long, path)
+    assert len(assert_bad(read, "unexpected end of data", path, 22, skipped=11)) == 10
+    path.write_text(f'model,query,score\n{good}a,"no end,1\n{good}b,"x",1\n{good}')
+    assert len(assert_bad(read, "expected after", path, 23, skipped=12)) == 20
+
+
+def test_pipes_are_refused(tmp_path):
+    for name in ("log.csv", "log.jsonl", "log.parquet", "log.csv.gz"):
+        path = tmp_path / name
+        os.mkfifo(path)
+        with pytest.raises(LogFormatError, match="a pipe or a device") as caught:
+            read_long(path)
+        assert caught.value.path == str(path)
+
+
+def test_a_parquet_file_that_unfolds_without_end(tmp_path):
+    path = tmp_path / "log.parquet"
+    texts = pa.array(["a"]).dictionary_encode()
+    cells = pa.DictionaryArray.from_arrays(np.zeros(3_000_000, "i1"), texts.dictionary)
+    table = pa.table({"model": cells, "query": cells, "score": cells})
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(LogFormatError, match="unfold to 9000000 values"):
+        read_long(path)
+
+
+def test_a_compressed_file_that_unfolds_without_end(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv.gz"
+    path.write_bytes(gzip.compress(b"model,query,score\n" + b"a,q,1\n" * 1000))
+    assert len(read_long(path)) == 1000
+    monkeypatch.setattr("skl_locus.datasets._readers._files.MAX_BYTES", 1000)
+    with pytest.raises(LogFormatError, match="more than 1000 bytes after") as caught:
+        read_long(path)
+    assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+def test_a_truncated_compressed_file(tmp_path, kind):
+    path = tmp_path / f"log.{kind}.gz"
+    rows = LONG.to_csv(index=False) if kind == "csv" else LONG.to_json(orient="records")
+    if kind == "jsonl":
+        rows = LONG.to_json(orient="records", lines=True)
+    path.write_bytes(gzip.compress(rows.encode())[:-10])
+    with pytest.raises(LogFormatError, match="not a readable gzip file") as caught:
+        read_long(path)
+    assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [7, {"a": 1}, {"a": {"0": 1}, "b": {"1": 1}}, {}, "text"],
+)
+def test_a_json_file_that_is_no_table(tmp_path, document):
+    path = write_json(tmp_path / "log.json", document)
+    with pytest.raises(
+        LogFormatError, match=r"neither a list|different rows"
+    ) as caught:
+        read_long(path)
+    assert caught.value.path == str(path)
+
+
+def test_a_json_row_that_is_no_object(tmp_path):
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps([*LONG.to_dict("records"), 7]))
+    assert len(assert_bad(partial(read_long, path), "the row is 7", path, line=5)) == 4
+
+
+@pytest.mark.parametrize("query", [[1.0, float("nan")], [[1], [1, 2]], [], [True]])
+def test_a_vector_of_a_query_is_finite_and_flat(tmp_path, query):
+    rows = [{"model": "a", "query": [1.0, 2.0], "score": 1}]
+    path = write_lines(tmp_path / "log.jsonl", [*rows, {**rows[0], "query": query}])
+    match = "neither a text|not finite"
+    assert_bad(partial(read_long, path), match, path, line=2)
+
+
+def test_a_score_just_above_1_is_shown_with_all_its_digits(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(f"model,query,score\na,q,0\nb,q,{float(np.nextafter(1, 2))!r}\n")
+    with pytest.raises(LogFormatError, match=r"from 0 to 1\.0000000000000002"):
+        read_long(path)
+    with pytest.raises(ValueError, match=r"found 0 to 1\.0000000000000002"):
+        KMeansRouter().fit(np.eye(2), [0, np.nextafter(1, 2)])

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from skl_locus._utils.validation import shortest
 from skl_locus.datasets._readers._builder import LogBuilder
-from skl_locus.datasets._readers._files import files_in, folder_of, json_document
+from skl_locus.datasets._readers._files import file_or_folder, files_in, json_document
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_list,
@@ -72,7 +73,7 @@ def read_alpaca_eval(
        model       query  score response
     0  small  Say hello.   0.25      Hi!
     """
-    folder = folder_of(folder)
+    folder = file_or_folder(folder)
     log = LogBuilder(folder, errors=errors)
     for path in files_in(folder, "annotations.json"):
         with log.record_errors(path):
@@ -101,7 +102,7 @@ def _score(annotation: Mapping[str, Any]) -> float | None:
     if preference == 0:  # how old annotators wrote a tie
         preference = TIE
     if not 1 <= preference <= 2:
-        raise RecordError(f"'preference' is {preference:g}, not from 1 to 2")
+        raise RecordError(f"'preference' is {shortest(preference)}, not from 1 to 2")
     return preference - 1
 
 

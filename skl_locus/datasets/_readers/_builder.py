@@ -15,8 +15,13 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._utils.user_warnings import warn_user
+from skl_locus._utils.validation import shortest
 from skl_locus.datasets._readers._values import RecordError
-from skl_locus.exceptions import LogFormatError, SkippedRecordsWarning
+from skl_locus.exceptions import (
+    AmbiguousLogWarning,
+    LogFormatError,
+    SkippedRecordsWarning,
+)
 
 ERRORS = ("raise", "skip")
 """Ways to treat a malformed record."""
@@ -26,6 +31,9 @@ NUMBERS = ("cost", "tokens", "latency")
 
 COLUMNS = ("model", "query", "query_id", "task", *NUMBERS, "response")
 """All columns but the score; only model and query are in every table."""
+
+LABELS = ("model", "query_id", "task")
+"""Columns whose cells must be usable as labels."""
 
 MISSING_SCORE = "missing score"
 """Reason to leave out a record that, as its format allows, has no score."""
@@ -66,6 +74,8 @@ class LogBuilder:
         self._first_error: LogFormatError | None = None
         self._pool: dict[str, str] = {}
         self._text_of_id: dict[Any, Any] = {}
+        self._labels: dict[str, dict[Any, type]] = {name: {} for name in LABELS}
+        self._notes: dict[str, None] = {}
         # Logs have millions of rows: a list would take four times the memory.
         self._scores = array("d")
         self._columns: dict[str, list] = {}
@@ -90,11 +100,22 @@ class LogBuilder:
             if self._errors == "raise":
                 raise error from problem
             self._first_error = self._first_error or error
-            self.skipped[MALFORMED] += 1
+            # What was lost by one error can be more than one record.
+            self.skipped[MALFORMED] += problem.lost
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count records that have no place in the table."""
         self.skipped[reason] += count
+
+    def note(self, remark: str) -> None:
+        """Keep a remark for the summary."""
+        self._notes.setdefault(remark)
+
+    def warn_ambiguous(self, remark: str) -> None:
+        """Warn once that the log could have been read in another way, and how."""
+        if remark not in self._notes:
+            self.note(remark)
+            warn_user(f"{self.source}: {remark}.", AmbiguousLogWarning)
 
     def add(
         self, *, model: Any, query: Any, score: float | None, **optional: Any
@@ -103,14 +124,16 @@ class LogBuilder:
         if score is None:
             self.skip(MISSING_SCORE)
             return
-        self._check_identity(optional.get("query_id"), query)
         values = {"model": model, "query": query, **optional}
+        for name in LABELS:
+            self._check_label(name, values.get(name))
+        self._check_identity(optional.get("query_id"), query)
         for name in COLUMNS:
             self._append(name, self._pooled(values.get(name)))
         self._scores.append(score)
 
     def frame(self) -> pd.DataFrame:
-        """Return the table, with counts of left out records in ``attrs["skipped"]``."""
+        """Return the table, with counts of left out records in its attributes."""
         self._warn()
         if not len(self):
             raise LogFormatError(
@@ -118,7 +141,10 @@ class LogBuilder:
             )
         table = self._table()
         table["score"] = self._unit_scores(table)
+        # Plain JSON, since writers of files store the attributes as such.
         table.attrs["skipped"] = dict(self.skipped)
+        table.attrs["notes"] = list(self._notes)
+        table.attrs["source"] = self.source
         return table
 
     def _table(self) -> pd.DataFrame:
@@ -143,6 +169,24 @@ class LogBuilder:
     def _pooled(self, value: Any) -> Any:
         """Return the first object of an equal text: most columns repeat few texts."""
         return self._pool.setdefault(value, value) if isinstance(value, str) else value
+
+    def _check_label(self, name: str, value: Any) -> None:
+        """Refuse what cannot be a label, or would become one with another label."""
+        if value is None:
+            return
+        try:
+            known = self._labels[name].setdefault(value, type(value))
+        except TypeError:
+            problem = f"{name!r} is {value!r:.60}, not a label"
+            raise RecordError(problem) from None
+        if known is not type(value):
+            raise RecordError(
+                f"{name!r} is {value!r}, a {type(value).__name__}, which equals a "
+                f"label before that is a {known.__name__}"
+            )
+        if isinstance(value, str) and not _is_encodable(value):
+            del self._labels[name][value]
+            raise RecordError(f"{name!r} is {value!r:.60}, with half of a character")
 
     def _check_identity(self, query_id: Any, query: Any) -> None:
         if query_id is None or not isinstance(query, str):
@@ -179,9 +223,9 @@ class LogBuilder:
     ) -> pd.Series:
         if scaled.min() < 0 or scaled.max() > 1:
             raise LogFormatError(
-                f"the {what} range from {scores.min():g} to {scores.max():g}, which "
-                f"scale={self._scale!r} does not bring into [0, 1]; pass scale=(worst, "
-                "best), or a number to divide by",
+                f"the {what} range from {shortest(scores.min())} to "
+                f"{shortest(scores.max())}, which scale={self._scale!r} does not bring "
+                "into [0, 1]; pass scale=(worst, best), or a number to divide by",
                 self.source,
             )
         return scaled
@@ -200,6 +244,15 @@ class LogBuilder:
     def _left_out(self) -> str:
         counts = ", ".join(f"{n} {reason}" for reason, n in self.skipped.items() if n)
         return f" ({counts})" if counts else ""
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which no UTF-8 file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _column(values: list, name: str) -> Any:

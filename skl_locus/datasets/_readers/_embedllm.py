@@ -16,6 +16,7 @@ from skl_locus.datasets._readers._values import (
     RecordError,
     number_or_none,
     required_number,
+    required_score,
     required_text,
 )
 from skl_locus.exceptions import LogFormatError
@@ -98,7 +99,7 @@ def read_embedllm(
                     model=_model_of(row, names),
                     query=required_text(row["prompt"], "prompt"),
                     query_id=required_text(row["prompt_id"], "prompt_id"),
-                    score=required_number(row["label"], "label"),
+                    score=required_score(row["label"], "label"),
                     task=required_text(row["category"], "category"),
                 )
     return _combined(log.frame(), duplicates, folder)

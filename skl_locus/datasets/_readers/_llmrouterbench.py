@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ import pandas as pd
 
 from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
+    file_or_folder,
     files_in,
-    folder_of,
     json_document,
     newest,
 )
 from skl_locus.datasets._readers._values import (
+    RecordError,
     as_list,
     as_mapping,
     number_or_none,
     required_text,
+    score_or_none,
     sum_or_none,
 )
 
@@ -39,9 +41,10 @@ def read_llmrouterbench(
 ) -> pd.DataFrame:
     """Read the results of LLMRouterBench.
 
-    The files are ``<dataset>/<split>/<model>/*.json``. Of the files of one folder the
-    newest is read that is not a demo run: newest by the time at the end of the name
-    (``20250101_120000.json``), else, before all of those with a time, by the name.
+    The files are ``<dataset>/<split>/<model>/*.json``. Of the files of one folder that
+    are no demo runs, the one with the most records is read, and of these the newest:
+    by the time at the end of the name (``20250101_120000.json``), else, before all of
+    those with a time, by the name. A warning says so where a newer one is smaller.
     Records whose score is null are left out and counted.
 
     Parameters
@@ -84,7 +87,7 @@ def read_llmrouterbench(
        model   query  score  task  cost  tokens
     0  small  7 * 8?    1.0  sums   0.1    10.0
     """
-    folder = folder_of(folder)
+    folder = file_or_folder(folder)
     log = LogBuilder(folder, errors=errors, scale=scale)
     files = sorted(files_in(folder, "*.json"), key=_folder)
     for _, runs in groupby(files, key=_folder):
@@ -98,16 +101,49 @@ def _folder(path: Path) -> Path:
 
 def _read_newest(runs: list[Path], log: LogBuilder) -> None:
     """Read the first run that is no demo; a malformed one gives way to the next."""
-    waiting: Iterable[Path] = iter(runs)
-    for path in waiting:
+    waiting = list(runs)
+    while waiting:
+        path = waiting.pop(0)
         with log.record_errors(path):
             run = as_mapping(json_document(path), "the run")
             if run.get("demo"):
                 log.skip("demo run")
                 continue
+            path, run = _larger(path, run, waiting, log)
             _add_records(log, path, run)
             break
-    log.skip("older run", len(list(waiting)))
+    log.skip("older run", len(waiting))
+
+
+def _larger(
+    path: Path, run: Mapping[str, Any], older: list[Path], log: LogBuilder
+) -> tuple[Path, Mapping[str, Any]]:
+    """Return an older run that has more records, else the run itself.
+
+    A short run to try something must not replace the whole one before it.
+    """
+    n_newest = n_most = len(as_list(run.get("records"), "'records'"))
+    largest = path
+    for other in older:
+        n_records = _n_records(other)
+        if n_records > n_most:
+            largest, n_most = other, n_records
+    if largest is path:
+        return path, run
+    log.warn_ambiguous(
+        f"the newest run in {path.parent} has {n_newest} records and one before has "
+        f"{n_most}, which is read ({largest.name})"
+    )
+    return largest, as_mapping(json_document(largest), "the run")
+
+
+def _n_records(path: Path) -> int:
+    """Return the number of records of a run, 0 if it is a demo or malformed."""
+    try:
+        run = as_mapping(json_document(path), "the run")
+        return 0 if run.get("demo") else len(as_list(run.get("records"), "'records'"))
+    except RecordError:
+        return 0
 
 
 def _add_records(log: LogBuilder, path: Path, run: Mapping[str, Any]) -> None:
@@ -122,7 +158,7 @@ def _add_records(log: LogBuilder, path: Path, run: Mapping[str, Any]) -> None:
                 model=model,
                 task=task,
                 query=_query_of(record),
-                score=number_or_none(record.get("score"), "score"),
+                score=score_or_none(record.get("score"), "score"),
                 cost=number_or_none(record.get("cost"), "cost"),
                 tokens=_tokens_of(record),
                 response=_response_of(record),

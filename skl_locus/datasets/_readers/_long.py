@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,32 @@ import pandas as pd
 
 from skl_locus.datasets._readers._builder import LogBuilder, Scale
 from skl_locus.datasets._readers._files import (
+    Row,
+    as_pandas,
     frame_rows,
     require_columns,
     table_rows,
+    tables_at,
 )
 from skl_locus.datasets._readers._values import (
     RecordError,
     is_missing,
     number_or_none,
-    required_number,
+    required_score,
     required_text,
+    score_or_none,
 )
+from skl_locus.exceptions import LogFormatError
+
+NAMELESS = re.compile(r"\s*|Unnamed: \d+|__index_level_\d+__")
+"""Names that pandas gives, on writing and reading, to an index without a name."""
+
+FRAME = "the frame"
+"""What messages call a table that is no file."""
 
 
 def read_long(
-    path: str | os.PathLike,
+    path: str | os.PathLike | pd.DataFrame,
     *,
     model_col: str = "model",
     query_col: str = "query",
@@ -48,12 +60,16 @@ def read_long(
 
     Parameters
     ----------
-    path : str or path-like
-        A csv file with a header, a jsonl file with one object per line, or a parquet
-        file. Text must be UTF-8. Parquet needs an engine of pandas, such as pyarrow.
+    path : str, path-like or DataFrame
+        A csv or tsv file with a header, a jsonl file with one object per line, a json
+        file with a list of objects (or with columns, as pandas writes it by default),
+        or a parquet file; a folder, whose tables are all read; or a frame of pandas,
+        polars or pyarrow. Text must be UTF-8. Files of text may be compressed
+        (``.gz``). Parquet needs an engine of pandas, such as pyarrow.
     model_col, query_col, score_col : str
         Names in the file. These columns must be there, and no cell may be empty. A
-        query is a text or, in a parquet or jsonl file, a list of numbers.
+        query is a text or, in a parquet or json file, a list of numbers. A score is a
+        number or a truth value.
     query_id_col, task_col, cost_col, tokens_col, latency_col, response_col : str
         Names in the file. A column that is not there is not in the result; query ids
         must not be empty, the other cells may be.
@@ -91,9 +107,8 @@ def read_long(
     0  small  7 * 8?    0.4
     1  large  7 * 8?    1.0
     """
-    log = LogBuilder(path, errors=errors, scale=scale)
-    columns, rows = table_rows(Path(path), log)
-    require_columns(columns, (model_col, query_col, score_col), path)
+    frame = as_pandas(path)
+    log = LogBuilder(path if frame is None else FRAME, errors=errors, scale=scale)
     names = {
         "query_id": query_id_col,
         "task": task_col,
@@ -102,15 +117,17 @@ def read_long(
         "latency": latency_col,
         "response": response_col,
     }
-    present = {ours: name for ours, name in names.items() if name in columns}
-    for line, row in rows:
-        with log.record_errors(path, line):
-            log.add(
-                model=label(row.get(model_col), model_col),
-                query=query_cell(row.get(query_col), query_col),
-                score=required_number(row.get(score_col), score_col),
-                **optional_cells(row, present),
-            )
+    for place, columns, rows in _tables(path, frame, log):
+        require_columns(columns, (model_col, query_col, score_col), place)
+        present = {ours: name for ours, name in names.items() if name in columns}
+        for line, row in rows:
+            with log.record_errors(place, line):
+                log.add(
+                    model=label(row.get(model_col), model_col),
+                    query=query_cell(row.get(query_col), query_col),
+                    score=required_score(row.get(score_col), score_col),
+                    **optional_cells(row, present),
+                )
     return log.frame()
 
 
@@ -132,10 +149,11 @@ def read_wide(
     Parameters
     ----------
     table : str, path-like or DataFrame
-        A csv, jsonl or parquet file as in :func:`read_long`, or a frame.
+        A file, a folder or a frame, as in :func:`read_long`.
     models : sequence of str, default=None
         The columns that hold the scores of a model, called like the model. `None`
-        means all columns but those of the next three parameters.
+        means all columns but those of the next three parameters. A column without a
+        name that counts the rows is an index that pandas has written, and no model.
     query_col : str, default="query"
         The column with the queries.
     query_id_col, task_col : str
@@ -170,24 +188,74 @@ def read_wide(
     1  large  7 * 8?    1.0
     2  small    Who?    1.0
     """
-    if isinstance(table, pd.DataFrame):
-        source: str | os.PathLike = "the frame"
-        log = LogBuilder(source, errors=errors, scale=scale)
-        columns, rows = frame_rows(table, source)
-    else:
-        source = table
-        log = LogBuilder(source, errors=errors, scale=scale)
-        columns, rows = table_rows(Path(table), log)
+    frame = as_pandas(table)
+    log = LogBuilder(table if frame is None else FRAME, errors=errors, scale=scale)
     described = (query_col, query_id_col, task_col)
-    scored = [name for name in columns if name not in described]
-    scored = scored if models is None else list(models)
-    require_columns(columns, (query_col, *scored), source)
     names = {"query_id": query_id_col, "task": task_col}
-    present = {ours: name for ours, name in names.items() if name in columns}
-    for line, row in rows:
-        with log.record_errors(source, line):
-            add_wide_row(log, row, {name: name for name in scored}, query_col, present)
+    for place, columns, rows in _tables(table, frame, log):
+        scored = [name for name in columns if name not in described]
+        if models is None:
+            rows = _without_index(scored, rows, place, log)
+            scored = [name for name in scored if not _is_nameless(name)]
+        else:
+            scored = list(models)
+        require_columns(columns, (query_col, *scored), place)
+        present = {ours: name for ours, name in names.items() if name in columns}
+        for line, row in rows:
+            with log.record_errors(place, line):
+                add_wide_row(
+                    log, row, {name: name for name in scored}, query_col, present
+                )
     return log.frame()
+
+
+def _tables(
+    source: Any, frame: pd.DataFrame | None, log: LogBuilder
+) -> Iterator[tuple[str | os.PathLike, list[str], Iterable[Row]]]:
+    """Yield the place, the columns and the rows of each table."""
+    if frame is not None:
+        yield FRAME, *frame_rows(frame, FRAME)
+        return
+    for path in tables_at(Path(source)):
+        yield path, *table_rows(path, log)
+
+
+def _is_nameless(column: Any) -> bool:
+    return isinstance(column, str) and NAMELESS.fullmatch(column) is not None
+
+
+def _without_index(
+    columns: list[str], rows: Iterable[Row], place: str | os.PathLike, log: LogBuilder
+) -> Iterable[Row]:
+    """Yield the rows once their nameless columns are known to be indices.
+
+    A nameless column with other content could be the scores of a model.
+    """
+    nameless = [name for name in columns if _is_nameless(name)]
+    if not nameless:
+        yield from rows
+        return
+    log.note(f"left out the index {nameless[0]!r}, a column without a name")
+    before = dict.fromkeys(nameless, -np.inf)
+    for line, row in rows:
+        for name in nameless:
+            number = _whole_number(row.get(name))
+            if number is None or number <= before[name]:
+                raise LogFormatError(
+                    f"the column {name!r} has no name and does not count the rows (it "
+                    f"has {row.get(name)!r:.60}); name it, or pass models=",
+                    place,
+                    line,
+                )
+            before[name] = number
+        yield line, row
+
+
+def _whole_number(value: Any) -> int | None:
+    try:
+        return int(value) if not isinstance(value, bool | float) else None
+    except (TypeError, ValueError):
+        return None
 
 
 def add_wide_row(
@@ -204,7 +272,7 @@ def add_wide_row(
     query = query_cell(row.get(query_col), query_col)
     optional = optional_cells(row, present)
     scores = {
-        model: number_or_none(row.get(name), name) for name, model in models.items()
+        model: score_or_none(row.get(name), name) for name, model in models.items()
     }
     for model, score in scores.items():
         if score is not None:
@@ -217,17 +285,26 @@ def label(value: Any, name: str) -> Any:
         return required_text(value, name)
     if is_missing(value):
         raise RecordError(f"{name!r} has no value")
+    if isinstance(value, bool):
+        raise RecordError(f"{name!r} is {value!r}, not a label")
     return value
 
 
 def query_cell(value: Any, name: str) -> Any:
     """Return a text, or a vector as an array."""
-    if isinstance(value, list | tuple | np.ndarray):
+    if not isinstance(value, list | tuple | np.ndarray):
+        return required_text(value, name)
+    problem = RecordError(f"{name!r} is neither a text nor a list of numbers")
+    try:
         vector = np.asarray(value)
-        if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.number):
-            raise RecordError(f"{name!r} is neither a text nor a list of numbers")
-        return vector
-    return required_text(value, name)
+    except ValueError:  # lists of different lengths
+        raise problem from None
+    numbers = np.issubdtype(vector.dtype, np.number)
+    if vector.ndim != 1 or not vector.size or not numbers:
+        raise problem
+    if not np.isfinite(vector).all():
+        raise RecordError(f"{name!r} has numbers that are not finite")
+    return vector
 
 
 def optional_cells(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from skl_locus.datasets._readers._files import (
     Row,
     frame_rows,
     require_columns,
+    require_file,
     table_rows,
 )
 from skl_locus.datasets._readers._values import (
     is_missing,
     number_or_none,
     required_text,
+    score_or_none,
 )
 from skl_locus.exceptions import LogFormatError
 
@@ -122,7 +124,7 @@ def _rows_of(
 
 
 def _unpickle(path: Path) -> pd.DataFrame:
-    path.open("rb").close()
+    require_file(path)
     try:
         frame = pd.read_pickle(path)
     except Exception as error:  # a damaged pickle can raise anything
@@ -166,7 +168,7 @@ def _evaluation(row: Mapping[str, Any], model: str) -> dict[str, Any]:
     response = row.get(model + RESPONSE)
     return {
         "model": model,
-        "score": number_or_none(row.get(model), model),
+        "score": score_or_none(row.get(model), model),
         "cost": number_or_none(row.get(model + COST), model + COST),
         "response": None if is_missing(response) else _joined(str(response)),
     }

@@ -9,11 +9,12 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from skl_locus.datasets._readers._files import parse_json, require_inside
+from skl_locus.datasets._readers._files import (
+    parse_json,
+    require_file,
+    require_inside,
+)
 from skl_locus.datasets._readers._values import RecordError
-
-MAX_BYTES = 2**32
-"""Largest archive to be read, in bytes after decompression."""
 
 MEMBER_FRACTION = 16
 """A single member may have this fraction of the limit: it is held in memory."""
@@ -41,6 +42,7 @@ def members_of(path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
 
     A name that occurs twice stands for its last member: Inspect appends.
     """
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
