@@ -26,6 +26,7 @@ from skl_locus._data.columns import (
     object_cells,
     read_column,
 )
+from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
     MissingModel,
@@ -255,13 +256,23 @@ class QueryEncoder(
         """
         known = self._known
         if len(known) == 0:
-            return self._encode(texts, self.encoder_)
+            return self._encode_alike(texts)
         at = find_sorted(known.keys, keys)
         vectors = known.vectors(at)
         unknown = np.flatnonzero(at < 0)
         if len(unknown):
             new = [texts[int(i)] for i in unknown]
-            vectors[unknown] = self._encode(new, self.encoder_)
+            vectors[unknown] = self._encode_alike(new)
+        return vectors
+
+    def _encode_alike(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode texts; the vectors must be as long as those of `fit`."""
+        vectors = self._encode(texts, self.encoder_)
+        if vectors.shape[1] != self.n_features_out_:
+            raise ValueError(
+                f"The encoder returned vectors of length {vectors.shape[1]}, but was "
+                f"fitted with length {self.n_features_out_}; use the same encoder."
+            )
         return vectors
 
     def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
@@ -304,11 +315,12 @@ class QueryEncoder(
                 show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
                 convert_to_numpy=True,
             )
-        vectors = np.asarray(vectors, dtype=np.float32)
-        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+        vectors = _as_vectors(vectors, len(texts))
+        at = first_unusable(vectors)
+        if at is not None:
             raise ValueError(
-                "The encoder must return one finite vector per text; it returned "
-                f"shape {vectors.shape} for {len(texts)} texts, or NaN or inf."
+                f"The encoder returned a vector that has {UNUSABLE} for the text "
+                f"{texts[at]!r:.60}."
             )
         return vectors
 
@@ -380,6 +392,23 @@ class QueryEncoder(
         if self._is_folder or is_folder(encoder):
             return MissingModel(Path(encoder).name)
         return encoder
+
+
+def _as_vectors(encoded: Any, n_texts: int) -> np.ndarray:
+    """Return what an encoder made of texts as a float32 matrix with a row for each."""
+    try:
+        with np.errstate(over="ignore"):  # what overflows is found as infinite
+            vectors = np.asarray(encoded, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The encoder must return one vector of numbers per text: {error}"
+        ) from error
+    if vectors.ndim != 2 or len(vectors) != n_texts:
+        raise ValueError(
+            "The encoder must return one vector per text; it returned shape "
+            f"{vectors.shape} for {n_texts} texts."
+        )
+    return vectors
 
 
 def as_query_encoder(encoder: Any) -> QueryEncoder:

@@ -129,8 +129,8 @@ def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:
         if any(isinstance(value, (str, bytes)) for value in values):
             raise TypeError
         return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{name} must be numbers in [0, 1], got values such as {values[0]!r}; "
+            f"{name} must be numbers in [0, 1], got values such as {values[0]!r:.60}; "
             "map answers to scores first."
         ) from error

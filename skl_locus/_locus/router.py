@@ -34,16 +34,24 @@ class LocusPool(EmbeddingPool):
         Evidence from the models' own scores.
     packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
+    means : ndarray of shape (n_models,) or None
+        Mean score of each model, which is P(correct) of every query where the log has
+        one encoding only: nothing is known of what differs between queries.
     """
 
     predictor: PackedPredictor
     evidence: EvidenceStack | None
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
+    means: np.ndarray | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         packed = None if self.evidence is None else self.evidence.pack()
         object.__setattr__(self, "packed_evidence", packed)
+        if len(self.evaluations.queries.encodings) == 1:
+            order = self.evaluations.index_of(self.models)
+            means = self.evaluations.model_means()[order].astype(np.float32)
+            object.__setattr__(self, "means", means)
 
     @property
     def network_embeddings(self) -> np.ndarray:
@@ -58,6 +66,9 @@ class LocusPool(EmbeddingPool):
         self, encodings: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct), each (n_queries, n_columns)."""
+        if self.means is not None:
+            probabilities = np.tile(self.means[columns], (len(encodings), 1))
+            return probabilities, probabilities
         logits = self.predictor.take(columns).logits(encodings)
         if self.packed_evidence is None:
             probabilities = expit(logits)
@@ -299,4 +310,5 @@ TRAINED_ATTRIBUTES = (
     "n_iter_",
     "best_iter_",
     "query_encoder_",
+    "_typical",
 )
