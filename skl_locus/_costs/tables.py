@@ -221,6 +221,15 @@ def cost_matrix(
     return matrix
 
 
+def labels_without_cost(costs: Any, labels: Iterable) -> set:
+    """Return the labels of which nothing says what they cost, whatever the query."""
+    if isinstance(costs, (Mapping, pd.Series)):
+        known = costs.index if isinstance(costs, pd.Series) else costs
+        return {label for label in labels if label not in known}
+    knows = getattr(costs, "_knows_cost_of", None)
+    return set() if knows is None else {x for x in labels if not knows(x)}
+
+
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
     """Raise on negative, missing and infinite costs, naming the model."""
     wrong = ~((matrix >= 0) & np.isfinite(matrix))

@@ -293,6 +293,13 @@ class TableReaderMixin(BaseEstimator):
             )
         return vectors if self._typical is None else self._typical.centred(vectors)
 
+    def _as_learned(self, vectors: np.ndarray) -> np.ndarray:
+        """Return encodings as the estimator keeps those that it learns from."""
+        if self._typical is None:
+            return vectors
+        typical, vectors = self._typical.of_centred(), self._typical.centred(vectors)
+        return typical.pulled_in(vectors, typical.outlying(vectors))
+
     def _without_outliers(
         self, vectors: np.ndarray, queries: UniqueQueries
     ) -> np.ndarray:

@@ -18,9 +18,14 @@ from skl_locus._data.queries import UniqueQueries
 from skl_locus._policy.fitting import PolicyGoal, fit_policy
 from skl_locus._policy.held_out import HeldOutScores, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
-from skl_locus._policy.scored_queries import ScoredQueries, score_queries
+from skl_locus._policy.scored_queries import (
+    ScoredQueries,
+    score_queries,
+    usable_columns,
+)
 from skl_locus._routing.decisions import top_k
 from skl_locus._routing.objective import Objective
+from skl_locus._routing.pool import ModelPool
 from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.unwrap import check_unseen, fitted_router
 from skl_locus._utils.estimators import (
@@ -359,11 +364,16 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_queries, n_models), float64
-            Columns in the order of ``models_``, or of those of the router.
+            Columns in the order of ``models_``, or of those of the router; NaN for
+            models without a cost, which were added to the router after `fit`.
         """
-        costs = self._score_available(queries, ()).costs
-        if costs is None:
+        pool, columns = self._usable_models()
+        scored = self._score_queries(pool, columns, queries, ())
+        if scored.costs is None:
             raise ValueError("The policy has no costs; pass cost_model=.")
+        labels = list(pool.models if self.models_ is None else self.models_)
+        costs = np.full((len(scored.costs), len(labels)), np.nan)
+        costs[:, [labels.index(label) for label in scored.labels]] = scored.costs
         return costs
 
     def evaluate(self, X: Any, y: Any) -> pd.Series:
@@ -385,9 +395,10 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             some model reaches the floor (1 without one); quality_reached: mean score
             of the observed routes of these; n_queries.
         """
-        check_is_fitted(self)
+        pool, columns = self._usable_models()
         identified = identify_rows(fitted_router(self.router), X)
-        return self._read(X, y, identified).outcome(self._objective)
+        held_out = self._read(X, y, identified, pool, columns)
+        return held_out.outcome(self._objective)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean score of the routes of logged queries that were observed.
@@ -430,14 +441,15 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         identified = identify_rows(router, X)
         check_unseen(
             router,
-            identified.keys,
+            identified,
             "The router",
             "fit the policy on queries held out from the router (QueryShuffleSplit)",
         )
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
-        held_out = self._read(X, y, identified)
-        setting = fit_policy(goal, held_out, router._fitted_pool().evaluations)
+        pool = router._fitted_pool()
+        held_out = self._read(X, y, identified, pool, pool.select(self.models))
+        setting = fit_policy(goal, held_out, pool.evaluations)
         self.calibration_ = setting.calibration
         held_out = held_out.calibrated(setting.calibration)
         if setting.single is not None:
@@ -457,24 +469,43 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             return clone(self.cost_model).fit(X)
         return self.cost_model
 
-    def _read(self, X: Any, y: Any, identified: UniqueQueries) -> HeldOutScores:
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        identified: UniqueQueries,
+        pool: ModelPool,
+        columns: np.ndarray,
+    ) -> HeldOutScores:
+        """Read a log and score its queries for some columns of the router's pool."""
         router = fitted_router(self.router)
-        pool = router._fitted_pool()
-        labels = pool.models[pool.select(self.models_)]
+        labels = pool.models[columns]
         queries, scores = read_logged_queries(router, identified, X, y, labels)
-        return HeldOutScores(self._score_queries(queries, (), labels), scores)
+        return HeldOutScores(self._score_queries(pool, columns, queries, ()), scores)
 
     def _score_available(self, queries: Any, unavailable: Collection) -> ScoredQueries:
+        pool, columns = self._usable_models()
+        return self._score_queries(pool, columns, queries, unavailable)
+
+    def _usable_models(self) -> tuple[ModelPool, np.ndarray]:
+        """Return the router's pool and the columns to choose among."""
         check_is_fitted(self)
-        return self._score_queries(queries, unavailable, self.models_)
+        router = fitted_router(self.router)
+        pool = router._fitted_pool()
+        return pool, usable_columns(router, pool, self.models_, self.cost_model_)
 
     def _score_queries(
-        self, queries: Any, unavailable: Collection, models: Any
+        self,
+        pool: ModelPool,
+        columns: np.ndarray,
+        queries: Any,
+        unavailable: Collection,
     ) -> ScoredQueries:
         return score_queries(
             fitted_router(self.router),
+            pool,
+            columns,
             queries,
-            models,
             unavailable,
             self.fallback,
             self.calibration_,

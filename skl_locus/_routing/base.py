@@ -15,8 +15,10 @@ from skl_locus._costs.tables import cost_matrix
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.query_batch import QueryBatch
 from skl_locus._data.reader import TableReaderMixin
+from skl_locus._data.schema import Columns
 from skl_locus._data.scores import (
     CORRECT_FROM,
+    check_not_recoded,
     read_scores,
     read_targets,
     warn_if_constant,
@@ -220,7 +222,8 @@ class RouterMixin(
         models : sequence of labels, default=None
             Models to choose among, all by default.
         unavailable : collection of labels, default=()
-            Models that must not be chosen.
+            Models that must not be chosen. Models that the router does not have are
+            ignored, with one warning each.
         fallback : {"rerank", "neighbor"}, default="rerank"
             Choice if the best model is unavailable: the next best model, or the model
             nearest to the best one in embedding space.
@@ -241,9 +244,9 @@ class RouterMixin(
         Raises
         ------
         ValueError
-            If a label is unknown, if no model is left, if a cost is missing, negative
-            or not finite, or if costs are given without a weight or a floor, or the
-            reverse.
+            If a label in ``models`` is unknown, if no model is left, if a cost is
+            missing, negative or not finite, or if costs are given without a weight or a
+            floor, or the reverse.
 
         Notes
         -----
@@ -253,7 +256,7 @@ class RouterMixin(
         pool = self._fitted_pool()
         objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
-        available = available_columns(pool, columns, unavailable)
+        available = available_columns(self, pool, columns, unavailable)
         substitutes = self._substitutes(pool, columns, available, fallback)
         chosen, _ = self._choose(
             pool,
@@ -409,6 +412,7 @@ class RouterMixin(
         self._named = rows.labels is not None
         if self._named:
             self.classes_ = np.array([0, 1])
+            check_not_recoded(y, Columns.of(self).score_column(X))
             scores = read_scores(y, len(rows))
         else:
             self.classes_, scores = read_targets(y, len(rows), type(self).__name__)
