@@ -30,11 +30,14 @@ from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
     MissingModel,
+    ModelSource,
     is_folder,
     is_sentence_model,
     load_sentence_model,
 )
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
+from skl_locus._utils.forks import survives_fork
+from skl_locus._utils.runtime import lock_of
 
 PROGRESS_FROM = 2_000
 """Number of texts from which encoding is long enough for a progress bar."""
@@ -68,6 +71,9 @@ class QueryEncoder(
         Texts per forward pass of a sentence-transformers model.
     device : str, default="auto"
         Device of a sentence-transformers model that is loaded by name.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub; a commit always stands for the
+        same weights. None takes the newest, or what is in the local cache.
     verbose : int, default=0
         1 shows progress bars on long work.
 
@@ -104,8 +110,12 @@ class QueryEncoder(
         "query_id_col": [str],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
+        "revision": [str, None],
         "verbose": ["verbose"],
     }
+
+    # A pickle of an earlier version has no such parameter.
+    revision: str | None = None
 
     def __init__(
         self,
@@ -115,6 +125,7 @@ class QueryEncoder(
         query_id_col: str = "query_id",
         batch_size: int = 32,
         device: str = "auto",
+        revision: str | None = None,
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -122,6 +133,7 @@ class QueryEncoder(
         self.query_id_col = query_id_col
         self.batch_size = batch_size
         self.device = device
+        self.revision = revision
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> QueryEncoder:
@@ -304,6 +316,7 @@ class QueryEncoder(
         places[order] = np.arange(len(order))
         return encoded[places]
 
+    @survives_fork
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         if fitted is not None:
             encoded = fitted.transform(texts)
@@ -329,12 +342,16 @@ class QueryEncoder(
             raise ValueError(self.encoder.message())
         if not isinstance(self.encoder, (str, Path)):
             return self.encoder
-        source = (str(self.encoder), self.device)
+        source = ModelSource(str(self.encoder), self.device, self.revision)
         loaded = getattr(self, "_loaded", None)
         if loaded is None or loaded[0] != source:
-            loaded = (source, load_sentence_model(*source, verbose=self.verbose))
-            # Kept, by one assignment, so that serving loads it once.
-            self._loaded = loaded
+            # Of several threads with unknown texts one loads it, and the others wait.
+            with lock_of(self):
+                loaded = getattr(self, "_loaded", None)
+                if loaded is None or loaded[0] != source:
+                    loaded = (source, load_sentence_model(source, verbose=self.verbose))
+                    # Kept, by one assignment, so that serving loads it once.
+                    self._loaded = loaded
         return loaded[1]
 
     def _encoded_frame(

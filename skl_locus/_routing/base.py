@@ -28,6 +28,7 @@ from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
+from skl_locus._utils.runtime import lock_of
 from skl_locus._utils.validation import check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
@@ -361,6 +362,11 @@ class RouterMixin(
         self
             The router; the state of all other models is unchanged.
         """
+        with lock_of(self):
+            self._pool = self._pool_with(X, y, replace)
+        return self
+
+    def _pool_with(self, X: Any, y: Any, replace: bool) -> PoolT:
         pool = self._fitted_pool()
         self._require_named("add_models")
         new = self._read_evaluations(X, y, reset=False)
@@ -370,8 +376,7 @@ class RouterMixin(
         merged = new if known is None else known.union(new, self.duplicates)
         added = [name for name in new.model_names if name not in pool.positions]
         models = np.append(pool.models, label_array(added))
-        self._pool = self._update_pool(models, merged, set(new.model_names))
-        return self
+        return self._update_pool(models, merged, set(new.model_names))
 
     def remove_models(self, names: Sequence) -> Self:
         """Remove models and their evaluations.
@@ -386,6 +391,11 @@ class RouterMixin(
         self
             The router; the state of all other models is unchanged.
         """
+        with lock_of(self):
+            self._pool = self._pool_without(names)
+        return self
+
+    def _pool_without(self, names: Sequence) -> PoolT:
         pool = self._fitted_pool()
         self._require_named("remove_models")
         names = collection_of(names, "names")
@@ -394,8 +404,7 @@ class RouterMixin(
         if evaluations is None:
             raise ValueError("remove_models would leave no model; keep at least one.")
         models = np.delete(pool.models, columns)
-        self._pool = self._update_pool(models, evaluations, set())
-        return self
+        return self._update_pool(models, evaluations, set())
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a pool."""

@@ -17,6 +17,7 @@ from skl_locus._torch.attention import (
     SeededDropout,
 )
 from skl_locus._torch.batches import draw_batches, largest_contexts, pad_rows
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import chunk_tokens, load_network
 from skl_locus._torch.network import EvaluationTokenizer, LocusNetwork, NetworkConfig
@@ -46,6 +47,7 @@ class SamplingOptions:
     query_noise: float
 
 
+@in_own_context
 def fit_locus(
     training: EvaluationSet,
     held_out: EvaluationSet | None,

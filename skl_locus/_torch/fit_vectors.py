@@ -16,6 +16,7 @@ from skl_locus._networks.vector_state import (
     ProductShape,
     VectorPredictor,
 )
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.training import TrainingHistory, TrainingOptions, train
 from skl_locus._torch.vector_networks import (
@@ -44,6 +45,7 @@ class VectorSampling:
     query_noise: float
 
 
+@in_own_context
 def fit_vectors(
     training: EvaluationSet,
     held_out: EvaluationSet | None,
@@ -111,6 +113,7 @@ def fit_vectors(
     return vectors, network_weights(network.predictor), history
 
 
+@in_own_context
 def fit_new_vector(
     predictor: VectorPredictor,
     start: np.ndarray,
