@@ -243,7 +243,7 @@ class QueryEncoder(
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            fitted = clone(self.encoder).fit(sorted(texts))
+            fitted = _fitted(self.encoder, texts)
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
@@ -409,6 +409,11 @@ class QueryEncoder(
         if self._is_folder or is_folder(encoder):
             return MissingModel(Path(encoder).name)
         return encoder
+
+
+@survives_fork
+def _fitted(transformer: Any, texts: Sequence[str]) -> Any:
+    return clone(transformer).fit(sorted(texts))
 
 
 def _as_vectors(encoded: Any, n_texts: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import chunk_tokens, load_network
 from skl_locus._torch.network import EvaluationTokenizer, LocusNetwork, NetworkConfig
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
+from skl_locus._torch.threads import threads_for_step
 from skl_locus._torch.training import (
     TrainingHistory,
     TrainingOptions,
@@ -146,7 +147,10 @@ def fit_locus(
             rng,
             placement,
         )
-    history = train(network, batch_loss, validate, options)
+    n_tokens = sampling.batch_size * (sampling.max_context + sampling.n_targets)
+    width = network.config.n_components
+    with threads_for_step(n_tokens * width, placement.device):
+        history = train(network, batch_loss, validate, options)
     state = NetworkState(asdict(network.config), input_map, network_weights(network))
     return state, history
 

@@ -20,6 +20,7 @@ from sklearn.metrics import pairwise_distances
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.queries import QuerySet
 from skl_locus._routing.access import embed
+from skl_locus._utils.forks import survives_fork
 
 MIN_SHARED = 32
 """With fewer common queries, evaluations are compared on matched queries as well."""
@@ -138,6 +139,7 @@ class TooFewEvaluationsError(ValueError):
         )
 
 
+@survives_fork
 def _most_similar(vectors: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Assign a candidate of a near cluster to each vector, none twice.
 
