@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
@@ -243,6 +243,41 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         if "_evidence_config" in vars(self):
             twin._evidence_config = self._evidence_config
         return twin
+
+    def trust(self, queries: Any) -> np.ndarray:
+        """Return how far the evidence of known queries counts for new ones.
+
+        P(correct) and decisions fall back to the models' means where a query is far
+        from all queries of the log. The trust is the weight of all that departs from
+        them: 1 for a query that is as near to the centre of a cluster as 99 in 100 of
+        the known queries, and less the farther it is.
+
+        Parameters
+        ----------
+        queries : list of str, array of shape (n_queries, n_features), Series or \
+                dataframe
+            Bare queries.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,)
+            Weights in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the router was fitted with ``local_evidence=False``.
+        """
+        evidence = self._fitted_pool().evidence
+        if evidence is None:
+            raise ValueError(
+                "The trust in a query is learned with the local evidence; fit with "
+                "local_evidence=True."
+            )
+        batch = self._read_queries(queries)
+        novelty = evidence.shared.novelty
+        squares = novelty.clusters.squared_distances(batch.encodings)
+        return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(

@@ -78,6 +78,11 @@ class PolicyGoal:
     confidence: float | None
     calibration: str | None
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a goal, and so a say of costs."""
+        return any(getattr(self, name) is not None for name in GOALS)
+
     def check(self, *, has_costs: bool) -> None:
         """Raise an error if parameters contradict each other."""
         given = [name for name in GOALS if getattr(self, name) is not None]

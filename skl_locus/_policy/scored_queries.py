@@ -16,6 +16,7 @@ from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import choose_best
 from skl_locus._routing.objective import Objective
 from skl_locus._routing.pool import ModelPool, available_columns, known_labels
+from skl_locus._routing.sessions import Incumbents
 from skl_locus._utils.runtime import warn_once
 from skl_locus.exceptions import IgnoredModelWarning
 
@@ -60,6 +61,20 @@ class ScoredQueries:
         """Choose query by query: (n_queries,)."""
         preferences = self.preferences(objective)
         return choose_best(preferences, self.available, self.substitutes)
+
+    def settled(
+        self, ranked: np.ndarray, incumbents: Incumbents | None, objective: Objective
+    ) -> np.ndarray:
+        """Put incumbents that stay in front of the columns chosen: (n_queries, k)."""
+        if incumbents is None:
+            return ranked
+        return incumbents.settle(
+            ranked,
+            self.preferences(objective),
+            self.probabilities,
+            self.costs,
+            objective,
+        )
 
     def assign(self, budget: float) -> BudgetAssignment:
         """Choose for all queries together, among the models that are not down."""

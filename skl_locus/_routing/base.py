@@ -27,6 +27,7 @@ from skl_locus._routing.decisions import choose_best, query_blocks, top_k, vote_
 from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking, make_ranking
+from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.runtime import lock_of
 from skl_locus._utils.validation import check_count, collection_of
@@ -205,6 +206,9 @@ class RouterMixin(
         costs: Any = None,
         cost_weight: float | None = None,
         min_correctness: float | None = None,
+        incumbent: Any = None,
+        switch_margin: float = 0.0,
+        switch_cost: Any = 0.0,
     ) -> np.ndarray:
         """Choose a model for each query.
 
@@ -236,6 +240,19 @@ class RouterMixin(
             Value of a unit of cost in P(correct), at least 0.
         min_correctness : float, default=None
             Floor in [0, 1] on P(correct); not together with ``cost_weight``.
+        incumbent : sequence of labels, default=None
+            The model that answers the session of each query already, None in the place
+            of a label for a new session. It stays unless another one is better by more
+            than the margin and the weighed cost of the change. Labels that are unknown
+            or unavailable count as none.
+        switch_margin : float, default=0.0
+            Gain up to which the incumbent stays, in units of what decides: decision
+            scores, or ``P - w * cost`` with a weight. With a floor, it is a gain in P
+            where neither model reaches it.
+        switch_cost : float or array of shape (n_queries,), default=0.0
+            Cost of changing the model, such as that of a lost prompt cache, in the unit
+            of ``costs``. It is multiplied by the weight; with a floor, the incumbent
+            stays if it reaches it and another one is not cheaper by more than this.
 
         Returns
         -------
@@ -266,6 +283,7 @@ class RouterMixin(
             objective,
             costs,
             lambda scores: choose_best(scores, available, substitutes)[:, None],
+            Session(incumbent, switch_margin, switch_cost, available),
         )
         return pool.models[columns[chosen[:, 0]]]
 
@@ -278,6 +296,9 @@ class RouterMixin(
         costs: Any = None,
         cost_weight: float | None = None,
         min_correctness: float | None = None,
+        incumbent: Any = None,
+        switch_margin: float = 0.0,
+        switch_cost: Any = 0.0,
     ) -> Ranking:
         """Order the best models for each query, as `route` prefers them.
 
@@ -293,6 +314,8 @@ class RouterMixin(
         costs, cost_weight, min_correctness : default=None
             As in `route`. With a floor, the models that reach it come first, in the
             order of cost; then the others, in the order of P.
+        incumbent, switch_margin, switch_cost : default=None, 0.0, 0.0
+            As in `route`. An incumbent that stays comes first.
 
         Returns
         -------
@@ -320,6 +343,7 @@ class RouterMixin(
             objective,
             costs,
             lambda scores: top_k(scores, k),
+            Session(incumbent, switch_margin, switch_cost),
         )
         return make_ranking(pool.models[columns[best]], ranked, objective)
 
@@ -475,6 +499,7 @@ class RouterMixin(
         objective: Objective,
         costs: Any,
         choose: Callable[[np.ndarray], np.ndarray],
+        session: Session,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose k columns of each query; return them and their P, (n_queries, k).
 
@@ -483,9 +508,10 @@ class RouterMixin(
         """
         batch = self._read_queries(queries)
         codes = batch.codes
+        incumbents = session.incumbents(len(batch), pool, columns, objective)
         if len(batch) == 0:
             return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
-        if not objective.needs_costs:
+        if incumbents is None and not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
             chosen, probabilities = _in_blocks(
                 lambda block: _chosen(
@@ -495,15 +521,25 @@ class RouterMixin(
                 query_blocks(len(batch.encodings), len(columns)),
             )
             return chosen[codes], probabilities[codes]
-        matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
+        matrix = None
+        if objective.needs_costs:
+            matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
 
         def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            # Equal queries may differ in cost, but not in P: P is predicted once for
-            # each distinct query of the block, and decided on row by row.
+            # Equal queries may differ in cost and in their sessions, but not in P: P is
+            # predicted once for each distinct query of the block, and decided on row by
+            # row.
             used, own = np.unique(codes[rows], return_inverse=True)
-            _, P = pool.scores_and_probabilities(batch.encodings[used], columns)
-            P = P[own]
-            return _chosen(choose, objective.preferences(P, matrix[rows]), P)
+            scores, P = pool.scores_and_probabilities(batch.encodings[used], columns)
+            preferences, P, known = scores[own], P[own], None
+            if matrix is not None:
+                known = matrix[rows]
+                preferences = objective.preferences(P, known)
+            chosen = choose(preferences)
+            if incumbents is not None:
+                settle = incumbents.take(rows).settle
+                chosen = settle(chosen, preferences, P, known, objective)
+            return chosen, np.take_along_axis(P, chosen, axis=1)
 
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
