@@ -232,10 +232,11 @@ class RouterMixin(
         fallback : {"rerank", "neighbor"}, default="rerank"
             Choice if the best model is unavailable: the next best model, or the model
             nearest to the best one in embedding space.
-        costs : mapping or Series of label to float, CostModel, or array of shape \
-                (n_queries, n_models), default=None
+        costs : mapping or Series of label to float, CostModel, or array or dataframe \
+                of shape (n_queries, n_models), default=None
             Non-negative cost of each model per query; the columns of an array are in
-            the order of ``models``, or of ``models_``.
+            the order of ``models``, or of ``models_``, and those of a dataframe are
+            named by the models.
         cost_weight : float, default=None
             Value of a unit of cost in P(correct), at least 0.
         min_correctness : float, default=None
