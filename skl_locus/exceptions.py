@@ -9,6 +9,14 @@ class ConstantScoreWarning(UserWarning):
     """Warning that all scores of a table are equal, so there is nothing to learn."""
 
 
+class OutlyingEncodingWarning(UserWarning):
+    """Warning that encodings lie far from all others and were moved towards them."""
+
+
+class IgnoredModelWarning(UserWarning):
+    """Warning that a request is answered without a model that cannot be judged."""
+
+
 class SkippedRecordsWarning(UserWarning):
     """Warning that a reader skipped evaluations that it could not use."""
 

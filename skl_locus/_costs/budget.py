@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skl_locus._costs.hull import hull_corners, hull_steps
+from skl_locus._utils.validation import as_float
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def assign_within(
     Ties of a query go to the first column; of queries with equal steps, the first ones
     are served.
     """
+    budget = as_float(budget, "budget")
     rows = np.arange(len(values))
     start, steps = _steps_by_slope(values, costs)
     least = math.fsum(costs[rows, start])

@@ -323,6 +323,15 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         n_in = lengths.tokens(self.chars_per_token_, self.mean_input_tokens_)
         return (price_in * n_in + price_out * n_out) / TOKENS_PER_PRICE
 
+    def _knows_cost_of(self, label: Any) -> bool:
+        """Whether a model has any cost: of its calls, its tokens or some queries."""
+        return (
+            label in self._call_costs
+            or label in self._prices
+            or label in self.mean_costs_.index
+            or any(label in pairs.labels for _, pairs in self._pair_costs)
+        )
+
     def _with_pairs(
         self, costs: np.ndarray, batch: QueryBatch, labels: list
     ) -> np.ndarray:

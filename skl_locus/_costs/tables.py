@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.codes import find_sorted
-from skl_locus._data.columns import factorize_labels, read_amounts, read_column
+from skl_locus._data.columns import (
+    as_frame,
+    factorize_labels,
+    read_amounts,
+    read_column,
+)
 from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.statistics import group_means
 from skl_locus._utils.validation import check_by_label
@@ -179,8 +184,11 @@ def cost_matrix(
 
     Parameters
     ----------
-    costs : mapping, Series, CostModel or array of shape (n_queries, n_models)
-        Costs by label, by a fitted model of costs, or one by one.
+    costs : mapping, Series, CostModel, dataframe or array of shape \
+            (n_queries, n_models)
+        Costs by label, by a fitted model of costs, or one by one. The columns of a
+        dataframe are named by label, and may have any order; those of an array are in
+        the order of the labels.
     queries : list of str, array, Series or dataframe of n_queries queries
         What a model of costs reads lengths from.
     n_queries : int
@@ -205,9 +213,21 @@ def cost_matrix(
         row = [_cost_of(label, known) for label in labels]
         matrix = np.tile(np.array(row, dtype=np.float64), (n_queries, 1))
     else:
+        frame = as_frame(costs)
+        if frame is not None:
+            costs = _named_columns(frame, labels)
         matrix = _as_matrix(costs, (n_queries, len(labels)))
     check_matrix(matrix, labels)
     return matrix
+
+
+def labels_without_cost(costs: Any, labels: Iterable) -> set:
+    """Return the labels of which nothing says what they cost, whatever the query."""
+    if isinstance(costs, (Mapping, pd.Series)):
+        known = costs.index if isinstance(costs, pd.Series) else costs
+        return {label for label in labels if label not in known}
+    knows = getattr(costs, "_knows_cost_of", None)
+    return set() if knows is None else {x for x in labels if not knows(x)}
 
 
 def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
@@ -219,6 +239,18 @@ def check_matrix(matrix: np.ndarray, labels: np.ndarray) -> None:
             f"costs has the value {matrix[query, model]:g} for the model "
             f"{labels[model]!r} (query {query}); costs must be finite and not negative."
         )
+
+
+def _named_columns(frame: nw.DataFrame, labels: np.ndarray) -> np.ndarray:
+    """Return the costs of a table with a column per model, in the order of labels."""
+    table = frame.to_pandas()  # whose names of columns may be any labels
+    missing = [label for label in labels if label not in table.columns]
+    if missing:
+        raise ValueError(
+            f"costs is a table without a column for the model {missing[0]!r}; name its "
+            "columns by the labels of the models, or pass an array."
+        )
+    return np.column_stack([table[label] for label in labels])
 
 
 def _as_matrix(costs: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -263,6 +295,8 @@ def _checked_amount(
         raise ValueError(
             f"{name} has {amount!r} for the model {label!r}, which is no number."
         ) from error
+    except OverflowError:  # an integer of Python, which has no limit
+        number = np.inf
     if not (0 <= number < np.inf) or (positive and number == 0):
         wanted = (
             "a positive, finite number"

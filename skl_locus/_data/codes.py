@@ -28,6 +28,10 @@ def encode_text(series: nw.Series) -> pd.Series:
     return _from_polars(series.cast(nw.Categorical))
 
 
+class UnhashableValueError(ValueError):
+    """Error if a column has values that have no hash, such as lists and dicts."""
+
+
 def factorize(values: Any, column: str) -> tuple[np.ndarray, list]:
     """Code a column by its distinct values.
 
@@ -47,6 +51,8 @@ def factorize(values: Any, column: str) -> tuple[np.ndarray, list]:
 
     Raises
     ------
+    UnhashableValueError
+        If values cannot be told apart, such as lists.
     ValueError
         If a value is missing.
     """
@@ -54,7 +60,7 @@ def factorize(values: Any, column: str) -> tuple[np.ndarray, list]:
     if isinstance(array, pd.Categorical):
         codes, uniques = array.codes, array.categories
     else:
-        codes, uniques = pd.factorize(values)
+        codes, uniques = _factorized(values, column)
     if len(codes) and codes.min() < 0:
         raise ValueError(
             f"The column {column!r} has a missing value in row "
@@ -101,6 +107,27 @@ def find_sorted(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         return np.full(len(wanted), -1)
     found = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
     return np.where(ascending[found] == wanted, found, -1)
+
+
+def _factorized(values: Any, column: str) -> tuple[np.ndarray, Any]:
+    try:
+        return pd.factorize(values)
+    except TypeError as error:
+        row, value = _first_unhashable(values)
+        raise UnhashableValueError(
+            f"The column {column!r} has a {type(value).__name__} in row {row}, "
+            f"{value!r:.60}, which cannot be told apart from other values; use text, "
+            "numbers or tuples of them."
+        ) from error
+
+
+def _first_unhashable(values: Any) -> tuple[int, Any]:
+    for row, value in enumerate(values):
+        try:
+            hash(value)
+        except TypeError:
+            return row, value
+    raise AssertionError("every value has a hash")
 
 
 def _from_arrow(column: Any) -> pd.Series:

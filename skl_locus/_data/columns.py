@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Number
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from skl_locus._data.codes import encode_text, factorize
+from skl_locus._data.codes import UnhashableValueError, encode_text, factorize
 
 TEXT_TYPES = (nw.String, nw.Categorical, nw.Enum)
 """Types of columns that are read without an object for each row."""
@@ -60,8 +61,28 @@ def factorize_labels(values: Any, column: str) -> tuple[np.ndarray, list]:
         Position of each row's label in ``labels``.
     labels : list
         Distinct labels as plain Python objects, sorted.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing or has no hash, or if equal labels are of several kinds:
+        1, 1.0 and True are equal in Python, and would become one label unnoticed.
     """
     codes, labels = factorize(values, column)
+    _check_kinds(values, codes, labels, column)
+    return _in_label_order(codes, labels)
+
+
+def merge_labels(labels: np.ndarray) -> tuple[np.ndarray, list]:
+    """Code labels of several tables by the sorted distinct ones, equal ones as one.
+
+    A label that is 1 in one table may be 1.0 in another, in which a column of whole
+    numbers once had a gap.
+    """
+    return _in_label_order(*factorize(labels, "model"))
+
+
+def _in_label_order(codes: np.ndarray, labels: list) -> tuple[np.ndarray, list]:
     order = _sorted_order(labels)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
@@ -72,7 +93,7 @@ def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
     """Code a column of texts: (codes of the rows, distinct texts)."""
     try:
         codes, texts = factorize(values, column)
-    except TypeError:  # a cell that cannot be hashed is no text
+    except UnhashableValueError:  # a cell that cannot be hashed is no text
         codes, texts = np.arange(len(values)), list(values)
     strange = [code for code, text in enumerate(texts) if not isinstance(text, str)]
     if strange:
@@ -144,7 +165,7 @@ def read_amounts(frame: nw.DataFrame, name: str) -> np.ndarray:
     values = read_column(frame, name)
     try:
         amounts = np.asarray(pd.to_numeric(pd.Series(values)), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"The column {name!r} is not numeric: {error}.") from error
     wrong = (amounts < 0) | np.isinf(amounts)
     if wrong.any():
@@ -176,6 +197,45 @@ def _as_float32(column: nw.Series) -> np.ndarray:
         # A missing truth value of pandas is an object, a missing number is NaN.
         column = column.cast(nw.Float32)
     return np.asarray(column.to_numpy(), dtype=np.float32)
+
+
+def _check_kinds(values: Any, codes: np.ndarray, labels: list, column: str) -> None:
+    """Raise where equal labels are of several kinds."""
+    # Text equals nothing but text: only labels that are numbers need a look at rows.
+    numbers = [code for code, label in enumerate(labels) if _is_number(label)]
+    if not numbers or isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+        return
+    cells = np.asarray(values)
+    if cells.dtype.kind not in "fO":
+        return
+    if cells.dtype.kind == "f":
+        # Numbers of one type are equal where their bits are, but for the two zeros.
+        numbers = [code for code in numbers if labels[code] == 0]
+    for row in np.flatnonzero(np.isin(codes, numbers)):
+        label, cell = labels[codes[row]], cells[row]
+        if _kind(cell) != _kind(label):
+            raise ValueError(
+                f"The column {column!r} has the labels {_shown(label)} and "
+                f"{_shown(cell)} (row {row}), which are equal and would become one; "
+                "write each label in one way."
+            )
+
+
+def _is_number(label: Any) -> bool:
+    return isinstance(label, (Number, np.bool_))
+
+
+def _shown(label: Any) -> str:
+    """Return a label as Python writes it, whatever library it comes from."""
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def _kind(label: Any) -> tuple[str, bool]:
+    """Return the type of a number, and whether it is the negative zero."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    is_negative_zero = isinstance(label, float) and repr(label) == "-0.0"
+    return type(label).__name__, is_negative_zero
 
 
 def _sorted_order(labels: list) -> list[int]:

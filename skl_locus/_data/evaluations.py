@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._data.codes import compact
-from skl_locus._data.columns import factorize_labels
+from skl_locus._data.columns import merge_labels
 from skl_locus._data.queries import QuerySet
 
 DUPLICATES = ("mean", "max", "last", "first", "raise")
@@ -103,7 +103,7 @@ class EvaluationSet:
         """Merge the evaluations of two sets; ``other`` is the later one."""
         queries, own, others = self.queries.union(other.queries)
         names = [*self.model_names, *other.model_names]
-        codes, labels = factorize_labels(label_array(names), "model")
+        codes, labels = merge_labels(label_array(names))
         own_models, other_models = np.split(codes, [self.n_models])
         return combine_rows(
             labels,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skl_locus._data.columns import factorize_labels
+from skl_locus._data.columns import factorize_labels, object_cells
 from skl_locus._data.evaluations import positions_of
 from skl_locus._utils.array_checks import (
     check_finite_column,
@@ -178,7 +178,9 @@ def code_models(
     models: Any, n_rows: int, name: str = "models"
 ) -> tuple[np.ndarray, list]:
     """Code a column of model labels by the sorted labels."""
-    labels = np.asarray(models)
+    # An array of tuples would be a matrix, and one of lists of other lengths an error.
+    is_list = isinstance(models, (list, tuple))
+    labels = object_cells(models) if is_list else np.asarray(models)
     if labels.ndim != 1:
         raise ValueError(f"{name} must have one label per row; got {labels.shape}.")
     check_length(len(labels), name, n_rows)

@@ -21,6 +21,7 @@ from skl_locus._data.columns import (
     model_groups,
     read_column,
 )
+from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.schema import Columns
 
 KEY_BYTES = 16
@@ -374,7 +375,8 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
             "their own need no query column."
         )
     try:
-        vector = np.asarray(cell, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what overflows is found as infinite
+            vector = np.asarray(cell, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where} holds a vector that is not numeric.") from error
     if length is not None and len(vector) != length:
@@ -382,8 +384,8 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
             f"{where} holds a vector of length {len(vector)} where the rows before "
             f"have length {length}; encode all queries with one encoder."
         )
-    if not np.isfinite(vector).all() or not len(vector):
-        raise ValueError(f"{where} holds a vector that is empty or has NaN or inf.")
+    if not len(vector) or first_unusable(vector[None]) is not None:
+        raise ValueError(f"{where} holds a vector that is empty or has {UNUSABLE}.")
     return vector
 
 

@@ -21,6 +21,7 @@ from skl_locus._data.columns import (
     read_amounts,
     read_column,
 )
+from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.queries import (
     DistinctValues,
     UniqueQueries,
@@ -239,16 +240,23 @@ def id_keys(ids: Any, column: str) -> np.ndarray:
 
 def validate_query_matrix(queries: Any) -> np.ndarray:
     """Return bare encoded queries as a finite float32 matrix."""
-    matrix = np.asarray(queries, dtype=np.float32)
+    matrix = _as_float32(queries)
     if matrix.ndim != 2:
         raise ValueError(
             f"queries must have shape (n_queries, n_features), got {matrix.shape}; "
             "wrap a single query: [query]."
         )
-    finite = np.isfinite(matrix).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"queries, row {int(np.argmin(finite))}, has NaN or inf.")
+    row = first_unusable(matrix)
+    if row is not None:
+        raise ValueError(f"queries, row {row}, has {UNUSABLE}.")
     return matrix
+
+
+def _as_float32(queries: Any) -> np.ndarray:
+    if type(queries) is np.ndarray and queries.dtype == np.float32:
+        return queries
+    with np.errstate(over="ignore"):  # what overflows is found as infinite
+        return np.asarray(queries, dtype=np.float32)
 
 
 def _matrix_batch(queries: Any, query_col: str) -> QueryBatch:

@@ -26,10 +26,12 @@ from skl_locus._data.columns import (
     object_cells,
     read_column,
 )
+from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
     PROBES,
     MissingModel,
+    ModelSource,
     check_same_model,
     is_folder,
     is_loaded_model,
@@ -37,6 +39,8 @@ from skl_locus._data.sentence_models import (
     load_sentence_model,
 )
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
+from skl_locus._utils.forks import survives_fork
+from skl_locus._utils.runtime import lock_of
 
 PROGRESS_FROM = 2_000
 """Number of texts from which encoding is long enough for a progress bar."""
@@ -70,6 +74,9 @@ class QueryEncoder(
         Texts per forward pass of a sentence-transformers model.
     device : str, default="auto"
         Device of a sentence-transformers model that is loaded by name.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub; a commit always stands for the
+        same weights. None takes the newest, or what is in the local cache.
     verbose : int, default=0
         1 shows progress bars on long work.
 
@@ -106,8 +113,12 @@ class QueryEncoder(
         "query_id_col": [str],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
+        "revision": [str, None],
         "verbose": ["verbose"],
     }
+
+    # A pickle of an earlier version has no such parameter.
+    revision: str | None = None
 
     def __init__(
         self,
@@ -117,6 +128,7 @@ class QueryEncoder(
         query_id_col: str = "query_id",
         batch_size: int = 32,
         device: str = "auto",
+        revision: str | None = None,
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -124,6 +136,7 @@ class QueryEncoder(
         self.query_id_col = query_id_col
         self.batch_size = batch_size
         self.device = device
+        self.revision = revision
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> QueryEncoder:
@@ -233,7 +246,7 @@ class QueryEncoder(
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            fitted = clone(self.encoder).fit(list(map(_encodable, sorted(texts))))
+            fitted = _fitted(self.encoder, list(map(_encodable, texts)))
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
@@ -258,13 +271,23 @@ class QueryEncoder(
         """
         known = self._known
         if len(known) == 0:
-            return self._encode(texts, self.encoder_)
+            return self._encode_alike(texts)
         at = find_sorted(known.keys, keys)
         vectors = known.vectors(at)
         unknown = np.flatnonzero(at < 0)
         if len(unknown):
             new = [texts[int(i)] for i in unknown]
-            vectors[unknown] = self._encode(new, self.encoder_)
+            vectors[unknown] = self._encode_alike(new)
+        return vectors
+
+    def _encode_alike(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode texts; the vectors must be as long as those of `fit`."""
+        vectors = self._encode(texts, self.encoder_)
+        if vectors.shape[1] != self.n_features_out_:
+            raise ValueError(
+                f"The encoder returned vectors of length {vectors.shape[1]}, but was "
+                f"fitted with length {self.n_features_out_}; use the same encoder."
+            )
         return vectors
 
     def _distinct_texts(self, X: Any) -> tuple[np.ndarray, list[str]]:
@@ -296,6 +319,7 @@ class QueryEncoder(
         places[order] = np.arange(len(order))
         return encoded[places]
 
+    @survives_fork
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         texts = list(map(_encodable, texts))
         if fitted is not None:
@@ -308,11 +332,12 @@ class QueryEncoder(
                 show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
                 convert_to_numpy=True,
             )
-        vectors = np.asarray(vectors, dtype=np.float32)
-        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+        vectors = _as_vectors(vectors, len(texts))
+        at = first_unusable(vectors)
+        if at is not None:
             raise ValueError(
-                "The encoder must return one finite vector per text; it returned "
-                f"shape {vectors.shape} for {len(texts)} texts, or NaN or inf."
+                f"The encoder returned a vector that has {UNUSABLE} for the text "
+                f"{texts[at]!r:.60}."
             )
         return vectors
 
@@ -321,12 +346,16 @@ class QueryEncoder(
             raise ValueError(self.encoder.message())
         if not isinstance(self.encoder, (str, Path)):
             return self.encoder
-        source = (str(self.encoder), self.device)
+        source = ModelSource(str(self.encoder), self.device, self.revision)
         loaded = getattr(self, "_loaded", None)
         if loaded is None or loaded[0] != source:
-            loaded = (source, load_sentence_model(*source, verbose=self.verbose))
-            # Kept, by one assignment, so that serving loads it once.
-            self._loaded = loaded
+            # Of several threads with unknown texts one loads it, and the others wait.
+            with lock_of(self):
+                loaded = getattr(self, "_loaded", None)
+                if loaded is None or loaded[0] != source:
+                    loaded = (source, load_sentence_model(source, verbose=self.verbose))
+                    # Kept, by one assignment, so that serving loads it once.
+                    self._loaded = loaded
         return loaded[1]
 
     def _encoded_frame(
@@ -469,6 +498,28 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+@survives_fork
+def _fitted(transformer: Any, texts: Sequence[str]) -> Any:
+    return clone(transformer).fit(sorted(texts))
+
+
+def _as_vectors(encoded: Any, n_texts: int) -> np.ndarray:
+    """Return what an encoder made of texts as a float32 matrix with a row for each."""
+    try:
+        with np.errstate(over="ignore"):  # what overflows is found as infinite
+            vectors = np.asarray(encoded, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The encoder must return one vector of numbers per text: {error}"
+        ) from error
+    if vectors.ndim != 2 or len(vectors) != n_texts:
+        raise ValueError(
+            "The encoder must return one vector per text; it returned shape "
+            f"{vectors.shape} for {n_texts} texts."
+        )
+    return vectors
 
 
 def as_query_encoder(encoder: Any) -> QueryEncoder:

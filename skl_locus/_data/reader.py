@@ -20,10 +20,17 @@ from skl_locus._data.columns import (
     numeric_columns,
     read_column,
 )
+from skl_locus._data.encodings import (
+    OUTLYING,
+    UNUSABLE,
+    TypicalEncodings,
+    first_unusable,
+)
 from skl_locus._data.evaluations import DUPLICATES, EvaluationSet, combine_rows
 from skl_locus._data.queries import (
     DistinctValues,
     QuerySet,
+    UniqueQueries,
     check_ids,
     distinct_rows,
     distinct_values,
@@ -33,6 +40,8 @@ from skl_locus._data.query_batch import QueryBatch, read_batch
 from skl_locus._data.query_encoder import QueryEncoder, as_query_encoder
 from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
+from skl_locus._utils.user_warnings import warn_user
+from skl_locus.exceptions import OutlyingEncodingWarning
 
 ANONYMOUS = "model"
 """Label of the one model of a table without a model column."""
@@ -135,6 +144,9 @@ class TableReaderMixin(BaseEstimator):
     duplicates: str
     query_encoder_: QueryEncoder | None
 
+    # Estimators that an earlier version has fitted know nothing of their encodings.
+    _typical: TypicalEncodings | None = None
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave folders and loaded models out of the state of a fitted estimator."""
         state: Any = super().__getstate__()
@@ -178,6 +190,10 @@ class TableReaderMixin(BaseEstimator):
         table = self._read_table(X, reset=reset, y=y)
         queries = identify(table.distinct, table.ids, self.query_id_col)
         vectors = self._encode(queries.values, table, reset=reset)
+        if reset:
+            self._typical = TypicalEncodings.of(vectors)
+            vectors = self._typical.centred(vectors)
+        vectors = self._without_outliers(vectors, queries)
         labels, model_codes = self._models_of(table)
         return RowCodes(
             labels,
@@ -234,6 +250,9 @@ class TableReaderMixin(BaseEstimator):
         frame = as_frame(X)
         if frame is None:
             matrix = validate_data(self, X, dtype=np.float32, reset=reset)
+            row = first_unusable(matrix)
+            if row is not None:
+                raise ValueError(f"X has {UNUSABLE} in row {row}.")
             return TableQueries(distinct_rows(matrix))
         if len(frame) == 0:
             raise ValueError("The table is empty (0 rows); pass at least one row.")
@@ -267,12 +286,12 @@ class TableReaderMixin(BaseEstimator):
         self, values: DistinctValues, table: TableQueries, *, reset: bool
     ) -> np.ndarray:
         """Encode the distinct queries of a table: (n_values, n_features)."""
+        if not reset:
+            return self._checked_vectors(values)
         if not table.has_query_col:
             # Where features are columns, scikit-learn's validation holds them.
             assert values.vectors is not None
             return values.vectors
-        if not reset:
-            return self._checked_vectors(values)
         vectors = self._fitted_vectors(values)
         self.n_features_in_ = vectors.shape[1]
         self.__dict__.pop("feature_names_in_", None)
@@ -301,7 +320,34 @@ class TableReaderMixin(BaseEstimator):
                 f"{type(self).__name__} was fitted with length "
                 f"{self.n_features_in_}; use the same encoder."
             )
-        return vectors
+        return vectors if self._typical is None else self._typical.centred(vectors)
+
+    def _as_learned(self, vectors: np.ndarray) -> np.ndarray:
+        """Return encodings as the estimator keeps those that it learns from."""
+        if self._typical is None:
+            return vectors
+        typical, vectors = self._typical.of_centred(), self._typical.centred(vectors)
+        return typical.pulled_in(vectors, typical.outlying(vectors))
+
+    def _without_outliers(
+        self, vectors: np.ndarray, queries: UniqueQueries
+    ) -> np.ndarray:
+        """Move encodings to learn from that lie far from all others, with a warning."""
+        if self._typical is None:
+            return vectors
+        typical = self._typical.of_centred()
+        outlying = typical.outlying(vectors)
+        if len(outlying):
+            vector, ratio = outlying[outlying[:, 1].argmax()]
+            row = int(np.argmax(queries.value_rows[queries.codes] == vector))
+            warn_user(
+                f"{len(outlying)} encodings lie far from all others, that of row {row} "
+                f"{ratio:.3g} times as far from the middle as is typical; they are "
+                f"moved to {OUTLYING:g} times. Drop such queries, or scale the "
+                "features.",
+                OutlyingEncodingWarning,
+            )
+        return typical.pulled_in(vectors, outlying)
 
     def _vectors_of(self, values: DistinctValues) -> np.ndarray:
         if values.texts is None:
@@ -325,11 +371,12 @@ class TableReaderMixin(BaseEstimator):
         """Return the encodings of a table without a query column, validated."""
         columns = Columns.of(self).encodings(frame)
         matrix = matrix_of(frame, columns)
-        finite = np.isfinite(matrix)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
+        row = first_unusable(matrix)
+        if row is not None:
+            column = first_unusable(matrix[[row]].T)
+            assert column is not None
             raise ValueError(
-                f"Input X contains NaN, infinity or a value too large for float32: "
+                "Input X contains NaN, infinity or a value too large for float32: "
                 f"column {columns[column]!r}, row {row}."
             )
         named = pd.DataFrame(matrix, columns=columns, copy=False)

@@ -8,7 +8,12 @@ from typing import Any, Self
 import narwhals as nw
 import numpy as np
 
-from skl_locus._data.columns import matrix_of, numeric_columns, read_column
+from skl_locus._data.columns import (
+    as_frame,
+    matrix_of,
+    numeric_columns,
+    read_column,
+)
 
 CARRIED_COLUMNS = (
     "score",
@@ -104,6 +109,13 @@ class Columns:
         if self.query_id not in frame.columns:
             return None
         return read_column(frame, self.query_id)
+
+    def score_column(self, X: Any) -> Any | None:
+        """Return the column of scores of a table; None where there is none."""
+        frame = as_frame(X)
+        if frame is None or self.score not in frame.columns:
+            return None
+        return read_column(frame, self.score)
 
     def guesses_encodings(self, frame: nw.DataFrame) -> bool:
         """Whether a log has encodings in columns that nobody named.

@@ -66,6 +66,40 @@ def read_scores(scores: Any, n_rows: int, name: str = "y") -> np.ndarray:
     return values.astype(np.float32)
 
 
+def check_not_recoded(y: Any, logged: Any) -> None:
+    """Raise if scores are the ranks of the grades that stand in the log itself.
+
+    ``cross_val_predict(method="predict_proba")`` of scikit-learn replaces the targets
+    of any classifier by 0, 1, 2, ... in the order of their values: grades of 0.25 and
+    0.75 arrive as 0 and 1, and every mean would be off without a word.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        Scores as they arrived.
+    logged : Series or ndarray of shape (n_rows,) or None
+        The column of scores, where the log has one.
+    """
+    values = np.asarray(y)
+    if logged is None or values.dtype.kind not in "iu":
+        return
+    try:
+        grades = np.asarray(logged, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return  # a column that is no score says nothing of y
+    if values.shape != grades.shape or np.array_equal(values, grades):
+        return
+    levels, ranks = np.unique(grades, return_inverse=True)
+    if len(levels) > 1 and np.array_equal(values, ranks):
+        raise ValueError(
+            f"y has the ranks 0 to {len(levels) - 1} of the grades in the log, which "
+            f"go from {levels[0]:g} to {levels[-1]:g}: scikit-learn's "
+            "cross_val_predict recodes y for method='predict_proba'. Fit and predict "
+            "fold by fold instead (see the page on pipelines), or drop the column of "
+            "scores from X if these ranks are meant."
+        )
+
+
 def read_targets(
     y: Any, n_rows: int, estimator_name: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -131,8 +165,8 @@ def _as_numbers(values: np.ndarray, name: str) -> np.ndarray:
         if any(isinstance(value, (str, bytes)) for value in values):
             raise TypeError
         return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{name} must be numbers in [0, 1], got values such as {values[0]!r}; "
+            f"{name} must be numbers in [0, 1], got values such as {values[0]!r:.60}; "
             "map answers to scores first."
         ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ PROBES = (
 LEAST_COSINE = 0.98
 """Least cosine between two vectors of one text by the same model: other hardware and
 lower precision stay above, other models of the same length are far below."""
+
+RETRY_SECONDS = 60.0
+"""Time for which a model that could not be loaded is not tried again."""
+
+HUB_SECONDS = 10.0
+"""Longest wait for an answer of the hub."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +132,9 @@ def is_folder(encoder: Any) -> bool:
     )
 
 
-def load_sentence_model(name: str, device: str, *, verbose: int = 0) -> Any:
-    """Load a sentence-transformers model from a folder, the local cache or the hub.
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a sentence-transformers model comes from, and where it goes.
 
     Parameters
     ----------
@@ -133,6 +142,22 @@ def load_sentence_model(name: str, device: str, *, verbose: int = 0) -> Any:
         Name or folder.
     device : str
         "auto" or a torch device.
+    revision : str or None
+        Branch, tag or commit of a model on the hub.
+    """
+
+    name: str
+    device: str = "auto"
+    revision: str | None = None
+
+
+def load_sentence_model(source: ModelSource, *, verbose: int = 0) -> Any:
+    """Load a sentence-transformers model from a folder, the local cache or the hub.
+
+    Parameters
+    ----------
+    source : ModelSource
+        Name, device and revision.
     verbose : int, default=0
         0 hides the progress bars of loading.
 
@@ -144,26 +169,76 @@ def load_sentence_model(name: str, device: str, *, verbose: int = 0) -> Any:
     Raises
     ------
     OSError
-        If it cannot be loaded; the message says what to do.
+        If it cannot be loaded; the message says what to do. For a while afterwards the
+        same error is raised at once, so that a service does not wait in each request.
     """
+    failed_at, reason = _failures.get(source, (-math.inf, ""))
+    if time.monotonic() - failed_at < RETRY_SECONDS:
+        raise OSError(_advice(source, reason))
+    try:
+        with _progress_bars(bool(verbose)):
+            model = _load(source)
+    except Exception as error:
+        reason = type(error).__name__
+        _failures[source] = (time.monotonic(), reason)
+        raise OSError(_advice(source, reason)) from error
+    _failures.pop(source, None)
+    return model
+
+
+_failures: dict[ModelSource, tuple[float, str]] = {}
+"""When, by the monotonic clock, and why models could not be loaded."""
+
+
+def _load(source: ModelSource) -> Any:
     from sentence_transformers import SentenceTransformer
 
-    where = None if device == "auto" else device
-    with _progress_bars(bool(verbose)):
+    options: dict[str, Any] = {
+        "device": None if source.device == "auto" else source.device,
+        "revision": source.revision,
+    }
+    try:
+        # A model that is here needs no network, and no wait for one.
+        return SentenceTransformer(source.name, local_files_only=True, **options)
+    except Exception:
+        if is_folder(source.name):
+            raise
+    _find_on_hub(source)
+    return SentenceTransformer(source.name, **options)
+
+
+def _find_on_hub(source: ModelSource) -> None:
+    """Ask the hub once for a model that is to be loaded from there.
+
+    Loading asks for some ten files in turn and tries each several times, which takes
+    more than a minute where there is no network or no such model.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    # sentence-transformers looks for bare names in its own organisation first.
+    names = [source.name]
+    if "/" not in source.name:
+        names.insert(0, f"sentence-transformers/{source.name}")
+    *others, last = names
+    for name in others:
         try:
-            # A model that is here needs no network, and no wait for one.
-            return SentenceTransformer(name, device=where, local_files_only=True)
-        except Exception:
+            HfApi().model_info(name, revision=source.revision, timeout=HUB_SECONDS)
+            return
+        except RepositoryNotFoundError:
             pass
-        try:
-            return SentenceTransformer(name, device=where)
-        except Exception as error:
-            raise OSError(
-                f"The sentence-transformers model {name!r} could not be loaded "
-                f"({type(error).__name__}). Check the name and the network; offline, "
-                "give the folder of a downloaded model or a loaded "
-                "SentenceTransformer: set_params(encoder=...)."
-            ) from error
+    HfApi().model_info(last, revision=source.revision, timeout=HUB_SECONDS)
+
+
+def _advice(source: ModelSource, reason: str) -> str:
+    revision = "" if source.revision is None else f" (revision {source.revision!r})"
+    return (
+        f"The sentence-transformers model {source.name!r}{revision} could not be "
+        f"loaded ({reason}). Check the name and the network; offline, give the folder "
+        "of a downloaded model or a loaded SentenceTransformer: "
+        "set_params(encoder=...). Loading is tried again after "
+        f"{RETRY_SECONDS:g} seconds."
+    )
 
 
 @contextmanager

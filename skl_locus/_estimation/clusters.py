@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._utils.forks import survives_fork
 
 N_STARTS = 4
 """K-means runs from different starts; the tightest is kept."""
@@ -36,17 +37,8 @@ class QueryClusters:
     @classmethod
     def fit(cls, encodings: np.ndarray, n_clusters: int, seed: int) -> QueryClusters:
         """Cluster encodings (n_queries, n_features) into at most ``n_clusters``."""
-        # Loading sklearn.cluster takes as long as all of this package.
-        from sklearn.cluster import KMeans
-
         distinct = np.unique(encodings, axis=0)
-        k_means = KMeans(
-            min(n_clusters, len(distinct)), n_init=N_STARTS, random_state=seed
-        )
-        with warnings.catch_warnings():
-            # Nearly equal encodings may fill fewer clusters than asked for.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            labels = k_means.fit(encodings).labels_
+        labels = _k_means_labels(encodings, min(n_clusters, len(distinct)), seed)
         # K-means adds up its centres in the order in which threads finish; the
         # labels settle, and the centres are computed again in a fixed order.
         members = [encodings[labels == i] for i in np.unique(labels)]
@@ -100,6 +92,18 @@ class QueryClusters:
         sums = np.bincount(cells, evaluations.scores.astype(np.float64), size)
         counts = np.bincount(cells, minlength=size)
         return sums.reshape(shape), counts.reshape(shape)
+
+
+@survives_fork
+def _k_means_labels(encodings: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    # Loading sklearn.cluster takes as long as all of this package.
+    from sklearn.cluster import KMeans
+
+    k_means = KMeans(n_clusters, n_init=N_STARTS, random_state=seed)
+    with warnings.catch_warnings():
+        # Nearly equal encodings may fill fewer clusters than asked for.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return k_means.fit(encodings).labels_
 
 
 def shrunk_model_means(evaluations: EvaluationSet, prior: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
@@ -34,16 +34,24 @@ class LocusPool(EmbeddingPool):
         Evidence from the models' own scores.
     packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
+    means : ndarray of shape (n_models,) or None
+        Mean score of each model, which is P(correct) of every query where the log has
+        one encoding only: nothing is known of what differs between queries.
     """
 
     predictor: PackedPredictor
     evidence: EvidenceStack | None
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
+    means: np.ndarray | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         packed = None if self.evidence is None else self.evidence.pack()
         object.__setattr__(self, "packed_evidence", packed)
+        if len(self.evaluations.queries.encodings) == 1:
+            order = self.evaluations.index_of(self.models)
+            means = self.evaluations.model_means()[order].astype(np.float32)
+            object.__setattr__(self, "means", means)
 
     @property
     def network_embeddings(self) -> np.ndarray:
@@ -58,6 +66,9 @@ class LocusPool(EmbeddingPool):
         self, encodings: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct), each (n_queries, n_columns)."""
+        if self.means is not None:
+            probabilities = np.tile(self.means[columns], (len(encodings), 1))
+            return probabilities, probabilities
         logits = self.predictor.take(columns).logits(encodings)
         if self.packed_evidence is None:
             probabilities = expit(logits)
@@ -233,6 +244,41 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             twin._evidence_config = self._evidence_config
         return twin
 
+    def trust(self, queries: Any) -> np.ndarray:
+        """Return how far the evidence of known queries counts for new ones.
+
+        P(correct) and decisions fall back to the models' means where a query is far
+        from all queries of the log. The trust is the weight of all that departs from
+        them: 1 for a query that is as near to the centre of a cluster as 99 in 100 of
+        the known queries, and less the farther it is.
+
+        Parameters
+        ----------
+        queries : list of str, array of shape (n_queries, n_features), Series or \
+                dataframe
+            Bare queries.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,)
+            Weights in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the router was fitted with ``local_evidence=False``.
+        """
+        evidence = self._fitted_pool().evidence
+        if evidence is None:
+            raise ValueError(
+                "The trust in a query is learned with the local evidence; fit with "
+                "local_evidence=True."
+            )
+        batch = self._read_queries(queries)
+        novelty = evidence.shared.novelty
+        squares = novelty.clusters.squared_distances(batch.encodings)
+        return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
+
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence
@@ -299,4 +345,5 @@ TRAINED_ATTRIBUTES = (
     "n_iter_",
     "best_iter_",
     "query_encoder_",
+    "_typical",
 )

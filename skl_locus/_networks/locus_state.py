@@ -56,6 +56,9 @@ class InputMap:
         variances, directions = variances[order], directions[:, order]
         # What lies below is rounding of the encodings; whitening would blow it up.
         kept = variances > RELATIVE_RANK_TOLERANCE * max(variances[0], 0)
+        if not kept.any():
+            # Equal encodings show no direction: every query has the same input.
+            return cls(mean.astype(np.float32), np.zeros((len(mean), 1), np.float32))
         kept[0] = True
         variances = np.maximum(variances[kept], np.finfo(np.float32).tiny)
         # A direction and its opposite are equally good, and libraries differ in which

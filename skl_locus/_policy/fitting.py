@@ -24,6 +24,7 @@ from skl_locus._policy.search import (
 )
 from skl_locus._routing.objective import Objective
 from skl_locus._utils.statistics import stable_mean
+from skl_locus._utils.validation import as_float
 
 GOALS = ("cost_weight", "min_correctness", "target_quality", "target_cost")
 """Parameters of which a policy takes at most one."""
@@ -77,9 +78,17 @@ class PolicyGoal:
     confidence: float | None
     calibration: str | None
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a goal, and so a say of costs."""
+        return any(getattr(self, name) is not None for name in GOALS)
+
     def check(self, *, has_costs: bool) -> None:
         """Raise an error if parameters contradict each other."""
         given = [name for name in GOALS if getattr(self, name) is not None]
+        for name in given:
+            if not isinstance(getattr(self, name), str):
+                as_float(getattr(self, name), name)
         if len(given) > 1:
             raise ValueError(
                 f"{given[0]} and {given[1]} exclude each other; pass one of them."

@@ -18,10 +18,16 @@ from skl_locus._data.queries import UniqueQueries
 from skl_locus._policy.fitting import PolicyGoal, fit_policy
 from skl_locus._policy.held_out import HeldOutScores, read_logged_queries
 from skl_locus._policy.platt import PlattScaling
-from skl_locus._policy.scored_queries import ScoredQueries, score_queries
+from skl_locus._policy.scored_queries import (
+    ScoredQueries,
+    score_queries,
+    usable_columns,
+)
 from skl_locus._routing.decisions import top_k
 from skl_locus._routing.objective import Objective
+from skl_locus._routing.pool import ModelPool
 from skl_locus._routing.ranking import Ranking, make_ranking
+from skl_locus._routing.sessions import Incumbents, Session
 from skl_locus._routing.unwrap import check_unseen, fitted_router
 from skl_locus._utils.estimators import (
     PickleVersionMixin,
@@ -85,6 +91,9 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         Models to choose among, all of the router by default.
     fallback : {"rerank", "neighbor"}, default="rerank"
         What answers for a model that is down, as for ``router.route``.
+    switch_margin, switch_cost : float, default=0.0
+        What a change of the model must gain, and what it costs, where an incumbent
+        answers the session of a query; as for ``router.route``.
 
     Attributes
     ----------
@@ -172,7 +181,13 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         "calibration": [StrOptions({"sigmoid"}), None],
         "models": ["array-like", None],
         "fallback": [StrOptions({"rerank", "neighbor"})],
+        "switch_margin": [Interval(Real, 0, None, closed="left")],
+        "switch_cost": [Interval(Real, 0, None, closed="left")],
     }
+
+    # Pickles of an earlier version have no such parameters.
+    switch_margin: float = 0.0
+    switch_cost: float = 0.0
 
     models_: Any
     cost_model_: Any
@@ -196,6 +211,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         calibration: str | None = "sigmoid",
         models: Any = None,
         fallback: str = "rerank",
+        switch_margin: float = 0.0,
+        switch_cost: float = 0.0,
     ) -> None:
         self.router = router
         self.cost_model = cost_model
@@ -210,6 +227,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         self.calibration = calibration
         self.models = models
         self.fallback = fallback
+        self.switch_margin = switch_margin
+        self.switch_cost = switch_cost
 
     @atomic_fit
     def fit(self, X: Any, y: Any) -> Self:
@@ -243,7 +262,12 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         return self
 
     def route(
-        self, queries: Any, unavailable: Collection = (), budget: float | None = None
+        self,
+        queries: Any,
+        unavailable: Collection = (),
+        budget: float | None = None,
+        *,
+        incumbent: Any = None,
     ) -> np.ndarray:
         """Choose a model for each query.
 
@@ -256,16 +280,25 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Models that are down.
         budget : float, default=None
             What all queries together may cost, as for `choose`.
+        incumbent : sequence of labels, default=None
+            The model that answers the session of each query already, as for
+            ``router.route``; not with a budget.
 
         Returns
         -------
         ndarray of shape (n_queries,), object
             Labels.
         """
-        return self.choose(queries, budget, unavailable)["model"].to_numpy()
+        table = self.choose(queries, budget, unavailable, incumbent=incumbent)
+        return table["model"].to_numpy()
 
     def rank(
-        self, queries: Any, k: int | None = None, unavailable: Collection = ()
+        self,
+        queries: Any,
+        k: int | None = None,
+        unavailable: Collection = (),
+        *,
+        incumbent: Any = None,
     ) -> Ranking:
         """Order the best models for each query, as `route` prefers them.
 
@@ -278,6 +311,9 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Number of models per query, all that are available by default.
         unavailable : collection of labels, default=()
             Models that are down; they are left out.
+        incumbent : sequence of labels, default=None
+            The model that answers the session of each query already, as for
+            ``router.route``.
 
         Returns
         -------
@@ -287,16 +323,24 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Their corrected P(correct). The tuple of both has ``reached`` and
             ``to_frame()``, as that of ``router.rank`` has.
         """
-        scored = self._score_available(queries, unavailable)
+        pool, columns = self._usable_models()
+        scored = self._score_queries(pool, columns, queries, unavailable)
         usable = np.flatnonzero(scored.available)
         k = check_count(k, "k", len(usable))
         preferences = scored.preferences(self._objective)
         best = usable[top_k(preferences[:, usable], k)]
+        incumbents = self._incumbents(incumbent, scored, pool, columns)
+        best = scored.settled(best, incumbents, self._objective)
         ranked = np.take_along_axis(scored.probabilities, best, axis=1)
         return make_ranking(scored.labels[best], ranked, self._objective)
 
     def choose(
-        self, queries: Any, budget: float | None = None, unavailable: Collection = ()
+        self,
+        queries: Any,
+        budget: float | None = None,
+        unavailable: Collection = (),
+        *,
+        incumbent: Any = None,
     ) -> pd.DataFrame:
         """Choose a model for each query, with its P(correct) and its cost.
 
@@ -315,6 +359,9 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         unavailable : collection of labels, default=()
             Models that are down. With a budget, the others share their work,
             whatever the ``fallback``.
+        incumbent : sequence of labels, default=None
+            The model that answers the session of each query already, as for
+            ``router.route``; not with a budget.
 
         Returns
         -------
@@ -332,9 +379,18 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         ValueError
             If the budget does not pay for the cheapest models, or costs are unknown.
         """
-        scored = self._score_available(queries, unavailable)
+        pool, columns = self._usable_models()
+        scored = self._score_queries(pool, columns, queries, unavailable)
         if budget is None:
-            return scored.table(scored.columns(self._objective), self._objective)
+            chosen = scored.columns(self._objective)[:, None]
+            incumbents = self._incumbents(incumbent, scored, pool, columns)
+            chosen = scored.settled(chosen, incumbents, self._objective)
+            return scored.table(chosen[:, 0], self._objective)
+        if incumbent is not None:
+            raise ValueError(
+                "A budget divides money among all queries, and cannot keep the models "
+                "of sessions; pass incumbent= or budget=."
+            )
         assignment = scored.assign(budget)
         table = scored.table(assignment.columns, self._objective)
         table.attrs = {
@@ -359,11 +415,16 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_queries, n_models), float64
-            Columns in the order of ``models_``, or of those of the router.
+            Columns in the order of ``models_``, or of those of the router; NaN for
+            models without a cost, which were added to the router after `fit`.
         """
-        costs = self._score_available(queries, ()).costs
-        if costs is None:
+        pool, columns = self._usable_models()
+        scored = self._score_queries(pool, columns, queries, ())
+        if scored.costs is None:
             raise ValueError("The policy has no costs; pass cost_model=.")
+        labels = list(pool.models if self.models_ is None else self.models_)
+        costs = np.full((len(scored.costs), len(labels)), np.nan)
+        costs[:, [labels.index(label) for label in scored.labels]] = scored.costs
         return costs
 
     def evaluate(self, X: Any, y: Any) -> pd.Series:
@@ -385,9 +446,10 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             some model reaches the floor (1 without one); quality_reached: mean score
             of the observed routes of these; n_queries.
         """
-        check_is_fitted(self)
+        pool, columns = self._usable_models()
         identified = identify_rows(fitted_router(self.router), X)
-        return self._read(X, y, identified).outcome(self._objective)
+        held_out = self._read(X, y, identified, pool, columns)
+        return held_out.outcome(self._objective)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the mean score of the routes of logged queries that were observed.
@@ -426,18 +488,24 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         """Fit to held-out queries; return why the goal is out of reach, if it is."""
         goal = PolicyGoal(**{f.name: getattr(self, f.name) for f in fields(PolicyGoal)})
         goal.check(has_costs=self.cost_model is not None)
+        if self.switch_cost and not goal.is_given:
+            raise ValueError(
+                "switch_cost is weighed as other costs are; pass cost_weight=, "
+                "min_correctness= or a target too, or switch_margin=."
+            )
         router = fitted_router(self.router)
         identified = identify_rows(router, X)
         check_unseen(
             router,
-            identified.keys,
+            identified,
             "The router",
             "fit the policy on queries held out from the router (QueryShuffleSplit)",
         )
         self.cost_model_ = self._learn_costs(X)
         self.calibration_, self.models_ = PlattScaling(), self.models
-        held_out = self._read(X, y, identified)
-        setting = fit_policy(goal, held_out, router._fitted_pool().evaluations)
+        pool = router._fitted_pool()
+        held_out = self._read(X, y, identified, pool, pool.select(self.models))
+        setting = fit_policy(goal, held_out, pool.evaluations)
         self.calibration_ = setting.calibration
         held_out = held_out.calibrated(setting.calibration)
         if setting.single is not None:
@@ -457,24 +525,47 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             return clone(self.cost_model).fit(X)
         return self.cost_model
 
-    def _read(self, X: Any, y: Any, identified: UniqueQueries) -> HeldOutScores:
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        identified: UniqueQueries,
+        pool: ModelPool,
+        columns: np.ndarray,
+    ) -> HeldOutScores:
+        """Read a log and score its queries for some columns of the router's pool."""
+        router = fitted_router(self.router)
+        labels = pool.models[columns]
+        queries, scores = read_logged_queries(router, identified, X, y, labels)
+        return HeldOutScores(self._score_queries(pool, columns, queries, ()), scores)
+
+    def _usable_models(self) -> tuple[ModelPool, np.ndarray]:
+        """Return the router's pool and the columns to choose among."""
+        check_is_fitted(self)
         router = fitted_router(self.router)
         pool = router._fitted_pool()
-        labels = pool.models[pool.select(self.models_)]
-        queries, scores = read_logged_queries(router, identified, X, y, labels)
-        return HeldOutScores(self._score_queries(queries, (), labels), scores)
+        return pool, usable_columns(router, pool, self.models_, self.cost_model_)
 
-    def _score_available(self, queries: Any, unavailable: Collection) -> ScoredQueries:
-        check_is_fitted(self)
-        return self._score_queries(queries, unavailable, self.models_)
+    def _incumbents(
+        self, incumbent: Any, scored: ScoredQueries, pool: ModelPool, columns: Any
+    ) -> Incumbents | None:
+        session = Session(
+            incumbent, self.switch_margin, self.switch_cost, scored.available
+        )
+        return session.incumbents(len(scored.decisions), pool, columns, self._objective)
 
     def _score_queries(
-        self, queries: Any, unavailable: Collection, models: Any
+        self,
+        pool: ModelPool,
+        columns: np.ndarray,
+        queries: Any,
+        unavailable: Collection,
     ) -> ScoredQueries:
         return score_queries(
             fitted_router(self.router),
+            pool,
+            columns,
             queries,
-            models,
             unavailable,
             self.fallback,
             self.calibration_,

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from skl_locus._costs.budget import BudgetAssignment, assign_within
-from skl_locus._costs.tables import cost_matrix
+from skl_locus._costs.tables import cost_matrix, labels_without_cost
 from skl_locus._policy.platt import PlattScaling
 from skl_locus._routing.base import RouterMixin
 from skl_locus._routing.decisions import choose_best
 from skl_locus._routing.objective import Objective
-from skl_locus._routing.pool import available_columns
+from skl_locus._routing.pool import ModelPool, available_columns, known_labels
+from skl_locus._routing.sessions import Incumbents
+from skl_locus._utils.runtime import warn_once
+from skl_locus.exceptions import IgnoredModelWarning
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,20 @@ class ScoredQueries:
         """Choose query by query: (n_queries,)."""
         preferences = self.preferences(objective)
         return choose_best(preferences, self.available, self.substitutes)
+
+    def settled(
+        self, ranked: np.ndarray, incumbents: Incumbents | None, objective: Objective
+    ) -> np.ndarray:
+        """Put incumbents that stay in front of the columns chosen: (n_queries, k)."""
+        if incumbents is None:
+            return ranked
+        return incumbents.settle(
+            ranked,
+            self.preferences(objective),
+            self.probabilities,
+            self.costs,
+            objective,
+        )
 
     def assign(self, budget: float) -> BudgetAssignment:
         """Choose for all queries together, among the models that are not down."""
@@ -116,8 +133,9 @@ class ScoredQueries:
 
 def score_queries(
     router: RouterMixin,
+    pool: ModelPool,
+    columns: np.ndarray,
     queries: Any,
-    models: Any,
     unavailable: Collection,
     fallback: str,
     calibration: PlattScaling,
@@ -128,11 +146,13 @@ def score_queries(
     Parameters
     ----------
     router : router
-        Fitted; its pool is looked up once.
+        Fitted.
+    pool : ModelPool
+        Its pool, looked up once: another thread may replace it.
+    columns : ndarray of shape (n_models,)
+        Columns of the pool to choose among.
     queries : list of str, array of shape (n_queries, n_features), Series or dataframe
         Bare queries.
-    models : sequence of labels or None
-        Models to choose among.
     unavailable : collection of labels
         Models that are down.
     fallback : {"rerank", "neighbor"}
@@ -147,10 +167,8 @@ def score_queries(
     ScoredQueries
         The queries, with all models that may be chosen.
     """
-    pool = router._fitted_pool()
-    columns = pool.select(models)
     labels = pool.models[columns]
-    available = available_columns(pool, columns, unavailable)
+    available = available_columns(router, pool, columns, unavailable)
     substitutes = router._substitutes(pool, columns, available, fallback)
     batch = router._read_queries(queries)
     decisions, probabilities = router._decision_scores(pool, batch, columns)
@@ -166,3 +184,34 @@ def score_queries(
         calibration(probabilities),
         costs,
     )
+
+
+def usable_columns(
+    router: RouterMixin, pool: ModelPool, models: Any, cost_model: Any
+) -> np.ndarray:
+    """Return the columns of the models that a fitted policy can judge.
+
+    A router in service may have lost a model that the policy chooses among, or have
+    gained one that nobody has given a cost: it is left out with one warning, since a
+    request can be answered without it.
+    """
+    if models is None:
+        labels = list(pool.models)
+    else:
+        labels = known_labels(router, pool, models, "models")
+    unpriced = labels_without_cost(cost_model, labels)
+    for label in unpriced:
+        warn_once(
+            router,
+            ("cost", label),
+            f"The policy knows no cost of the model {label!r}, which the router has; "
+            "the model is not chosen.",
+            IgnoredModelWarning,
+        )
+    columns = pool.columns_of(label for label in labels if label not in unpriced)
+    if not len(columns):
+        raise ValueError(
+            "No model is left to route to: the router has none that the policy chooses "
+            "among and knows the cost of."
+        )
+    return columns

@@ -15,8 +15,10 @@ from skl_locus._costs.tables import cost_matrix
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.query_batch import QueryBatch
 from skl_locus._data.reader import TableReaderMixin
+from skl_locus._data.schema import Columns
 from skl_locus._data.scores import (
     CORRECT_FROM,
+    check_not_recoded,
     read_scores,
     read_targets,
     warn_if_constant,
@@ -25,7 +27,9 @@ from skl_locus._routing.decisions import choose_best, query_blocks, top_k, vote_
 from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking, make_ranking
+from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
+from skl_locus._utils.runtime import lock_of
 from skl_locus._utils.validation import check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
@@ -202,6 +206,9 @@ class RouterMixin(
         costs: Any = None,
         cost_weight: float | None = None,
         min_correctness: float | None = None,
+        incumbent: Any = None,
+        switch_margin: float = 0.0,
+        switch_cost: Any = 0.0,
     ) -> np.ndarray:
         """Choose a model for each query.
 
@@ -220,18 +227,33 @@ class RouterMixin(
         models : sequence of labels, default=None
             Models to choose among, all by default.
         unavailable : collection of labels, default=()
-            Models that must not be chosen.
+            Models that must not be chosen. Models that the router does not have are
+            ignored, with one warning each.
         fallback : {"rerank", "neighbor"}, default="rerank"
             Choice if the best model is unavailable: the next best model, or the model
             nearest to the best one in embedding space.
-        costs : mapping or Series of label to float, CostModel, or array of shape \
-                (n_queries, n_models), default=None
+        costs : mapping or Series of label to float, CostModel, or array or dataframe \
+                of shape (n_queries, n_models), default=None
             Non-negative cost of each model per query; the columns of an array are in
-            the order of ``models``, or of ``models_``.
+            the order of ``models``, or of ``models_``, and those of a dataframe are
+            named by the models.
         cost_weight : float, default=None
             Value of a unit of cost in P(correct), at least 0.
         min_correctness : float, default=None
             Floor in [0, 1] on P(correct); not together with ``cost_weight``.
+        incumbent : sequence of labels, default=None
+            The model that answers the session of each query already, None in the place
+            of a label for a new session. It stays unless another one is better by more
+            than the margin and the weighed cost of the change. Labels that are unknown
+            or unavailable count as none.
+        switch_margin : float, default=0.0
+            Gain up to which the incumbent stays, in units of what decides: decision
+            scores, or ``P - w * cost`` with a weight. With a floor, it is a gain in P
+            where neither model reaches it.
+        switch_cost : float or array of shape (n_queries,), default=0.0
+            Cost of changing the model, such as that of a lost prompt cache, in the unit
+            of ``costs``. It is multiplied by the weight; with a floor, the incumbent
+            stays if it reaches it and another one is not cheaper by more than this.
 
         Returns
         -------
@@ -241,9 +263,9 @@ class RouterMixin(
         Raises
         ------
         ValueError
-            If a label is unknown, if no model is left, if a cost is missing, negative
-            or not finite, or if costs are given without a weight or a floor, or the
-            reverse.
+            If a label in ``models`` is unknown, if no model is left, if a cost is
+            missing, negative or not finite, or if costs are given without a weight or a
+            floor, or the reverse.
 
         Notes
         -----
@@ -253,7 +275,7 @@ class RouterMixin(
         pool = self._fitted_pool()
         objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
-        available = available_columns(pool, columns, unavailable)
+        available = available_columns(self, pool, columns, unavailable)
         substitutes = self._substitutes(pool, columns, available, fallback)
         chosen, _ = self._choose(
             pool,
@@ -262,6 +284,7 @@ class RouterMixin(
             objective,
             costs,
             lambda scores: choose_best(scores, available, substitutes)[:, None],
+            Session(incumbent, switch_margin, switch_cost, available),
         )
         return pool.models[columns[chosen[:, 0]]]
 
@@ -274,6 +297,9 @@ class RouterMixin(
         costs: Any = None,
         cost_weight: float | None = None,
         min_correctness: float | None = None,
+        incumbent: Any = None,
+        switch_margin: float = 0.0,
+        switch_cost: Any = 0.0,
     ) -> Ranking:
         """Order the best models for each query, as `route` prefers them.
 
@@ -289,6 +315,8 @@ class RouterMixin(
         costs, cost_weight, min_correctness : default=None
             As in `route`. With a floor, the models that reach it come first, in the
             order of cost; then the others, in the order of P.
+        incumbent, switch_margin, switch_cost : default=None, 0.0, 0.0
+            As in `route`. An incumbent that stays comes first.
 
         Returns
         -------
@@ -316,6 +344,7 @@ class RouterMixin(
             objective,
             costs,
             lambda scores: top_k(scores, k),
+            Session(incumbent, switch_margin, switch_cost),
         )
         return make_ranking(pool.models[columns[best]], ranked, objective)
 
@@ -358,6 +387,11 @@ class RouterMixin(
         self
             The router; the state of all other models is unchanged.
         """
+        with lock_of(self):
+            self._pool = self._pool_with(X, y, replace)
+        return self
+
+    def _pool_with(self, X: Any, y: Any, replace: bool) -> PoolT:
         pool = self._fitted_pool()
         self._require_named("add_models")
         new = self._read_evaluations(X, y, reset=False)
@@ -367,8 +401,7 @@ class RouterMixin(
         merged = new if known is None else known.union(new, self.duplicates)
         added = [name for name in new.model_names if name not in pool.positions]
         models = np.append(pool.models, label_array(added))
-        self._pool = self._update_pool(models, merged, set(new.model_names))
-        return self
+        return self._update_pool(models, merged, set(new.model_names))
 
     def remove_models(self, names: Sequence) -> Self:
         """Remove models and their evaluations.
@@ -383,6 +416,11 @@ class RouterMixin(
         self
             The router; the state of all other models is unchanged.
         """
+        with lock_of(self):
+            self._pool = self._pool_without(names)
+        return self
+
+    def _pool_without(self, names: Sequence) -> PoolT:
         pool = self._fitted_pool()
         self._require_named("remove_models")
         names = collection_of(names, "names")
@@ -391,8 +429,7 @@ class RouterMixin(
         if evaluations is None:
             raise ValueError("remove_models would leave no model; keep at least one.")
         models = np.delete(pool.models, columns)
-        self._pool = self._update_pool(models, evaluations, set())
-        return self
+        return self._update_pool(models, evaluations, set())
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a pool."""
@@ -409,6 +446,7 @@ class RouterMixin(
         self._named = rows.labels is not None
         if self._named:
             self.classes_ = np.array([0, 1])
+            check_not_recoded(y, Columns.of(self).score_column(X))
             scores = read_scores(y, len(rows))
         else:
             self.classes_, scores = read_targets(y, len(rows), type(self).__name__)
@@ -462,6 +500,7 @@ class RouterMixin(
         objective: Objective,
         costs: Any,
         choose: Callable[[np.ndarray], np.ndarray],
+        session: Session,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose k columns of each query; return them and their P, (n_queries, k).
 
@@ -470,9 +509,10 @@ class RouterMixin(
         """
         batch = self._read_queries(queries)
         codes = batch.codes
+        incumbents = session.incumbents(len(batch), pool, columns, objective)
         if len(batch) == 0:
             return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
-        if not objective.needs_costs:
+        if incumbents is None and not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
             chosen, probabilities = _in_blocks(
                 lambda block: _chosen(
@@ -482,15 +522,25 @@ class RouterMixin(
                 query_blocks(len(batch.encodings), len(columns)),
             )
             return chosen[codes], probabilities[codes]
-        matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
+        matrix = None
+        if objective.needs_costs:
+            matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
 
         def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            # Equal queries may differ in cost, but not in P: P is predicted once for
-            # each distinct query of the block, and decided on row by row.
+            # Equal queries may differ in cost and in their sessions, but not in P: P is
+            # predicted once for each distinct query of the block, and decided on row by
+            # row.
             used, own = np.unique(codes[rows], return_inverse=True)
-            _, P = pool.scores_and_probabilities(batch.encodings[used], columns)
-            P = P[own]
-            return _chosen(choose, objective.preferences(P, matrix[rows]), P)
+            scores, P = pool.scores_and_probabilities(batch.encodings[used], columns)
+            preferences, P, known = scores[own], P[own], None
+            if matrix is not None:
+                known = matrix[rows]
+                preferences = objective.preferences(P, known)
+            chosen = choose(preferences)
+            if incumbents is not None:
+                settle = incumbents.take(rows).settle
+                chosen = settle(chosen, preferences, P, known, objective)
+            return chosen, np.take_along_axis(P, chosen, axis=1)
 
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 

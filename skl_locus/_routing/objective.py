@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-MAX_WEIGHT = np.finfo(np.float64).max
+MAX_WEIGHT = float(np.finfo(np.float64).max)
 """Largest weight of cost: an infinite one times a cost of zero is not a number."""
 
 UNREACHABLE = np.inf
@@ -117,7 +117,8 @@ def check_objective(costs: Any, cost_weight: Any, min_correctness: Any) -> Objec
         )
     if cost_weight is not None and not _is_real(cost_weight, 0, MAX_WEIGHT):
         raise ValueError(
-            f"cost_weight must be a finite number of at least 0, got {cost_weight!r}."
+            "cost_weight must be a finite number of at least 0, got "
+            f"{cost_weight!r:.60}."
         )
     if min_correctness is not None and not _is_real(min_correctness, 0, 1):
         raise ValueError(
@@ -208,7 +209,8 @@ def _floor_preferences(
 
 
 def _is_real(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, Real) and low <= float(value) <= high
+    # Not as a float: an integer of Python may be larger than any.
+    return isinstance(value, Real) and bool(low <= cast(Any, value) <= high)
 
 
 def _as_float(value: Any) -> float | None:

@@ -11,7 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from skl_locus._data.evaluations import EvaluationSet, NoEvaluations
+from skl_locus._utils.runtime import warn_once
 from skl_locus._utils.validation import collection_of
+from skl_locus.exceptions import IgnoredModelWarning
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,37 @@ def without_models(evaluations: EvaluationSet, names: Iterable) -> EvaluationSet
     return evaluations.only_models(kept) if kept else None
 
 
+def known_labels(router: Any, pool: ModelPool, labels: Iterable, name: str) -> list:
+    """Return the labels that a pool has; warn once of each other one."""
+    known = []
+    for label in labels:
+        if label in pool.positions:
+            known.append(label)
+        else:
+            warn_once(
+                router,
+                (name, label),
+                f"{name} has the model {label!r}, which the router does not have; it "
+                "is ignored.",
+                IgnoredModelWarning,
+            )
+    return known
+
+
 def available_columns(
-    pool: ModelPool, columns: np.ndarray, unavailable: Collection
+    router: Any, pool: ModelPool, columns: np.ndarray, unavailable: Collection
 ) -> np.ndarray:
-    """Mark the columns that may be chosen, at least one: (n_columns,), bool."""
-    down = pool.columns_of(collection_of(unavailable, "unavailable"))
-    available = ~np.isin(columns, down)
+    """Mark the columns that may be chosen, at least one: (n_columns,), bool.
+
+    A model that the router does not have, perhaps since another thread has just removed
+    it, is as unavailable as can be: there is one warning, in case the label is a
+    mistake, and no error.
+    """
+    down = list(collection_of(unavailable, "unavailable"))
+    if not down:
+        return np.ones(len(columns), dtype=bool)
+    down = known_labels(router, pool, down, "unavailable")
+    available = ~np.isin(columns, pool.columns_of(down))
     if not available.any():
         raise ValueError(
             "No model is left to route to: all of models= are in unavailable=."

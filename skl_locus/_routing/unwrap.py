@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import DistinctValues, UniqueQueries, vector_keys
 from skl_locus._routing.base import RouterMixin
 
 PASSTHROUGH = (None, "passthrough")
@@ -91,27 +92,47 @@ def known_evaluations(router: Any, model: Any) -> EvaluationSet:
 
 
 def check_unseen(
-    router: Any, keys: np.ndarray, name: str, advice: str = SPLIT_BY_QUERY
+    router: Any, queries: UniqueQueries, name: str, advice: str = SPLIT_BY_QUERY
 ) -> None:
     """Raise if a router knows scores of queries that it is to be judged on.
+
+    Queries are known by their identities, and by their texts or vectors too: a log that
+    comes without ids, or with other ones, has other identities.
 
     Parameters
     ----------
     router : router
         Fitted, of this package.
-    keys : ndarray of shape (n_queries,)
-        Digests of the queries' identities.
+    queries : UniqueQueries
+        The queries, as the router identifies them.
     name : str
         What to call the router in the message.
     advice : str
         What to do about it.
     """
-    seen = int(np.isin(keys, stored_evaluations(router).queries.keys).sum())
+    known = np.isin(queries.keys, stored_evaluations(router).queries.keys)
+    known |= _known_values(router, queries.values)[queries.value_rows]
+    seen = int(known.sum())
     if seen:
         raise ValueError(
-            f"{name} was fitted on evaluations of {seen} of the {len(keys)} test "
+            f"{name} was fitted on evaluations of {seen} of the {len(known)} test "
             f"queries, so that its results are optimistic; {advice}."
         )
+
+
+def _known_values(router: Any, values: DistinctValues) -> np.ndarray:
+    """Return which texts or vectors the router was fitted on: (n_values,), bool."""
+    if values.texts is not None:
+        encoder = router.query_encoder_
+        known_texts = () if encoder is None else encoder._known.keys
+        return np.isin(values.keys, known_texts)
+    assert values.vectors is not None
+    stored = stored_evaluations(router).queries.encodings
+    given = vector_keys(router._as_learned(values.vectors))
+    known = np.isin(given, vector_keys(stored))
+    # Different questions may have equal vectors, such as those without a known word;
+    # a log of which most vectors are known is one that the router has learned from.
+    return known if 2 * known.sum() > len(known) else np.zeros(len(known), dtype=bool)
 
 
 def predict_rows(

@@ -17,10 +17,12 @@ from skl_locus._torch.attention import (
     SeededDropout,
 )
 from skl_locus._torch.batches import draw_batches, largest_contexts, pad_rows
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import chunk_tokens, load_network
 from skl_locus._torch.network import EvaluationTokenizer, LocusNetwork, NetworkConfig
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
+from skl_locus._torch.threads import threads_for_step
 from skl_locus._torch.training import (
     TrainingHistory,
     TrainingOptions,
@@ -46,6 +48,7 @@ class SamplingOptions:
     query_noise: float
 
 
+@in_own_context
 def fit_locus(
     training: EvaluationSet,
     held_out: EvaluationSet | None,
@@ -144,7 +147,10 @@ def fit_locus(
             rng,
             placement,
         )
-    history = train(network, batch_loss, validate, options)
+    n_tokens = sampling.batch_size * (sampling.max_context + sampling.n_targets)
+    width = network.config.n_components
+    with threads_for_step(n_tokens * width, placement.device):
+        history = train(network, batch_loss, validate, options)
     state = NetworkState(asdict(network.config), input_map, network_weights(network))
     return state, history
 

@@ -16,7 +16,9 @@ from skl_locus._networks.vector_state import (
     ProductShape,
     VectorPredictor,
 )
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
+from skl_locus._torch.threads import threads_for_step
 from skl_locus._torch.training import TrainingHistory, TrainingOptions, train
 from skl_locus._torch.vector_networks import (
     NewVector,
@@ -44,6 +46,7 @@ class VectorSampling:
     query_noise: float
 
 
+@in_own_context
 def fit_vectors(
     training: EvaluationSet,
     held_out: EvaluationSet | None,
@@ -106,11 +109,14 @@ def fit_vectors(
     if held_out is not None:
         own = training.index_of(held_out.model_names)
         validate = _validation(_Pairs.of(held_out, own, placement))
-    history = train(network, batch_loss, validate, options)
+    width = max(shape.n_components, shape.hidden_size, shape.n_features)
+    with threads_for_step(sampling.batch_size * width, placement.device):
+        history = train(network, batch_loss, validate, options)
     vectors = network.vectors.detach().cpu().numpy()
     return vectors, network_weights(network.predictor), history
 
 
+@in_own_context
 def fit_new_vector(
     predictor: VectorPredictor,
     start: np.ndarray,
@@ -166,7 +172,9 @@ def fit_new_vector(
         def validate(network: nn.Module) -> float:
             return float(_cross_entropy(network(frozen, held_features), held_scores))
 
-    train(network, batch_loss, validate, options)
+    width = max(predictor.shape.n_components, predictor.shape.hidden_size)
+    with threads_for_step(batch_size * width, placement.device):
+        train(network, batch_loss, validate, options)
     return network.vector.detach().cpu().numpy()
 
 

@@ -11,6 +11,7 @@ import torch
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.batches import pad
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
@@ -30,6 +31,7 @@ CHUNK_ENCODINGS = 8_192
 """Encodings mapped and projected at a time."""
 
 
+@in_own_context
 def embed(
     state: NetworkState, evaluations: EvaluationSet, placement: Placement
 ) -> np.ndarray:

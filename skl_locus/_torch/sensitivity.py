@@ -7,10 +7,12 @@ import torch
 
 from skl_locus._data.queries import QuerySet
 from skl_locus._networks.locus_state import NetworkState
+from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.inference import load_network, to_tensor
 
 
+@in_own_context
 def exchange_effects(
     state: NetworkState,
     queries: QuerySet,

@@ -65,7 +65,7 @@ def _as_floating(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be numeric; got dtype {array.dtype}.")
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be numeric: {error}.") from error
 
 

@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skl_locus._utils.runtime import lock_of
+
 Estimator = TypeVar("Estimator")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -50,11 +52,12 @@ def draft_of(estimator: Estimator) -> Iterator[Estimator]:
 
     An error in between leaves the estimator as it was. All attributes are replaced by
     one assignment: whoever reads them from another thread finds those of the old fit
-    before it and those of the new one after it.
+    before it and those of the new one after it. Whoever wants to change them waits.
     """
-    draft = copy.copy(estimator)
-    yield draft
-    estimator.__dict__ = draft.__dict__
+    with lock_of(estimator):
+        draft = copy.copy(estimator)
+        yield draft
+        estimator.__dict__ = draft.__dict__
 
 
 def atomic_fit(fit: Method) -> Method:

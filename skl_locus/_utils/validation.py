@@ -28,6 +28,14 @@ def check_count(value: Any, name: str, most: int) -> int:
     return int(value)
 
 
+def as_float(value: Any, name: str) -> float:
+    """Return a number as a float; raise on an integer that no float can hold."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} is too large a number, {value!r:.60}.") from error
+
+
 def collection_of(labels: Any, name: str) -> Any:
     """Return a collection of labels; raise on a bare string."""
     if isinstance(labels, str):

@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -371,20 +370,23 @@ def _receive(
 
 def _opened(remote: RemoteFile, headers: dict[str, str]) -> Any:
     """Return the response: the file, a part of it, or `OUT_OF_RANGE`."""
-    agent = {"User-Agent": f"skl-locus/{version('skl-locus')}"}
+    # Loaded late: the package is not complete while this module is loaded with it.
+    from skl_locus import __version__
+
+    agent = {"User-Agent": f"skl-locus/{__version__}"}
     request = _request(remote, {**agent, **headers})
     try:
         # Made for each request, since it takes the proxies from the environment.
         opener = urllib.request.build_opener(_SafeRedirects)
         return opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.status == OUT_OF_RANGE:
+        if error.code == OUT_OF_RANGE:
             return error
         error.close()
         # Not the server's own words, which can repeat an address with its secrets.
-        meaning = http.client.responses.get(error.status, "unknown")
-        problem = f"HTTP status {error.status}, {meaning}"
-        if error.status in TRANSIENT:
+        meaning = http.client.responses.get(error.code, "unknown")
+        problem = f"HTTP status {error.code}, {meaning}"
+        if error.code in TRANSIENT:
             raise AttemptError(problem) from error
         raise FetchError(
             f"{remote.address} could not be fetched: {problem}; pass the right url=, "

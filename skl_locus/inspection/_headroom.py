@@ -17,6 +17,7 @@ from skl_locus._data.pairs import MIN_COVERAGE, best_covered, score_matrix
 from skl_locus._data.reader import COLUMN_CONSTRAINTS, TableReaderMixin
 from skl_locus._data.scores import read_scores
 from skl_locus._data.tasks import task_codes
+from skl_locus._utils.forks import survives_fork
 from skl_locus._utils.validation import check_at_least
 
 SINGLE, BY_TASK, BY_CLUSTER, ORACLE = (
@@ -380,6 +381,7 @@ def _folds(
     return (rng.permutation(n_vectors) % cv)[evaluations.queries.rows]
 
 
+@survives_fork
 def _clusters(
     evaluations: EvaluationSet, n_clusters: int, rng: np.random.RandomState
 ) -> np.ndarray:

@@ -21,6 +21,7 @@ from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.queries import QuerySet, vector_keys
 from skl_locus._routing.access import embed
+from skl_locus._utils.forks import survives_fork
 
 MIN_SHARED = 32
 """With fewer common queries, evaluations are compared on matched queries as well."""
@@ -175,6 +176,7 @@ class TooFewEvaluationsError(ValueError):
         )
 
 
+@survives_fork
 def _most_similar(vectors: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Assign a candidate of a near cluster to each vector, none twice.
 

@@ -124,7 +124,7 @@ def replay(
     router = fitted_router(policy.router)
     identified = identify_rows(router, frame)
     if not allow_seen:
-        check_unseen(router, identified.keys, "The policy's router")
+        check_unseen(router, identified, "The policy's router")
     queries = identified.codes
     models, labels = _known_models(router, frame)
     observed_costs = _observed_costs(frame, cost_col)
