@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from comparison import paired_differences
+from comparison import LOSSES, paired_differences
 from evaluate import fit_on_draw, predict, query_totals
 from jobs import run_jobs
 from methods import LOCUS, make
@@ -48,6 +48,7 @@ LARGEST_SPARSE = 1500
 
 COMPARATORS = ("Linear", "KMeans", "kNN (softmax)", "IRT-Net", "Best single")
 NO_NETWORK, NETWORK = "LOCUS without network", "LOCUS network alone"
+METRICS = ("log_loss", "routing_accuracy")
 CELL = ["log", "pool", "cell", "n"]
 
 
@@ -59,7 +60,7 @@ def main(arguments=None):
     table["p_holm"] = family.transform(lambda p: holm(p.to_numpy()))
     if options.output:
         table.round(6).to_csv(options.output, index=False)
-    for metric in ("log_loss", "routing_accuracy"):
+    for metric in METRICS:
         own = table[table["metric"] == metric]
         wide = own.pivot_table(
             index=CELL, columns="comparator", values="difference", sort=False
@@ -72,10 +73,11 @@ def main(arguments=None):
 def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
-    parser.add_argument("--logs", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--logs", nargs="+", default=list(SIZES), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument("--smoke", action="store_true", help="tiny networks")
     parser.add_argument("--report", action="store_true", help="read the test halves")
     parser.add_argument(
         "--cache", type=Path, default=Path(get_data_home()) / "experiments"
@@ -96,8 +98,10 @@ def differences_of(folder, pool, options):
     """Return one row per cell, metric and comparator."""
     files = Files.in_folder(options.data / folder, "minilm")
     log = restrict(read_log(files, report=options.report), pool, files)
+    # Left out where it is not asked for, which keeps the keys of kept results.
+    speed = {"tiny": True} if options.smoke else {}
     jobs = [
-        {"method": method, "cell": cell, "n": n, "seed": seed}
+        {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
         for n in available_sizes(log, SIZES[folder])
         for cell in (COMPLETE, SPARSE)
         if cell == COMPLETE or n <= LARGEST_SPARSE
@@ -114,16 +118,33 @@ def differences_of(folder, pool, options):
     for (cell, n), by_method in groups.items():
         ours = by_method.pop(LOCUS)
         about = dict(zip(CELL, (folder, pool, cell, n), strict=True))
-        for metric in ("log_loss", "routing_accuracy"):
-            found = paired_differences(ours, by_method, metric)
-            rows += [{**about, "metric": metric, **row} for row in found]
+        for metric in METRICS:
+            own = mean_of(ours, metric)
+            for row in paired_differences(ours, by_method, metric):
+                theirs = mean_of(by_method[row["comparator"]], metric)
+                values = {"metric": metric, "locus": own, "theirs": theirs}
+                rows.append({**about, **values, **row})
     return pd.DataFrame(rows)
+
+
+def mean_of(draws, metric):
+    """Average a metric over evaluations, or queries, and then over draws."""
+    totals = [
+        np.nansum(draw[LOSSES[metric]])
+        / (
+            np.isfinite(draw["chosen"]).sum()
+            if metric == "routing_accuracy"
+            else draw["count"].sum()
+        )
+        for draw in draws
+    ]
+    return float(np.mean(totals))
 
 
 def totals_of(log, job):
     """Fit and measure one method on one draw: per-query totals by name."""
     drawn = draw(log, job["cell"], job["n"], job["seed"])
-    router = make(job["method"], job["seed"])
+    router = make(job["method"], job["seed"], job.get("tiny", False))
     fit_on_draw(router, log, drawn)
     routers = {job["method"]: router}
     if job["method"] == LOCUS:
