@@ -4,7 +4,7 @@
     python examples/experiments/study_evidence.py --network n_inputs=32 --sizes 512
 
 The first fits the evidence without its network on small draws from the development
-halves of both logs (each half is trained on once and tested on once) and prints, per
+halves of four logs (each half is trained on once and tested on once) and prints, per
 cell, log loss, routing accuracy and the best single model; the second fits all of the
 router, with the parameters given, and prints the network's log loss as well.
 ``--change`` sets fields of the package's `EvidenceConfig`, so that one thing can be
@@ -27,8 +27,9 @@ import pandas as pd
 from evaluate import fit_on_draw, predict, query_totals
 from joblib import Parallel, delayed, parallel_config
 from methods import LOCUS, make
-from options import DEFAULT_POOLS, FOLDERS, SHARED_DATA
+from options import DEFAULT_POOLS, SHARED_DATA
 from protocol import (
+    ALL_MODELS,
     COMPLETE,
     SHIFT,
     SPARSE,
@@ -46,7 +47,12 @@ from skl_locus import BestSingleRouter
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.fit import fit_evidence
 
-SIZES = {"mmlu_pro": (256, 512, 1024), "zeroeval": (256, 512)}
+SIZES = {
+    "mmlu_pro": (256, 512, 1024),
+    "zeroeval": (256, 512),
+    "bfcl": (200, 400),
+    "routerbench": (256, 700),
+}
 EVERY_TASK = "shift"
 """Of ``--cells``: each task is missing from the training queries once."""
 
@@ -58,9 +64,9 @@ def main(arguments=None):
     options = parse_options(arguments)
     jobs = [
         (folder, pool, cell, n, seed, swapped)
-        for folder in FOLDERS
+        for folder in options.logs
         for cell in cells_of(options, folder)
-        for pool in DEFAULT_POOLS[folder]
+        for pool in DEFAULT_POOLS.get(folder, (ALL_MODELS,))
         for n in options.sizes or SIZES[folder]
         for seed in range(options.seeds)
         for swapped in (False, True)
@@ -72,7 +78,10 @@ def main(arguments=None):
         table = pd.DataFrame(tqdm(rows, total=len(jobs)))
     keys = ["folder", "pool", "cell", "n"]
     summary = table.groupby(keys).mean()
-    summary.loc[("mean", "", "", 0)] = summary.mean()
+    of_logs = table.drop(columns=["pool", "cell", "n"]).groupby("folder").mean()
+    for folder, means in of_logs.iterrows():
+        summary.loc[("mean of", folder, "", 0)] = means
+    summary.loc[("mean", "", "", 0)] = of_logs.mean()
     print(summary.round(4).to_string())
     if options.output:
         summary.to_csv(options.output)
@@ -81,6 +90,7 @@ def main(arguments=None):
 def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
+    parser.add_argument("--logs", nargs="+", default=list(SIZES), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")

@@ -57,9 +57,11 @@ def test_the_study_is_done_by_workers(tmp_path):
     output = tmp_path / "summary.csv"
     command = [sys.executable, study_evidence.__file__, "--data", str(tmp_path)]
     command += ["--n-jobs", "2", "--seeds", "1", "--sizes", "30", "--cells", "complete"]
+    command += ["--logs", *options.FOLDERS]
     subprocess.run([*command, "--output", str(output)], check=True, timeout=300)
     summary = pd.read_csv(output)
-    assert len(summary) == 5  # two pools of two logs, and the mean
+    # Two pools of two logs, their means, and the mean of those.
+    assert len(summary) == 7
     assert summary["log_loss"].between(0, 1).all()
 
 
@@ -77,7 +79,9 @@ def test_the_study_changes_the_configuration(one_pool):
     assert changed["log_loss"] != study_of(one_pool, *network)["log_loss"]
 
 
-@pytest.mark.parametrize("name", ["shrinkage", "weights.average", "scales.tiny"])
+@pytest.mark.parametrize(
+    "name", ["shrinkage", "weights.average", "decision_weights.tiny"]
+)
 def test_the_study_refuses_unknown_settings(name):
     with pytest.raises(ValueError, match=f"{name} is not a setting"):
         study_evidence.changed_config([f"{name}=1"])
