@@ -29,6 +29,11 @@ OFFSET = 100.0
 the middle, from which on encodings are centred. Products of float32 are exact to 6e-8
 of the squared lengths, which is then a thousandth of the squared distances."""
 
+MANY = 0.05
+"""Share of the encodings from which on those that lie far out are no outliers: in a log
+of which most encodings are equal, such as those of texts without a known word, all
+others are far from typical."""
+
 SAMPLE = 2_048
 """Encodings that the middle and the typical distance are taken from. They are in the
 order of digests, so that the first ones are a random sample."""
@@ -70,7 +75,10 @@ class TypicalEncodings:
         sample = encodings[:SAMPLE]
         # Medians: the mean of a thousand encodings follows one that is far enough out.
         middle = np.median(sample, axis=0).astype(np.float32)
-        distance = float(np.median(_distances(sample, middle)))
+        distances = _distances(sample, middle)
+        distance = float(np.median(distances))
+        if np.sum(distances > OUTLYING * distance) > max(1, MANY * len(sample)):
+            distance = float(np.quantile(distances, 1 - MANY))
         if 0 < distance < MIN_SPREAD:
             raise ValueError(
                 f"The encodings of the queries lie within {distance:g} of each other, "

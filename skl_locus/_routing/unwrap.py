@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._data.queries import DistinctValues, UniqueQueries, vector_keys
+from skl_locus._data.queries import UniqueQueries, vector_keys
 from skl_locus._routing.base import RouterMixin
 
 PASSTHROUGH = (None, "passthrough")
@@ -111,7 +111,7 @@ def check_unseen(
         What to do about it.
     """
     known = np.isin(queries.keys, stored_evaluations(router).queries.keys)
-    known |= _known_values(router, queries.values)[queries.value_rows]
+    known |= _known_values(router, queries)[queries.value_rows]
     seen = int(known.sum())
     if seen:
         raise ValueError(
@@ -120,8 +120,9 @@ def check_unseen(
         )
 
 
-def _known_values(router: Any, values: DistinctValues) -> np.ndarray:
+def _known_values(router: Any, queries: UniqueQueries) -> np.ndarray:
     """Return which texts or vectors the router was fitted on: (n_values,), bool."""
+    values = queries.values
     if values.texts is not None:
         encoder = router.query_encoder_
         known_texts = () if encoder is None else encoder._known.keys
@@ -130,9 +131,12 @@ def _known_values(router: Any, values: DistinctValues) -> np.ndarray:
     stored = stored_evaluations(router).queries.encodings
     given = vector_keys(router._as_learned(values.vectors))
     known = np.isin(given, vector_keys(stored))
-    # Different questions may have equal vectors, such as those without a known word;
-    # a log of which most vectors are known is one that the router has learned from.
-    return known if 2 * known.sum() > len(known) else np.zeros(len(known), dtype=bool)
+    # Different questions may have equal vectors, such as those without a known word.
+    # A log in which each query has its own, most of them known, is one that the router
+    # has learned from.
+    own = len(known) == len(queries.keys)
+    learned = own and 2 * known.sum() > len(known)
+    return known if learned else np.zeros(len(known), dtype=bool)
 
 
 def predict_rows(

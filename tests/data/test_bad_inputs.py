@@ -240,7 +240,6 @@ def test_unknown_labels_are_named_wherever_labels_are_taken(fitted, name):
     queries = POOL.encodings[:2]
     for call in (
         lambda e: e.route(queries, models=["model-0", "nobody"]),
-        lambda e: e.route(queries, unavailable=["nobody"]),
         lambda e: e.rank(queries, models=["nobody"]),
         lambda e: e.correctness_matrix(queries, ["nobody"]),
         lambda e: e.remove_models(["model-0", "nobody"]),
