@@ -36,15 +36,12 @@ from skl_locus._utils.statistics import holm
 from skl_locus.datasets import get_data_home
 
 SIZES = {
-    "mmlu_pro": (256, 1024, 4096),
+    "mmlu_pro": (256, 1024),
     "zeroeval": (256, 1024),
     "bfcl": (256, 800),
     "routerbench": (256, 1500),
 }
-"""Training queries of each log: few of them, and all of the half there are."""
-
-LARGEST_SPARSE = 1500
-"""Sparse cells are left out beyond; a quarter of so many queries is no small log."""
+"""Training queries of each log: few of them, and a thousand or nearly all there are."""
 
 COMPARATORS = ("Linear", "KMeans", "kNN (softmax)", "IRT-Net", "Best single")
 NO_NETWORK, NETWORK = "LOCUS without network", "LOCUS network alone"
@@ -104,7 +101,6 @@ def differences_of(folder, pool, options):
         {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
         for n in available_sizes(log, SIZES[folder])
         for cell in (COMPLETE, SPARSE)
-        if cell == COMPLETE or n <= LARGEST_SPARSE
         for method in (LOCUS, *COMPARATORS)
         for seed in range(options.seeds)
     ]
