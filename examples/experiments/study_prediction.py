@@ -46,6 +46,7 @@ SIZES = {
 COMPARATORS = ("Linear", "KMeans", "kNN (softmax)", "IRT-Net", "Best single")
 NO_NETWORK, NETWORK = "LOCUS without network", "LOCUS network alone"
 METRICS = ("log_loss", "routing_accuracy")
+DECIMALS = {"log_loss": 4, "routing_accuracy": 3}
 CELL = ["log", "pool", "cell", "n"]
 
 
@@ -57,6 +58,10 @@ def main(arguments=None):
     table["p_holm"] = family.transform(lambda p: holm(p.to_numpy()))
     if options.output:
         table.round(6).to_csv(options.output, index=False)
+    if options.tables:
+        for metric in METRICS:
+            path = options.tables / f"prediction_{metric}.csv"
+            means_of(table, metric).to_csv(path)
     for metric in METRICS:
         own = table[table["metric"] == metric]
         wide = own.pivot_table(
@@ -74,6 +79,7 @@ def parse_options(arguments):
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument("--tables", type=Path, metavar="FOLDER", help="of the page")
     parser.add_argument("--smoke", action="store_true", help="tiny networks")
     parser.add_argument("--report", action="store_true", help="read the test halves")
     parser.add_argument(
@@ -160,6 +166,16 @@ def without_network(router):
     bare = without_evidence(router)
     bare._pool = replace(pool, evidence=replace(pool.evidence, shared=shared))
     return bare
+
+
+def means_of(table, metric):
+    """Lay the means of a metric out: a row per cell, a column per method."""
+    own = table[table["metric"] == metric]
+    means = own.pivot_table(
+        index=CELL, columns="comparator", values="theirs", sort=False
+    )
+    means.insert(0, LOCUS, own.groupby(CELL, sort=False)["locus"].first())
+    return means.round(DECIMALS[metric])
 
 
 def summary(table):

@@ -40,6 +40,13 @@ def test_every_cell_metric_and_comparator_has_a_row(differences):
     assert (differences["n_draws"] == 2).all()
 
 
+def test_means_have_a_row_per_cell(differences):
+    means = study_prediction.means_of(differences, "log_loss")
+    assert len(means) == 2
+    assert list(means.columns)[0] == "LOCUS"
+    assert set(means.columns[1:]) == set(differences["comparator"])
+
+
 def test_differences_are_those_of_the_means(differences):
     gaps = differences["locus"] - differences["theirs"]
     assert gaps.to_numpy() == pytest.approx(differences["difference"], abs=1e-3)
