@@ -43,7 +43,7 @@ def test_every_cell_metric_and_comparator_has_a_row(differences):
 def test_means_have_a_row_per_cell(differences):
     means = study_prediction.means_of(differences, "log_loss")
     assert len(means) == 2
-    assert list(means.columns)[0] == "LOCUS"
+    assert means.columns[0] == "LOCUS"
     assert set(means.columns[1:]) == set(differences["comparator"])
 
 
