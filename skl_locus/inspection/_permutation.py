@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class DriftTest:
     agreement: float
     n_pairs: int
     n_shared: int
-    null: np.ndarray
+    null: np.ndarray = field(repr=False)
 
 
 def swap_test(
