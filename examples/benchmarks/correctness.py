@@ -1,7 +1,8 @@
 """P(correct) of queries for all models: the packed predictor against the plain form.
 
 The network alone, as it serves: numpy from encodings to logits. The plain form
-concatenates the input of every pair. Also timed: one query at a time.
+concatenates the input of every pair. Also timed: one query at a time, and what a user
+calls, ``correctness_matrix`` of a router with local evidence, beside its predictor.
 """
 
 import numpy as np
@@ -15,6 +16,9 @@ from made import (
     no_grad,
 )
 from measuring import alternate, parse_options, peak_memory, report, sized
+
+from skl_locus import LocusRouter
+from skl_locus.datasets import make_evaluations
 
 FORMS = ("plain", "package")
 N_SINGLE = 200
@@ -41,6 +45,12 @@ def main(arguments=None):
         f"correctness of {N_SINGLE} single queries x {n_models} models",
         alternate(single, options.repeats),
     )
+    report(
+        options,
+        "correctness_public",
+        f"correctness_matrix of {n_queries} queries x {n_models} models",
+        alternate(prepare_public(options), options.repeats),
+    )
 
 
 def size(options):
@@ -60,6 +70,26 @@ def prepare_single(options):
     return {
         "plain": lambda: [plain(query) for query in queries],
         "package": lambda: [package(query) for query in queries],
+    }
+
+
+def prepare_public(options):
+    """Return the public call, and the part of it that the other rows time."""
+    n_queries, n_models = size(options)
+    log = make_evaluations(
+        n_models=n_models,
+        n_queries=sized(options, 1024, 256, 32),
+        n_features=N_FEATURES,
+        random_state=0,
+    )
+    # What a query costs does not depend on how long the network was trained.
+    router = LocusRouter(max_iter=2, random_state=0, device="cpu")
+    router.fit(log.evaluations, log.evaluations["score"])
+    vectors = encodings(n_queries, N_FEATURES)
+    predictor = router._pool.predictor
+    return {
+        "predictor alone": lambda: predictor.logits(vectors),
+        "correctness_matrix": lambda: router.correctness_matrix(vectors),
     }
 
 

@@ -11,6 +11,10 @@ MAX_ENTRY = 1e15
 squares in float32, which ends at 3e38; this leaves room for weights and for differences
 in scale between the queries of a log and later ones."""
 
+HARMLESS_SQUARES = (MAX_ENTRY / 2) ** 2
+"""Sum of squares up to which no entry can be beyond `MAX_ENTRY`, however it is
+rounded."""
+
 MIN_SPREAD = 1e-16
 """Least typical distance between encodings that differ: squares of smaller ones have
 few digits, or none, in float32."""
@@ -44,6 +48,12 @@ CHUNK = 8_192
 
 def first_unusable(vectors: np.ndarray) -> int | None:
     """Return the first row with NaN, inf or an entry beyond `MAX_ENTRY`, or None."""
+    # No entry is larger than the root of the sum of squares, which takes one pass and
+    # no copy: nearly every request ends here. NaN and what overflows fail.
+    flat = vectors.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if flat.dtype.kind == "f" and flat @ flat <= HARMLESS_SQUARES:
+            return None
     usable = (np.abs(vectors) <= MAX_ENTRY).all(axis=1)  # NaN fails the comparison
     return None if usable.all() else int(usable.argmin())
 

@@ -30,6 +30,10 @@ KEY_BYTES = 16
 COMPARED_BYTES = 16_000_000
 """Bytes of neighbouring rows that are compared at a time."""
 
+COPIED_BYTES = 200_000
+"""Bytes of rows that are copied or compared at a time where they should stay in the
+cache of a core."""
+
 
 @dataclass(frozen=True)
 class DistinctValues:
@@ -148,18 +152,15 @@ def distinct_values(cells: Any, column: str) -> DistinctValues:
 
 def distinct_rows(matrix: np.ndarray) -> DistinctValues:
     """Find the distinct rows of a matrix of encodings, in the order of their bytes."""
-    # Adding zero turns -0.0 into 0.0: equal vectors must have equal bytes.
-    rows = np.ascontiguousarray(matrix, dtype=np.float32) + np.float32(0)
+    rows = np.ascontiguousarray(matrix, dtype=np.float32)
     if len(rows) < 2 or rows.shape[1] == 0:
         used = min(len(rows), 1)
-        return DistinctValues(np.zeros(len(rows), dtype=np.int32), vectors=rows[:used])
-    # Sorting whole rows as bytes is exact and ten times faster than digesting each,
-    # since two different rows nearly always differ in the first bytes.
-    order = np.argsort(rows.view(f"V{rows.strides[0]}").ravel())
-    is_first = _differ_from_previous(rows, order)
+        codes = np.zeros(len(rows), dtype=np.int32)
+        return DistinctValues(codes, vectors=rows[:used] + np.float32(0))
+    order, is_first = _in_byte_order(rows)
     codes = np.empty(len(rows), dtype=np.int32)
     codes[order] = np.cumsum(is_first, dtype=np.int32) - 1
-    return DistinctValues(codes, vectors=rows[order[is_first]])
+    return DistinctValues(codes, vectors=_copied(rows, order[is_first]))
 
 
 def identify(
@@ -353,6 +354,57 @@ def _distinct_cells(cells: Any, column: str) -> DistinctValues:
         length = len(vectors[-1])
     distinct = distinct_rows(np.stack(vectors))
     return DistinctValues(distinct.codes[object_codes], vectors=distinct.vectors)
+
+
+def _in_byte_order(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by their bytes; return the order, and which differ from the one before.
+
+    The order of equal rows among each other is arbitrary.
+    """
+    # Two different rows nearly always differ in the first two numbers, and sorting
+    # integers takes a small part of the time of sorting, copying or digesting rows.
+    heads = _leading_bytes(rows)
+    order = np.argsort(heads)
+    heads = heads[order]
+    is_first = np.append(True, heads[1:] != heads[:-1])
+    later = np.flatnonzero(~is_first)
+    if _are_equal(rows, order[later], order[later - 1]):
+        return order, is_first
+    # Rows with the same beginning follow each other: sorted as a whole, together, they
+    # take the same places.
+    unclear = np.flatnonzero(~is_first | ~np.append(is_first[1:], True))
+    alike = _copied(rows, order[unclear])
+    by_bytes = np.argsort(alike.view(f"V{alike.strides[0]}").ravel())
+    order[unclear] = order[unclear[by_bytes]]
+    is_first[unclear] = _differ_from_previous(alike, by_bytes)
+    return order, is_first
+
+
+def _leading_bytes(rows: np.ndarray) -> np.ndarray:
+    """Return the bytes of one or two numbers of each row as an integer: (n_rows,)."""
+    # Integers are in the order of bytes if the first byte counts most.
+    heads = (rows[:, :2] + np.float32(0)).view(">u4").astype(np.uint64)
+    return heads[:, 0] << np.uint64(32) | heads[:, -1]
+
+
+def _copied(rows: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Copy some rows so that equal vectors have equal bytes."""
+    copies = np.empty((len(kept), rows.shape[1]), dtype=np.float32)
+    step = max(1, COPIED_BYTES // rows.strides[0])
+    for start in range(0, len(kept), step):
+        chunk = slice(start, start + step)
+        # Adding zero turns -0.0 into 0.0.
+        np.add(rows[kept[chunk]], np.float32(0), out=copies[chunk])
+    return copies
+
+
+def _are_equal(rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether rows at some places all equal those at others."""
+    step = max(1, COPIED_BYTES // rows.strides[0])
+    return all(
+        np.array_equal(rows[some[i : i + step]], rows[others[i : i + step]])
+        for i in range(0, len(some), step)
+    )
 
 
 def _differ_from_previous(rows: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,10 @@ is made of: a regression far from its data would claim more."""
 
 MODELS_AT_A_TIME = 256
 """Models whose slopes are weighed at a time."""
+
+ROWS_AT_A_TIME = 512
+"""Queries whose evidence is weighed at a time: all passes over their sums after the
+product find them in a cache."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +92,63 @@ class PackedEvidence:
 
         Returns what decides between models, and the logits of P(correct).
         """
-        evidence, discount = self._weigh(encodings)
-        departures, evidence = np.split(evidence, 2, axis=1)
-        evidence.clip(-MAX_LOGIT, MAX_LOGIT, out=evidence)
+        n_models = len(self.anchors)
+        decisions, combined = np.empty_like(logits), np.empty_like(logits)
+        for rows in _row_blocks(len(encodings)):
+            sums, discount = self._weigh(encodings[rows])
+            network = logits[rows] - self.anchors
+            decisions[rows] = self._decide(sums[:, :n_models], network, discount)
+            combined[rows] = self._predict(sums[:, n_models:], network, discount)
+        return decisions, combined
+
+    def logits(self, encodings: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """Return the logits of P(correct) alone, at half the cost."""
+        combined = np.empty_like(logits)
+        for rows in _row_blocks(len(encodings)):
+            sums, discount = self._weigh(encodings[rows], first=len(self.anchors))
+            network = logits[rows] - self.anchors
+            combined[rows] = self._predict(sums, network, discount)
+        return combined
+
+    def _decide(
+        self, departures: np.ndarray, network: np.ndarray, discount: np.ndarray
+    ) -> np.ndarray:
+        """Turn sums for choosing into decision scores, in place."""
         # The network takes the share h of the place of all features, so that its
         # departure from the anchor counts as much as theirs together.
-        h, network = self.network_share, logits - self.anchors
-        departures += h * (self.departure_weight * network - departures)
-        evidence -= self.anchors
-        evidence += h * (network - evidence)
-        departures *= discount * self.reliability
-        decisions = self.anchor_weight * self.anchors + departures
-        return decisions, self.anchors + discount * evidence
+        h = self.network_share
+        departures *= 1 - h
+        departures += h * self.departure_weight * network
+        departures *= self.reliability
+        departures *= discount
+        departures += self.anchor_weight * self.anchors
+        return departures
 
-    def _weigh(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums (n_queries, 2 * n_models) and discounts (n_queries, 1)."""
-        products = encodings @ self.directions
-        sums, closeness = np.split(products, [len(self.intercepts)], axis=1)
-        sums += self.intercepts
+    def _predict(
+        self, evidence: np.ndarray, network: np.ndarray, discount: np.ndarray
+    ) -> np.ndarray:
+        """Turn sums for P(correct) into its logits, in place, as ``network``."""
+        h = self.network_share
+        evidence.clip(-MAX_LOGIT, MAX_LOGIT, out=evidence)
+        evidence -= self.anchors
+        evidence *= 1 - h
+        network *= h
+        evidence += network
+        evidence *= discount
+        evidence += self.anchors
+        return evidence
+
+    def _weigh(
+        self, encodings: np.ndarray, first: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums (n_queries, 2 * n_models - first) and discounts (n_queries, 1).
+
+        Of the sums, those before ``first`` are left out.
+        """
+        products = encodings @ self.directions[:, first:]
+        n_sums = len(self.intercepts) - first
+        sums, closeness = products[:, :n_sums], products[:, n_sums:]
+        sums += self.intercepts[first:]
         # |x - c|^2 = |x|^2 - 2 (x.c - |c|^2 / 2): the nearest centre is that with the
         # largest bracket, and |x|^2 is needed for the distance alone.
         closeness -= self.half_norms
@@ -113,7 +156,7 @@ class PackedEvidence:
         for i, table in enumerate(self.tables):
             stop = start + len(table)
             to_centers = closeness[:, start:stop]
-            sums += table[to_centers.argmax(axis=1)]
+            sums += table[to_centers.argmax(axis=1), first:]
             if i == self.novelty_clustering:
                 nearest = to_centers.max(axis=1)
             start = stop
@@ -121,6 +164,11 @@ class PackedEvidence:
         squares = np.einsum("ij,ij->i", encodings, encodings) - 2 * nearest
         discount = self.novelty.weight(np.sqrt(squares.clip(min=0)))
         return sums, discount.astype(sums.dtype)[:, None]
+
+
+def _row_blocks(n_rows: int) -> Iterator[slice]:
+    for start in range(0, n_rows, ROWS_AT_A_TIME):
+        yield slice(start, start + ROWS_AT_A_TIME)
 
 
 def pack_features(

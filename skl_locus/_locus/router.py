@@ -60,14 +60,19 @@ class LocusPool(EmbeddingPool):
 
     def correctness(self, encodings: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return P(correct) from the weighted logits of network and evidence."""
-        return self.scores_and_probabilities(encodings, columns)[1]
+        if self.means is not None:
+            return self._constant(len(encodings), columns)
+        logits = self.predictor.take(columns).logits(encodings)
+        if self.packed_evidence is not None:
+            logits = self.packed_evidence.take(columns).logits(encodings, logits)
+        return expit(logits, out=logits)
 
     def scores_and_probabilities(
         self, encodings: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return decision scores and P(correct), each (n_queries, n_columns)."""
         if self.means is not None:
-            probabilities = np.tile(self.means[columns], (len(encodings), 1))
+            probabilities = self._constant(len(encodings), columns)
             return probabilities, probabilities
         logits = self.predictor.take(columns).logits(encodings)
         if self.packed_evidence is None:
@@ -75,7 +80,12 @@ class LocusPool(EmbeddingPool):
             return probabilities, probabilities
         evidence = self.packed_evidence.take(columns)
         decisions, logits = evidence.scores_and_probabilities(encodings, logits)
-        return expit(decisions), expit(logits)
+        return expit(decisions, out=decisions), expit(logits, out=logits)
+
+    def _constant(self, n_queries: int, columns: np.ndarray) -> np.ndarray:
+        """Repeat the means, where nothing is known of what differs between queries."""
+        assert self.means is not None
+        return np.tile(self.means[columns], (n_queries, 1))
 
 
 class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):

@@ -194,7 +194,8 @@ class RouterMixin(
             pool.correctness(batch.encodings[block], columns)
             for block in query_blocks(len(batch.encodings), len(columns))
         ]
-        return np.concatenate(blocks)[batch.codes]
+        matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return matrix[batch.codes]
 
     def route(
         self,

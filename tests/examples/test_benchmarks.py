@@ -39,6 +39,14 @@ def test_the_package_computes_what_the_plain_form_computes(script, options):
     np.testing.assert_allclose(works["package"](), expected, atol=1e-5)
 
 
+def test_the_public_call_is_timed_beside_the_predictor_that_it_asks(options):
+    works = correctness.prepare_public(options)
+    n_queries, n_models = correctness.size(options)
+    logits, P = works["predictor alone"](), works["correctness_matrix"]()
+    assert logits.shape == P.shape == (n_queries, n_models)
+    assert ((P > 0) & (P < 1)).all()
+
+
 def test_the_plain_recipe_is_judged_on_the_queries_that_the_package_holds_out(options):
     vectors, scores = fit.log_of(None, 4, 40)
     found = fit.fit_package(options, vectors, scores, vectors[:3], alone=True)
