@@ -134,7 +134,9 @@ def test_a_design_of_all_rows_is_not_copied():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("way", [(RotatedDesign, fit_logistic), (GramDesign, fit_logistic_few)])
+@pytest.mark.parametrize(
+    "way", [(RotatedDesign, fit_logistic), (GramDesign, fit_logistic_few)]
+)
 def test_extreme_offsets_move_the_level_alone(way):
     kind, fit = way
     X, y, _ = problem(6, 20, 1)
