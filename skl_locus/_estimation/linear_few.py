@@ -9,6 +9,7 @@ from scipy.linalg.lapack import dposv
 from scipy.special import expit, logit
 
 from skl_locus._estimation.linear_solvers import (
+    LEAST_CURVATURE,
     MAX_STEPS,
     LinearPredictors,
     step_lengths,
@@ -106,7 +107,8 @@ def _newton(
         logits = offsets + values + b
         p = expit(logits)
         gaps = p - scores
-        new_a, new_b = _weighted_ridge(K, p * (1 - p), values + b, gaps, alpha)
+        curvature = np.maximum(p * (1 - p), LEAST_CURVATURE)
+        new_a, new_b = _weighted_ridge(K, curvature, values + b, gaps, alpha)
         step, to_values = new_a - a, K @ new_a - values
         moves = to_values + (new_b - b)
         # Of the penalty's slope along the step, and how fast it grows.

@@ -33,6 +33,12 @@ MAX_HALVINGS = 40
 """Halvings of the range in which the minimum along a step lies; seldom any is needed.
 """
 
+LEAST_CURVATURE = 1e-12
+"""Least curvature p (1 - p) of an evaluation in Newton's equations. Where all logits
+are extreme, far from what the average model was learned from, it would be rounded to
+zero and divided by. As many halvings as there may be shorten the steps that it gives.
+"""
+
 BLOCK_ELEMENTS = 500_000
 """Scores that are fitted at a time: arrays of 4 MB, so that memory stays flat whatever
 the number of models."""
@@ -235,7 +241,7 @@ def _newton(
     logits = offsets + Z @ v[:-1] + v[-1]
     for _ in range(MAX_STEPS):
         p = expit(logits)
-        curvature = p * (1 - p)
+        curvature = np.maximum(p * (1 - p), LEAST_CURVATURE)
         gradient = _gradient(Z, p - scores, alpha, v)
         # In principal axes the Hessian is nearly diagonal: exactly so where all
         # evaluations of a model are equally uncertain.

@@ -34,13 +34,16 @@ class LocusPool(EmbeddingPool):
         Evidence from the models' own scores.
     packed_evidence : PackedEvidence or None
         The same evidence, packed for prediction.
+    means_only : bool, default=False
+        Whether the log of the fit has one encoding only: nothing is known of what
+        differs between queries.
     means : ndarray of shape (n_models,) or None
-        Mean score of each model, which is P(correct) of every query where the log has
-        one encoding only: nothing is known of what differs between queries.
+        Mean score of each model, if it is P(correct) of every query.
     """
 
     predictor: PackedPredictor
     evidence: EvidenceStack | None
+    means_only: bool = False
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
     means: np.ndarray | None = field(init=False, repr=False, default=None)
 
@@ -48,7 +51,7 @@ class LocusPool(EmbeddingPool):
         super().__post_init__()
         packed = None if self.evidence is None else self.evidence.pack()
         object.__setattr__(self, "packed_evidence", packed)
-        if len(self.evaluations.queries.encodings) == 1:
+        if self.means_only:
             order = self.evaluations.index_of(self.models)
             means = self.evaluations.model_means()[order].astype(np.float32)
             object.__setattr__(self, "means", means)
@@ -305,6 +308,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             network_embeddings if self._space is None else self._embed(evaluations),
             self._network.pack(network_embeddings),
             evidence,
+            means_only=len(evaluations.queries.encodings) == 1,
         )
 
     def _fit_evidence(
@@ -343,7 +347,11 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         if evidence is not None:
             evidence = evidence.updated(evaluations, models, changed)
         predictor = self._network.pack(encoded)
-        return LocusPool(models, evaluations, embeddings, predictor, evidence)
+        # Decided at fit: a new model with other queries changes nothing for the others.
+        means_only = pool.means is not None
+        return LocusPool(
+            models, evaluations, embeddings, predictor, evidence, means_only
+        )
 
 
 TRAINED_ATTRIBUTES = (

@@ -19,6 +19,7 @@ import math
 import mmap
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,9 @@ FIRST_LINE_BYTES = 2 * ALIGNMENT
 
 MAX_HEADER_BYTES = 2**28
 """Longest header that is read: room for millions of labels, and no more memory."""
+
+MAX_DIMENSIONS = 32
+"""Dimensions that an array can have in every version of numpy."""
 
 PLAIN_DTYPE = re.compile(r"[<>|][biufcSUmM][1-9]\d*(\[\w+\])?")
 """Names of numpy dtypes that are plain bytes: no objects, no records."""
@@ -210,7 +214,7 @@ class SavedFile:
             place = self._objects_start + _count(self._layout["objects"]["bytes"])
             for entry in self._layout["arrays"]:
                 dtype = _plain_dtype(entry["dtype"])
-                shape = tuple(_count(n) for n in entry["shape"])
+                shape = _possible_shape(entry["shape"], dtype)
                 if entry["order"] not in ("C", "F"):
                     raise ValueError(f"an array in the order {entry['order']!r}")
                 self._places.append((place, shape, dtype, entry["order"]))
@@ -268,6 +272,15 @@ def _plain_dtype(name: Any) -> np.dtype:
     if not isinstance(name, str) or PLAIN_DTYPE.fullmatch(name) is None:
         raise ValueError(f"{name!r} is no dtype of plain bytes")
     return np.dtype(name)
+
+
+def _possible_shape(sizes: Any, dtype: np.dtype) -> tuple[int, ...]:
+    shape = tuple(_count(size) for size in sizes)
+    # numpy multiplies the sizes other than 0 too, where the array has no elements.
+    n_bytes = math.prod(max(size, 1) for size in shape) * dtype.itemsize
+    if len(shape) > MAX_DIMENSIONS or n_bytes > sys.maxsize:
+        raise ValueError("an array of a shape that none can have")
+    return shape
 
 
 def _count(number: Any) -> int:

@@ -200,7 +200,15 @@ class _Unpacker:
             return _map_cells(value, self.unpack)
         if _has_plain_state(value):
             return self._unpack_object(value)
+        self._look_inside(value)
         return value
+
+    def _look_inside(self, value: Any) -> None:
+        """Find estimators in what skops has stored whole, such as a masked array."""
+        # Before what is inside, which may refer to it.
+        self._unpacked[id(value)] = value, value
+        for part in _parts_of(value):
+            self.unpack(part)
 
     def _unpack_object(self, value: Any) -> Any:
         for name, part in vars(value).items():
@@ -241,6 +249,19 @@ def _with_state(value: Any, replace: Replace, state: dict | None = None) -> Any:
     # without the class doing to it again what it has done to the original.
     vars(twin)["__getstate__"] = lambda: replaced
     return twin
+
+
+def _parts_of(value: Any) -> list:
+    """Return what an object holds, of whatever kind it is."""
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(value)
+    if isinstance(value, np.ndarray):
+        return list(np.asarray(value).flat) if value.dtype == object else []
+    if isinstance(value, type):
+        return []
+    return list(getattr(value, "__dict__", {}).values())
 
 
 def _map_cells(array: np.ndarray, function: Replace) -> np.ndarray:

@@ -212,7 +212,9 @@ def _rebuilt(
     except Exception as error:
         # The checksums are right, so it is what was saved, by whoever saved it; made
         # of other classes than those of this version, anything can be raised.
-        written = file.contents.get("versions", {}).get("skl-locus", "unknown")
+        versions = file.contents.get("versions")
+        known = versions if isinstance(versions, dict) else {}
+        written = known.get("skl-locus", "unknown")
         raise SavedFileError(
             f"the objects in the file cannot be made ({type(error).__name__}: "
             f"{error}); it was saved by skl-locus {written}: load it with that version",

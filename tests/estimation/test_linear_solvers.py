@@ -131,3 +131,18 @@ def test_a_design_of_all_rows_is_not_copied():
     design = RotatedDesign.of(X)
     assert design.only(np.arange(20)) is design
     assert_array_equal(design.only(np.arange(5)).coordinates, design.coordinates[:5])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "way", [(RotatedDesign, fit_logistic), (GramDesign, fit_logistic_few)]
+)
+def test_extreme_offsets_move_the_level_alone(way):
+    kind, fit = way
+    X, y, _ = problem(6, 20, 1)
+    design, none = kind.of(X), np.zeros((6, 1))
+    slopes, level = fit(design, y, 1.0, none, 1e-7)
+    for logit in (50.0, -800.0):
+        same, moved = fit(design, y, 1.0, none + logit, 1e-7)
+        assert_allclose(same, slopes, atol=1e-6)
+        assert_allclose(moved, level - logit, rtol=1e-6)

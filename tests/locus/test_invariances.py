@@ -234,6 +234,18 @@ def test_repeated_rows_are_combined_across_calls(duplicates, rows, cuts):
     assert_remembers(router, expected_scores(base + rows, duplicates))
 
 
+def test_adding_to_a_log_of_one_query_changes_no_other_model_by_a_bit():
+    log = table_of([(0, 0, 10), (1, 0, 0), (2, 0, 5)])
+    router = LocusRouter(**SMALL).fit(log, log.score)
+    known = router.models_
+    before = router.correctness_matrix(GRID)
+    more = table_of([(3, 1, 10), (3, 2, 0)])
+    router.add_models(more, more.score)
+    assert_array_equal(router.correctness_matrix(GRID, known), before)
+    router.remove_models(router.models_[3:])
+    assert_array_equal(router.correctness_matrix(GRID), before)
+
+
 def test_the_mean_of_three_is_not_a_mean_of_means():
     log = table_of([(0, 0, 10), (0, 0, 10), (1, 0, 0), (1, 1, 10)])
     more = table_of([(0, 0, 0), (0, 1, 6)])

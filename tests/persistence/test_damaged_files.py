@@ -166,6 +166,9 @@ def claims(**changes):
     [
         claims(shape=[2**60]),
         claims(shape=[2**40, 2**40]),
+        claims(shape=[0] * 70),
+        claims(shape=[0, 2**70]),
+        claims(shape=[0, 2**62]),
         claims(shape=[-1]),
         claims(shape=[True]),
         claims(shape=2),
@@ -193,6 +196,15 @@ def test_headers_that_claim_anything_are_refused_without_the_memory(
     with pytest.raises(SavedFileError):
         skl_locus.load(path, mmap=True, verify=True)
     with pytest.raises(SavedFileError):
+        skl_locus.load(path)
+
+
+@pytest.mark.parametrize("versions", [[1], "1", None, {"skl-locus": []}])
+def test_versions_that_are_none_are_no_error_of_their_own(versions, tmp_path):
+    path = tmp_path / "versions.locus"
+    with path.open("wb") as file:
+        write_parts(file, {"versions": versions}, b"no objects", [])
+    with pytest.raises(SavedFileError, match="cannot be made"):
         skl_locus.load(path)
 
 

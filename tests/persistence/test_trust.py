@@ -4,6 +4,7 @@ import io
 import json
 import operator
 import zipfile
+from collections import OrderedDict
 from functools import partial
 
 import numpy as np
@@ -293,6 +294,19 @@ def test_a_file_cannot_choose_a_folder_with_a_model(path, tmp_path):
         assert first.encoder == MissingModel("evil-model")
     with pytest.raises(ValueError, match="evil-model"):
         loaded[0].fit(TEXTS)
+
+
+def test_a_folder_is_found_wherever_it_hides(path, tmp_path):
+    cells = np.empty((1, 2), object)
+    cells[0] = ["encoder", QueryEncoder(str(tmp_path))]
+    hidden = BestSingleRouter(
+        encoding_cols=[np.ma.MaskedArray(cells), OrderedDict(a=cells.tolist())]
+    )
+    # Stored by skops alone, as whoever writes a file by hand can have it.
+    write(objects.dump_objects(hidden), path)
+    masked, ordered = skl_locus.load(path).encoding_cols
+    for encoder in (masked[0, 1], ordered["a"][0][1]):
+        assert encoder.encoder == MissingModel(tmp_path.name)
 
 
 def test_an_own_vectorizer_with_a_function_needs_trust(path):
