@@ -42,14 +42,16 @@ class ScoreSpace:
         Learned from the pool.
     mean : ndarray of shape (n_queries,)
         Mean completed score of the pool on each of the factor model's queries.
-    basis : ndarray of shape (n_queries, n_components)
-        Orthonormal directions, then zeros where there are more components than
-        directions.
+    basis : ndarray of shape (n_queries, n_directions)
+        Orthonormal directions, at most as many as components.
+    n_components : int
+        Length of embeddings; coordinates beyond the directions are zero.
     """
 
     model: FactorModel
     mean: np.ndarray
     basis: np.ndarray
+    n_components: int
 
     @classmethod
     def fit(cls, evaluations: EvaluationSet, n_components: int) -> ScoreSpace:
@@ -65,17 +67,17 @@ class ScoreSpace:
         # A direction and its opposite are equally good: fix the sign.
         largest = np.abs(directions).argmax(axis=1)
         directions *= np.sign(directions[np.arange(len(directions)), largest])[:, None]
-        basis = np.zeros((len(mean), n_components))
-        basis[:, : len(directions)] = directions.T
-        return cls(model, mean, basis)
+        return cls(model, mean, np.ascontiguousarray(directions.T), n_components)
 
     def embed(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed every model of a set: (n_models, n_components), float32."""
-        parts = [
+        embeddings = np.zeros((evaluations.n_models, self.n_components), np.float32)
+        coordinates = [
             (completed - self.mean) @ self.basis
             for completed in _completed_scores(self.model, evaluations)
         ]
-        return np.concatenate(parts).astype(np.float32)
+        embeddings[:, : self.basis.shape[1]] = np.concatenate(coordinates)
+        return embeddings
 
 
 def _completed_scores(
