@@ -16,7 +16,7 @@ from measuring import machine, parse_options
 
 SCRIPTS = {
     "embed": ("embed",),
-    "correctness": ("correctness", "correctness_single"),
+    "correctness": ("correctness", "correctness_single", "correctness_public"),
     "route": ("route", "route_many"),
     "rank": ("rank_models", "rank_queries"),
     "threads": ("threads_locus_*", "threads_kmeans_*", "threads_knn_*"),
