@@ -102,28 +102,30 @@ class ShrunkClusterMeans:
         return logit_of(shrunk)
 
 
-def held_out_loss(clusters: QueryClusters, pool: PoolContext) -> float:
+def held_out_losses(pool: PoolContext) -> np.ndarray:
     """Return the log loss of means within clusters, summed over held-out queries.
 
     Of every query its mean over the models is taken: their evaluations of one query
-    are not independent, and the sum is what shares are made from.
+    are not independent, and the sum is what shares are made from. There is one loss
+    for each of the pool's clusterings.
     """
     known = pool.evaluations.query_codes < pool.config.max_queries
     sample = pool.evaluations.take(np.flatnonzero(known))
     means = pool.means[pool.evaluations.index_of(sample.model_names)]
-    groups = clusters.assign(sample.queries.vectors())
-    loss = count = 0.0
+    groups = [each.assign(sample.queries.vectors()) for each in pool.clusterings]
+    losses, count = np.zeros(len(pool.clusterings)), 0
     for training, held_out in fold_rows(sample):
-        # The models' means and the clusters have seen the held-out queries, for all
-        # clusterings alike. What differs between them has not.
-        totals = ClusterTotals.of(clusters, groups, sample, training)
-        part = ShrunkClusterMeans.fit(clusters, totals, means, pool.config)
-        logits = part.logits(totals.sums, totals.counts, means)
-        cells = groups[sample.query_codes[held_out]], sample.model_codes[held_out]
-        z, y = logits[cells], sample.scores[held_out]
-        loss += float(np.sum(np.logaddexp(0, z) - y * z))
+        y, models = sample.scores[held_out], sample.model_codes[held_out]
         count += len(held_out)
-    return loss / max(count, 1) * len(sample.queries)
+        for i, clusters in enumerate(pool.clusterings):
+            # The models' means and the clusters have seen the held-out queries, for
+            # all clusterings alike. What differs between them has not.
+            totals = ClusterTotals.of(clusters, groups[i], sample, training)
+            part = ShrunkClusterMeans.fit(clusters, totals, means, pool.config)
+            logits = part.logits(totals.sums, totals.counts, means)
+            z = logits[groups[i][sample.query_codes[held_out]], models]
+            losses[i] += np.sum(np.logaddexp(0, z) - y * z)
+    return losses / max(count, 1) * len(sample.queries)
 
 
 def shares_of(losses: np.ndarray, config: EvidenceConfig) -> np.ndarray:

@@ -28,7 +28,7 @@ from skl_locus._evidence.base import (
 from skl_locus._evidence.cluster_means import (
     ClusterTotals,
     ShrunkClusterMeans,
-    held_out_loss,
+    held_out_losses,
     shares_of,
 )
 
@@ -66,8 +66,7 @@ class ClusterMeans(Feature):
     def fit(cls, pool: PoolContext) -> ClusterMeans:
         """Learn the means of every clustering, and its share from held-out queries."""
         evaluations, config = pool.evaluations, pool.config
-        losses = [held_out_loss(each, pool) for each in pool.clusterings]
-        shares = shares_of(np.array(losses), config)
+        shares = shares_of(held_out_losses(pool), config)
         used = [
             (clusters, share)
             for clusters, share in zip(pool.clusterings, shares, strict=True)
