@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import QuerySet
 from skl_locus._utils.forks import survives_fork
 
 N_STARTS = 4
@@ -62,6 +63,10 @@ class QueryClusters:
             nearest[chunk] = closeness.argmax(axis=1)
         return nearest
 
+    def groups_of(self, queries: QuerySet) -> np.ndarray:
+        """Find the cluster of each query, of equal encodings once: (n_queries,)."""
+        return self.assign(queries.encodings)[queries.rows]
+
     def squared_distances(self, encodings: np.ndarray) -> np.ndarray:
         """Return the squared distance of each encoding to each centre."""
         norms = (encodings**2).sum(axis=1, keepdims=True)
@@ -84,7 +89,7 @@ class QueryClusters:
 
     def totals(self, evaluations: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
         """Sum scores and count evaluations, each (n_clusters, n_models)."""
-        groups = self.assign(evaluations.queries.encodings)[evaluations.queries.rows]
+        groups = self.groups_of(evaluations.queries)
         shape = (len(self), evaluations.n_models)
         # One flat index per cell: summing is one pass over the evaluations.
         cells = groups[evaluations.query_codes] * shape[1] + evaluations.model_codes

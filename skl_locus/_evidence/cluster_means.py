@@ -112,7 +112,7 @@ def held_out_losses(pool: PoolContext) -> np.ndarray:
     known = pool.evaluations.query_codes < pool.config.max_queries
     sample = pool.evaluations.take(np.flatnonzero(known))
     means = pool.means[pool.evaluations.index_of(sample.model_names)]
-    groups = [each.assign(sample.queries.vectors()) for each in pool.clusterings]
+    groups = [each.groups_of(sample.queries) for each in pool.clusterings]
     losses, count = np.zeros(len(pool.clusterings)), 0
     for training, held_out in fold_rows(sample):
         y, models = sample.scores[held_out], sample.model_codes[held_out]

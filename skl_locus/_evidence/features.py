@@ -75,7 +75,7 @@ class ClusterMeans(Feature):
         every = np.arange(len(evaluations))
         parts = []
         for clusters, _ in used:
-            groups = clusters.assign(evaluations.queries.vectors())
+            groups = clusters.groups_of(evaluations.queries)
             totals = ClusterTotals.of(clusters, groups, evaluations, every)
             parts.append(ShrunkClusterMeans.fit(clusters, totals, pool.means, config))
         return cls(tuple(parts), tuple(float(share) for _, share in used))
