@@ -41,12 +41,12 @@ from skl_locus._utils.statistics import holm
 from skl_locus.datasets import get_data_home
 
 SIZES = {
-    "mmlu_pro": (256, 1024, 4096),
+    "mmlu_pro": (256, 1024),
     "zeroeval": (256, 1024),
     "bfcl": (256, 800),
     "routerbench": (256, 1500),
 }
-"""Training queries of each log: few, a thousand, and four where there are so many."""
+"""Training queries of each log: few of them, and a thousand or nearly all there are."""
 
 SHIFT_SIZE = 1024
 """Training queries where a task is missing, or all there are."""
