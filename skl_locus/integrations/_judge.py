@@ -133,7 +133,7 @@ class Judge:
         self._batches: BoundedMap[QueryBatch] = BoundedMap(settings.n_texts)
         self._policy = _policy_of(estimator, settings)
         self._front, router = _split(estimator)
-        self._router = fitted_router(router)
+        self._router: Any = fitted_router(router)
         self._rules = dict(settings.rules or {}) if self._policy is None else {}
         self._has_trust = bool(getattr(self._router, "local_evidence", False))
         if settings.min_trust is not None and not self._has_trust:
@@ -164,7 +164,7 @@ class Judge:
         batch = self._read(text)
         trust = None
         if self._has_trust:
-            trust = float(self._router.trust(batch)[0])  # type: ignore[attr-defined]
+            trust = float(self._router.trust(batch)[0])
         # Without a session nothing is passed, since requests without one are faster.
         incumbents = None if incumbent is None else [incumbent]
         ranking = self._ranked(batch, labels, incumbents)
@@ -213,7 +213,7 @@ class Judge:
         return self._rules.get("costs")
 
     def _choosable(self) -> Collection:
-        labels = self._router.models_
+        labels = list(self._router.models_)
         if self._policy is not None and self._policy.models_ is not None:
             allowed = set(self._policy.models_)
             labels = [label for label in labels if label in allowed]
