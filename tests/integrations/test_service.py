@@ -40,7 +40,7 @@ class Notes:
 
 
 class Encoder(StandInModel):
-    """A text model that waits at one text, fails at another, and counts."""
+    """A text model that waits at one text and fails at another; one is far off."""
 
     def __init__(self):
         super().__init__(0)
@@ -53,7 +53,8 @@ class Encoder(StandInModel):
             assert self.gate.wait(60)
         if "fail" in texts:
             raise RuntimeError("out of memory")
-        return super().encode(texts)
+        far = [[1_000.0] if text == "far" else [1.0] for text in texts]
+        return super().encode(texts) * np.float32(far)
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +152,13 @@ def test_what_is_far_from_the_log_is_declined():
     log = chat_log(FEW)
     router = LocusRouter(**SMALL, encoder=Encoder()).fit(log, log["score"])
     service = RoutingService(router, min_trust=0.99)
-    known, far = service.decide_sync(TEXTS[0]), service.decide_sync("something else")
-    trusts = router.trust([TEXTS[0], "something else"])
+    known, far = service.decide_sync(TEXTS[0]), service.decide_sync("far")
+    trusts = router.trust([TEXTS[0], "far"])
     assert [known.trust, far.trust] == trusts.tolist()
     assert trusts[1] < 0.99 <= trusts[0]
     assert (known.declined, far.declined) == (None, "low_trust")
     assert far.chosen is None
-    assert list(far.alternatives) == router.rank(["something else"]).labels[0].tolist()
+    assert list(far.alternatives) == router.rank(["far"]).labels[0].tolist()
     with pytest.raises(ValueError, match="min_trust needs"):
         RoutingService(chat_router(FEW), min_trust=0.5)
 
@@ -420,7 +421,7 @@ def test_bad_arguments_are_refused_at_the_start(router, arguments, problem):
 
 
 def test_routers_that_cannot_serve_are_refused_at_the_start(router):
-    vectors = pd.DataFrame({"model": ["a", "b"], "x": [0.0, 1.0], "score": [0, 1]})
+    vectors = pd.DataFrame({"model": ["a", "b"], "x": [0.5, 2.0], "score": [0, 0.5]})
     unread = KMeansRouter(1, random_state=0).fit(vectors, vectors["score"])
     with pytest.raises(ValueError, match="encoder"):
         RoutingService(unread)
