@@ -20,7 +20,7 @@ from chat_servers import chat_servers
 import skl_locus
 
 # What the proxy needs besides LiteLLM; see .ci/run for all of it.
-PROXY_NEEDS = ("litellm", "fastapi", "uvicorn", "orjson", "apscheduler", "fastapi_sso")
+PROXY_NEEDS = ("litellm", "fastapi", "uvicorn", "uvloop", "fastapi_sso", "mcp")
 
 pytestmark = [
     pytest.mark.integration,
@@ -36,7 +36,7 @@ UP = sorted(set(MODELS) - set(DOWN))
 START = "from litellm_cli.main import proxy_server; proxy_server()"
 
 HOOK = """
-import json, threading
+
 from skl_locus.integrations.litellm import RouterHook
 
 hook = RouterHook({path!r}, check_every=0.1, timeout=None, max_waiting=10_000)
