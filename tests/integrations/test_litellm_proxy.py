@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -33,13 +34,17 @@ pytestmark = [
 DOWN = ["model-2", "model-5", "model-8"]
 UP = sorted(set(MODELS) - set(DOWN))
 
+# The proxy starts with a key only, which all requests must bring.
+KEY = f"sk-{secrets.token_hex(32)}"
+
 START = "from litellm_cli.main import proxy_server; proxy_server()"
 
 HOOK = """
-
 from skl_locus.integrations.litellm import RouterHook
 
-hook = RouterHook({path!r}, check_every=0.1, timeout=None, max_waiting=10_000)
+hook = RouterHook(
+    {path!r}, switch_margin=1.0, check_every=0.1, timeout=None, max_waiting=10_000
+)
 """
 
 
@@ -74,13 +79,14 @@ def proxy(folder, servers):
     port = free_port()
     package = str(Path(skl_locus.__file__).parents[1])
     arguments = ["--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": package, "LITELLM_MASTER_KEY": KEY}
     with open(folder / "proxy.log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", START, *arguments],
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": package, "DISABLE_ADMIN_UI": "True"},
+            env=environment,
         )
         try:
             wait_until_alive(process, port, folder / "proxy.log")
@@ -112,7 +118,8 @@ def request(port, method, path, body=None, **headers):
     """Return the status and the body of an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
-        headers = {"Content-Type": "application/json", **headers}
+        headers = {"Authorization": f"Bearer {KEY}", **headers}
+        headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body)
         connection.request(method, path, data, headers)
         response = connection.getresponse()
@@ -170,6 +177,9 @@ def test_sessions_of_headers_and_a_reload(router, tmp_path):
     skl_locus.save(router, tmp_path / "router.locus")
     other = chat_router(MODELS[:8])
     with chat_servers(MODELS) as servers, proxy(tmp_path, servers) as port:
+        session = {"x-litellm-session-id": "conversation-1"}
+        within = [ask(port, text, **session) for text in TEXTS[:2]]
+        alone = [ask(port, text) for text in TEXTS[:2]]
         before = ask(port, TEXTS[0])
         skl_locus.save(other, tmp_path / "router.locus")
         wanted = best(other, TEXTS[0], MODELS[:8])
@@ -177,4 +187,7 @@ def test_sessions_of_headers_and_a_reload(router, tmp_path):
         # The file is looked at every 0.1 seconds; each answer comes from either router.
         while answers[-1] != wanted and len(answers) < 1_000:
             answers.append(ask(port, TEXTS[0]))
+    assert alone == [best(router, text, MODELS) for text in TEXTS[:2]]
+    assert within == [alone[0]] * 2
+    assert alone[0] != alone[1]
     assert set(answers) == {best(router, TEXTS[0], MODELS), wanted}

@@ -9,6 +9,7 @@ from chat_router import MODELS, TEXTS, chat_router, user
 from chat_servers import chat_servers
 
 import skl_locus
+from skl_locus.exceptions import ServiceWarning
 from skl_locus.integrations.litellm import RouterHook
 
 # What LiteLLM and its clients warn of is no fault of this package.
@@ -26,6 +27,11 @@ def router():
 def _forget_callbacks():
     yield
     litellm.logging_callback_manager._reset_all_callbacks()
+
+
+def hook_of(router, **parameters):
+    """Return a hook that waits as long as a busy machine takes."""
+    return RouterHook(router, timeout=None, **parameters)
 
 
 def deployments(servers, group="auto", **info):
@@ -61,7 +67,7 @@ async def ask(gateway, text, **kwargs):
 
 def test_the_best_model_of_each_text_answers(router):
     with chat_servers(FEW) as servers:
-        hook = RouterHook(router)
+        hook = hook_of(router)
         auto = gateway(servers, hook)
         answers = asyncio.run(_in_turn(auto, TEXTS[:6]))
     assert answers == [best(router, text, FEW)[0] for text in TEXTS[:6]]
@@ -94,7 +100,7 @@ def test_every_form_of_request_is_routed(router):
         ]
 
     with chat_servers(FEW) as servers:
-        answers = asyncio.run(in_all_forms(gateway(servers, RouterHook(router))))
+        answers = asyncio.run(in_all_forms(gateway(servers, hook_of(router))))
     assert answers == [best(router, text, FEW)[0]] * 4
 
 
@@ -106,7 +112,7 @@ def test_retries_go_down_the_ranking(router, n_down):
         for name in order[:n_down]:
             servers[name].behaviour = "fail"
         # Without cooldowns, every server is offered for every retry.
-        auto = gateway(servers, RouterHook(router), disable_cooldowns=True)
+        auto = gateway(servers, hook_of(router), disable_cooldowns=True)
         metadata = {"user": "somebody"}
         answers = [
             asyncio.run(ask(auto, text, metadata=metadata, max_retries=0))
@@ -131,7 +137,7 @@ def test_a_server_that_hangs_is_left_and_one_that_recovers_is_used(router):
         return first, await ask(auto, text, timeout=20)
 
     with chat_servers(FEW) as servers:
-        auto = gateway(servers, RouterHook(router), disable_cooldowns=True)
+        auto = gateway(servers, hook_of(router), disable_cooldowns=True)
         assert asyncio.run(hang_and_recover(auto, servers)) == (order[1], order[0])
 
 
@@ -140,7 +146,7 @@ def test_models_in_cooldown_are_not_asked(router):
     order = best(router, text, FEW)
     with chat_servers(FEW) as servers:
         servers[order[0]].behaviour = "fail"
-        auto = gateway(servers, RouterHook(router), cooldown_time=600, allowed_fails=0)
+        auto = gateway(servers, hook_of(router), cooldown_time=600, allowed_fails=0)
         answers = [asyncio.run(ask(auto, text, max_retries=0)) for _ in range(3)]
         asked = len(servers[order[0]].requests)
     assert answers == [order[1]] * 3
@@ -150,7 +156,7 @@ def test_models_in_cooldown_are_not_asked(router):
 def test_without_text_litellm_chooses(router):
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     with chat_servers(FEW) as servers:
-        hook = RouterHook(router)
+        hook = hook_of(router)
         auto = gateway(servers, hook)
         answer = asyncio.run(ask(auto, [image]))
     assert answer in FEW
@@ -159,7 +165,7 @@ def test_without_text_litellm_chooses(router):
 
 def test_groups_that_the_router_does_not_know_are_left_alone(router):
     with chat_servers(["a", "b", FEW[0]]) as servers:
-        hook = RouterHook(router)
+        hook = hook_of(router)
         auto = gateway(servers, hook)
         answers = asyncio.run(_in_turn(auto, TEXTS[:20]))
     # One known model beside others is no choice that the router can make.
@@ -169,16 +175,16 @@ def test_groups_that_the_router_does_not_know_are_left_alone(router):
 
 def test_groups_that_are_named_are_always_judged(router):
     with chat_servers(["a", FEW[0]]) as servers:
-        hook = RouterHook(router, groups=["auto"])
+        hook = hook_of(router, groups=["auto"])
         assert asyncio.run(ask(gateway(servers, hook), TEXTS[0])) == FEW[0]
-        other = RouterHook(router, groups=["something else"])
+        other = hook_of(router, groups=["something else"])
         asyncio.run(ask(gateway(servers, other), TEXTS[0]))
     assert hook.service.counts == {"decided": 1}
     assert other.service.counts == {}
 
 
 def test_deployments_are_named_by_id_model_group_or_a_given_mapping(router):
-    hook = RouterHook(router, labels={"openai/gpt": "model-1", "eu": "model-2"})
+    hook = hook_of(router, labels={"openai/gpt": "model-1", "eu": "model-2"})
 
     def label(model, group="auto", **info):
         params = {"model": model}
@@ -194,9 +200,35 @@ def test_deployments_are_named_by_id_model_group_or_a_given_mapping(router):
     assert label("openai/gpt", id="eu") == "model-2"
     assert label("openai/else", id="other") is None
     with pytest.raises(ValueError, match="which the router does not have"):
-        RouterHook(router, labels={"x": "gone"})
+        hook_of(router, labels={"x": "gone"})
     with pytest.raises(ValueError, match="collection"):
-        RouterHook(router, groups="auto")
+        hook_of(router, groups="auto")
+
+
+def test_a_routed_group_stays_one_while_models_are_down(router):
+    hook = hook_of(router)
+    order = best(router, TEXTS[0], FEW)
+
+    def kept(*names):
+        offered = [{"litellm_params": {"model": name}} for name in names]
+        filtered = hook.async_filter_deployments("auto", offered, user(TEXTS[0]))
+        return [d["litellm_params"]["model"] for d in asyncio.run(filtered)]
+
+    assert kept(order[2], "else") == [order[2], "else"]
+    assert kept(*FEW, "else") == [order[0]]
+    assert kept(order[2], "else") == [order[2]]
+    assert kept("else") == ["else"]
+    assert hook.service.counts == {"decided": 2, "no_models": 1}
+
+
+def test_an_error_of_the_hook_loses_no_request(router):
+    hook = hook_of(router)
+    offered = [{"litellm_params": {"model": name}} for name in FEW]
+    request = {"metadata": {"previous_models": ["not", "attempts"]}}
+    filtered = hook.async_filter_deployments("auto", offered, user("x"), request)
+    with pytest.warns(ServiceWarning, match="could not be judged"):
+        assert asyncio.run(filtered) == offered
+    assert hook.service.counts == {"error": 1}
 
 
 def test_equal_models_share_the_load(router):
@@ -205,7 +237,7 @@ def test_equal_models_share_the_load(router):
     labels = {"east": winner, "west": winner}
     labels |= {name: name for name in FEW if name != winner}
     with chat_servers(labels) as servers:
-        auto = gateway(servers, RouterHook(router, labels=labels))
+        auto = gateway(servers, hook_of(router, labels=labels))
         answers = asyncio.run(_in_turn(auto, [text] * 20))
     assert set(answers) == {"east", "west"}
 
@@ -228,7 +260,7 @@ def test_sessions_stay_with_their_model(router):
         ]
 
     with chat_servers(FEW) as servers:
-        auto = gateway(servers, RouterHook(router, switch_margin=1.0))
+        auto = gateway(servers, hook_of(router, switch_margin=1.0))
         answers = asyncio.run(conversations(auto))
     assert answers == [[first] * 2] * 2 + [[first, second]] * 2
 
@@ -247,7 +279,7 @@ def test_no_request_is_lost_while_routers_are_exchanged(router, tmp_path):
         return await asyncio.gather(*asked)
 
     with chat_servers(FEW) as servers:
-        hook = RouterHook(path, check_every=None, timeout=None)
+        hook = hook_of(path, check_every=None)
         auto = gateway(servers, hook)
         answers = asyncio.run(ask_while_saving(auto, hook))
         after = asyncio.run(_in_turn(auto, TEXTS[:3]))
@@ -281,7 +313,7 @@ def test_a_third_of_the_servers_down(router, n_requests):
     with chat_servers(MODELS) as servers:
         for name in down:
             servers[name].behaviour = "fail"
-        hook = RouterHook(router, timeout=None, max_waiting=n_requests)
+        hook = hook_of(router, max_waiting=n_requests)
         answers = asyncio.run(ask_all(gateway(servers, hook)))
         asked = {name: len(server.requests) for name, server in servers.items()}
     assert answers == [best(router, text, up)[0] for text in texts]

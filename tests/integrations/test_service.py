@@ -23,6 +23,11 @@ from skl_locus.integrations._workers import Workers
 FEW = ["model-0", "model-4", "model-8"]
 
 
+def serve(router, **parameters):
+    """Return a service that waits as long as a busy machine takes."""
+    return RoutingService(router, **{"timeout": None} | parameters)
+
+
 class Notes:
     """An observer that keeps everything."""
 
@@ -76,7 +81,7 @@ def odd_router(encoder):
 
 def test_a_decision_says_what_the_router_says(router):
     notes = Notes()
-    service = RoutingService(router, observers=[notes])
+    service = serve(router, observers=[notes])
     before = datetime.now(UTC)
     decision = service.decide_sync(
         user(TEXTS[0]), models=FEW, session="s", request_id="r"
@@ -102,7 +107,7 @@ def test_a_decision_says_what_the_router_says(router):
 
 
 def test_both_ways_to_ask_agree(router):
-    service = RoutingService(router)
+    service = serve(router)
     waited = [service.decide_sync(text).chosen for text in TEXTS[:6]]
     decisions = _gathered(service, TEXTS[:6])
     assert [decision.chosen for decision in decisions] == waited
@@ -118,7 +123,7 @@ def _gathered(service, requests, **kwargs):
 
 
 def test_models_that_the_router_does_not_know_are_left_out(router):
-    service = RoutingService(router)
+    service = serve(router)
     decision = service.decide_sync(TEXTS[0], models=["gpt", "model-3", "model-3"])
     assert list(decision.alternatives) == ["model-3"]
     unknown = service.decide_sync(TEXTS[0], models=["gpt"])
@@ -133,12 +138,12 @@ def test_labels_need_not_be_texts():
     log = chat_log(FEW).replace({"model": {name: n for n, name in enumerate(FEW)}})
     log["model"] = log["model"].astype(int)
     router = KMeansRouter(2, encoder=Encoder(), random_state=0).fit(log, log["score"])
-    service = RoutingService(router)
+    service = serve(router)
     assert set(service.decide_sync("x", models=["2", 1]).alternatives) == {1, 2}
 
 
 def test_requests_without_text_are_declined(router):
-    service = RoutingService(router)
+    service = serve(router)
     decision = service.decide_sync([{"role": "user", "content": None}])
     assert (decision.declined, decision.chosen, decision.digest) == (
         "no_text",
@@ -151,7 +156,7 @@ def test_requests_without_text_are_declined(router):
 def test_what_is_far_from_the_log_is_declined():
     log = chat_log(FEW)
     router = LocusRouter(**SMALL, encoder=Encoder()).fit(log, log["score"])
-    service = RoutingService(router, min_trust=0.99)
+    service = serve(router, min_trust=0.99)
     known, far = service.decide_sync(TEXTS[0]), service.decide_sync("far")
     trusts = router.trust([TEXTS[0], "far"])
     assert [known.trust, far.trust] == trusts.tolist()
@@ -160,25 +165,25 @@ def test_what_is_far_from_the_log_is_declined():
     assert far.chosen is None
     assert list(far.alternatives) == router.rank(["far"]).labels[0].tolist()
     with pytest.raises(ValueError, match="min_trust needs"):
-        RoutingService(chat_router(FEW), min_trust=0.5)
+        serve(chat_router(FEW), min_trust=0.5)
 
 
 def test_costs_decide_as_in_the_router(router):
     costs = {model: n / 10 for n, model in enumerate(MODELS)}
     rules = {"costs": costs, "cost_weight": 1.0}
-    service = RoutingService(router, policy=rules)
+    service = serve(router, policy=rules)
     decisions = [service.decide_sync(text) for text in TEXTS[:3]]
     wanted = router.route(TEXTS[:3], **rules).tolist()
     assert [decision.chosen for decision in decisions] == wanted
     assert [decision.cost for decision in decisions] == [costs[m] for m in wanted]
-    floor = RoutingService(router, policy={"costs": costs, "min_correctness": 0.99})
+    floor = serve(router, policy={"costs": costs, "min_correctness": 0.99})
     assert floor.decide_sync(TEXTS[0]).reached is False
 
 
 def test_models_without_a_cost_are_never_chosen(router):
     costs = dict.fromkeys(MODELS[1:], 1.0)
     with pytest.warns(ServiceWarning, match="no cost of 1 models"):
-        service = RoutingService(router, policy={"costs": costs, "cost_weight": 0.0})
+        service = serve(router, policy={"costs": costs, "cost_weight": 0.0})
     assert service.models == MODELS[1:]
     assert service.decide_sync(TEXTS[0], models=MODELS[:1]).declined == "no_models"
 
@@ -189,7 +194,7 @@ def test_a_policy_decides_in_place_of_its_router(router):
     held_out["query"] += " and more"
     policy = RouterPolicy(router, cost_model=costs, cost_weight=0.5, switch_margin=9.0)
     policy.fit(held_out, held_out["score"])
-    for service in (RoutingService(policy), RoutingService(router, policy=policy)):
+    for service in (serve(policy), serve(router, policy=policy)):
         first, second = (
             service.decide_sync(text, models=FEW, session="s") for text in TEXTS[:2]
         )
@@ -208,13 +213,13 @@ def test_a_pipeline_reads_texts_before_its_router():
     encoder = skl_locus.QueryEncoder(Encoder())
     pipeline = make_pipeline(encoder, KMeansRouter(2, random_state=0))
     pipeline.fit(log, log["score"])
-    decision = RoutingService(pipeline).decide_sync(TEXTS[0])
+    decision = serve(pipeline).decide_sync(TEXTS[0])
     wanted = pipeline[-1].route(pipeline[:-1].transform([TEXTS[0]]))[0]
     assert decision.chosen == wanted
 
 
 def test_sessions_keep_their_model(router):
-    service = RoutingService(router, switch_margin=1.0)
+    service = serve(router, switch_margin=1.0)
     alone = [service.decide_sync(text).chosen for text in TEXTS[:2]]
     assert alone[0] != alone[1]
 
@@ -250,7 +255,7 @@ def test_bounded_maps_forget_what_is_old_or_not_used():
 
 
 def test_equal_texts_are_encoded_once(odd_router, encoder):
-    service = RoutingService(odd_router, n_texts=1)
+    service = serve(odd_router, n_texts=1)
     encoder.texts.clear()
     for text in ("new", "new", "other", "other", "new"):
         service.decide_sync(text)
@@ -259,7 +264,7 @@ def test_equal_texts_are_encoded_once(odd_router, encoder):
 
 
 def test_errors_are_declined_and_warned_of_once(odd_router):
-    service = RoutingService(odd_router)
+    service = serve(odd_router)
     with pytest.warns(ServiceWarning, match="out of memory") as warned:
         decisions = [service.decide_sync("fail") for _ in range(3)]
     assert [decision.declined for decision in decisions] == ["error"] * 3
@@ -269,7 +274,7 @@ def test_errors_are_declined_and_warned_of_once(odd_router):
 
 def test_what_takes_too_long_is_declined_and_forgotten(odd_router, encoder):
     notes = Notes()
-    service = RoutingService(odd_router, timeout=0.05, observers=[notes])
+    service = serve(odd_router, timeout=0.05, observers=[notes])
     assert service.decide_sync("wait", session="s").declined == "timeout"
     (waiting,) = _gathered(service, ["wait"], session="s")
     assert waiting.declined == "timeout"
@@ -280,7 +285,7 @@ def test_what_takes_too_long_is_declined_and_forgotten(odd_router, encoder):
 
 
 def test_the_event_loop_goes_on_while_a_decision_is_computed(odd_router, encoder):
-    service = RoutingService(odd_router, timeout=None)
+    service = serve(odd_router)
 
     async def count_meanwhile():
         task = asyncio.create_task(service.decide("wait"))
@@ -296,7 +301,7 @@ def test_the_event_loop_goes_on_while_a_decision_is_computed(odd_router, encoder
 
 
 def test_too_many_requests_are_declined_at_once(odd_router, encoder):
-    service = RoutingService(odd_router, n_threads=1, max_waiting=2, timeout=None)
+    service = serve(odd_router, n_threads=1, max_waiting=2)
 
     async def flood():
         tasks = [asyncio.create_task(service.decide("wait")) for _ in range(2)]
@@ -331,7 +336,7 @@ def test_errors_of_observers_fail_no_request(router):
             raise OSError("disk full")
 
     notes = Notes()
-    service = RoutingService(router, observers=[Broken(), notes])
+    service = serve(router, observers=[Broken(), notes])
     with pytest.warns(ServiceWarning, match="disk full") as warned:
         decisions = [service.decide_sync(text) for text in TEXTS[:3]]
     assert len(warned) == 1
@@ -343,7 +348,7 @@ def test_errors_of_observers_fail_no_request(router):
 def test_a_new_file_is_put_in_service(router, tmp_path):
     path, notes = tmp_path / "router.locus", Notes()
     skl_locus.save(router, path)
-    service = RoutingService(path, check_every=None, observers=[notes])
+    service = serve(path, check_every=None, observers=[notes])
     old = service.router_version
     assert service.decide_sync(TEXTS[0]).router_version == old
     assert not service.reload()
@@ -359,7 +364,7 @@ def test_a_new_file_is_put_in_service(router, tmp_path):
 def test_a_damaged_file_leaves_the_old_router(router, tmp_path):
     path, notes = tmp_path / "router.locus", Notes()
     skl_locus.save(router, path)
-    service = RoutingService(path, check_every=None, observers=[notes])
+    service = serve(path, check_every=None, observers=[notes])
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
     with pytest.warns(ServiceWarning, match="could not be loaded"):
@@ -383,21 +388,21 @@ def test_a_damaged_file_leaves_the_old_router(router, tmp_path):
 def test_requests_look_at_the_file_from_time_to_time(router, tmp_path):
     path = tmp_path / "router.locus"
     skl_locus.save(router, path)
-    often, never = RoutingService(path, check_every=0.0), RoutingService(path)
+    often, seldom = (serve(path, check_every=s) for s in (0.0, 3_600.0))
     skl_locus.save(chat_router(FEW), path)
-    for service in (often, never):
+    for service in (often, seldom):
         service.decide_sync(TEXTS[0])
         for thread in threading.enumerate():
             if thread.name == "skl-locus reload":
                 thread.join(60)
     assert often.models == FEW
-    assert never.models == MODELS  # five seconds are not over
+    assert seldom.models == MODELS
 
 
 def test_a_text_model_is_given_back_to_each_file(odd_router, encoder, tmp_path):
     path = tmp_path / "router.locus"
     skl_locus.save(odd_router, path)
-    service = RoutingService(path, encoder=encoder, check_every=None)
+    service = serve(path, encoder=encoder, check_every=None)
     skl_locus.save(odd_router, path)
     assert service.reload()
     assert service.decide_sync("new").chosen == odd_router.route(["new"])[0]
@@ -417,19 +422,19 @@ def test_a_text_model_is_given_back_to_each_file(odd_router, encoder, tmp_path):
 @pytest.mark.filterwarnings("ignore::skl_locus.exceptions.ServiceWarning")
 def test_bad_arguments_are_refused_at_the_start(router, arguments, problem):
     with pytest.raises((TypeError, ValueError), match=problem):
-        RoutingService(router, **arguments)
+        serve(router, **arguments)
 
 
 def test_routers_that_cannot_serve_are_refused_at_the_start(router):
     vectors = pd.DataFrame({"model": ["a", "b"], "x": [0.5, 2.0], "score": [0, 0.5]})
     unread = KMeansRouter(1, random_state=0).fit(vectors, vectors["score"])
     with pytest.raises(ValueError, match="encoder"):
-        RoutingService(unread)
+        serve(unread)
     with pytest.raises(TypeError, match="router"):
-        RoutingService(object())
+        serve(object())
     policy = RouterPolicy(chat_router(FEW))
     with pytest.raises(ValueError, match="another router"):
-        RoutingService(router, policy=policy)
+        serve(router, policy=policy)
 
 
 def test_all_reasons_are_listed():
