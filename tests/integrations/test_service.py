@@ -443,7 +443,8 @@ def test_all_reasons_are_listed():
 
 
 def test_without_litellm_the_hook_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "litellm", None)
+    for name in ("litellm", "litellm.integrations.custom_logger"):
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "skl_locus.integrations.litellm", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r"skl-locus\[litellm\]"):
         import skl_locus.integrations.litellm  # noqa: F401
