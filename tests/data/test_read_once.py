@@ -181,8 +181,7 @@ def test_a_call_on_queries_encodes_each_text_once(router, logs, name, form, requ
     part, call = calls_on_queries()[name]
     n_encoded = request.getfixturevalue("n_encoded")
     call(part(policy), X)
-    # Costs by prices need the lengths of the texts, and no vectors.
-    assert n_encoded() == (0 if name == "policy.costs" else N_QUERIES)
+    assert n_encoded() == N_QUERIES
 
 
 def calls_on_rows():
