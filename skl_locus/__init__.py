@@ -59,6 +59,7 @@ _SUBPACKAGES = {
     "baselines",
     "datasets",
     "inspection",
+    "integrations",
     "metrics",
     "model_selection",
     "portfolio",
