@@ -188,6 +188,6 @@ def test_a_router_shows_the_progress_of_its_encoder(capfd):
         LocusRouter(**SMALL, verbose=1, encoder=encoder).fit(log, scores)
         assert "encode:   0%" in Slow.seen
         assert "0/50" in Slow.seen
+        capfd.readouterr()
         LocusRouter(**SMALL, encoder=encoder).fit(log, scores)
         assert Slow.seen == ""
-        capfd.readouterr()
