@@ -7,8 +7,10 @@ there yet and the packages to make them are; rows that lack something are skippe
 logs (evaluations.parquet and queries.parquet), routers are fitted on vectors of each
 encoder and judged on other queries. Half of the texts of a log is left out, as the
 protocol of the experiments wants it; queries to learn from and to judge by are drawn
-from the other half. Results depend on the machine: run it with OMP_NUM_THREADS=1 and on
-one core (taskset -c 0), so that no encoder has more threads than another.
+from the other half. Vectors of the default model are read from encodings_minilm.npy
+where a log has them. Results depend on the machine: run it with OMP_NUM_THREADS=1 and
+on one core (taskset -c 0), so that no encoder has more threads than another. Beside
+other work, the times of the processor ("cpu") say more than those of the clock.
 """
 
 import argparse
@@ -191,6 +193,10 @@ class DevelopmentLog:
         middle = len(texts) // 2
         self.test_texts = texts[:middle][:n_queries]
         self.train_texts = texts[middle:][:n_queries]
+        self.stored = None
+        if (folder / "encodings_minilm.npy").exists():
+            vectors = np.load(folder / "encodings_minilm.npy")
+            self.stored = StoredVectors(queries["query"], vectors)
         self.n_queries = len(self.train_texts), len(self.test_texts)
         log = pd.read_parquet(folder / "evaluations.parquet")
         log = log.merge(queries[["query_id", "query"]], on="query_id")
@@ -201,8 +207,21 @@ class DevelopmentLog:
         return self.log[self.log["query"].isin(set(texts))].reset_index(drop=True)
 
 
+class StoredVectors:
+    """Stands in for the default model with vectors that it has made before."""
+
+    def __init__(self, texts, vectors):
+        self.vectors = dict(zip(texts, vectors.astype(np.float32), strict=True))
+
+    def encode(self, texts, **_):
+        """Look vectors up."""
+        return np.array([self.vectors[text] for text in texts])
+
+
 def quality_rows(encoder, log, with_locus):
     """Fit each router on vectors of one encoder, and judge it on other queries."""
+    if log.stored is not None and encoder.encoder == _packaged():
+        encoder = QueryEncoder(log.stored)
     encoder.fit(list(log.train_texts))
     train = encoder.transform(log.rows(log.train_texts))
     test = encoder.transform(log.rows(log.test_texts))
