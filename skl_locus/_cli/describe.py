@@ -32,6 +32,13 @@ def _lines(header: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield from _lines(value, indent + "  ")
         elif isinstance(value, list):
             if value:
-                yield f"{indent}{name}: {', '.join(map(str, value))}"
+                yield f"{indent}{name}: {', '.join(map(_entry, value))}"
         elif value is not None:
             yield f"{indent}{name}: {value}"
+
+
+def _entry(value: Any) -> str:
+    """Return an entry of a list, such as a label or what is known of an encoder."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " ".join(f"{name}={cell}" for name, cell in value.items())

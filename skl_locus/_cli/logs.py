@@ -161,7 +161,7 @@ class LogSource:
     def _rows_of_queries(self, log: pd.DataFrame, vectors: np.ndarray) -> Any:
         """Find the vector of each row by the table of the queries."""
         assert self.queries is not None
-        table = _read_table(self.queries)
+        table = read_table(self.queries)
         _same_length(vectors, len(table), f"rows of {self.queries}", self)
         # A log may have ids alone, in the column that it calls the query.
         pairs = (("query_id", "query_id"), ("query", "query"), ("query", "query_id"))
@@ -217,8 +217,11 @@ def read_vectors(path: Path) -> np.ndarray:
         raise LogFormatError("it is not a readable .npy file of numbers", path) from (
             error
         )
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
-        raise LogFormatError("it is not a matrix with one vector per row", path)
+    is_matrix = isinstance(vectors, np.ndarray) and vectors.ndim == 2
+    if not is_matrix or vectors.dtype.kind not in "fiu":
+        raise LogFormatError(
+            "it is not a matrix of numbers with one vector per row", path
+        )
     return vectors
 
 
@@ -232,12 +235,17 @@ def _same_length(
     return range(length)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of queries from a csv, tsv, jsonl or parquet file."""
     import pandas as pd
 
-    if path.suffix in (".parquet", ".pq"):
-        return pd.read_parquet(path)
-    if path.suffix in (".jsonl", ".ndjson"):
-        return pd.read_json(path, lines=True, dtype=False)
-    # Ids such as 007 and texts such as "NA" are what they are.
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        if path.suffix in (".jsonl", ".ndjson"):
+            return pd.read_json(path, lines=True, dtype=False)
+        # Ids such as 007 and texts such as "NA" are what they are.
+        separator = "\t" if path.suffix == ".tsv" else ","
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise LogFormatError(f"it is not a readable table ({error})", path) from error

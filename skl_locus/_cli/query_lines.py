@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skl_locus._cli.logs import read_vectors
+from skl_locus._cli.logs import read_table, read_vectors
 from skl_locus.exceptions import LogFormatError
 
-LINES, JSONL, NPY = FORMATS = ("lines", "jsonl", "npy")
+LINES, JSONL, NPY, TABLE = FORMATS = ("lines", "jsonl", "npy", "table")
 """Formats of queries."""
 
-BY_ENDING = {".jsonl": JSONL, ".ndjson": JSONL, ".npy": NPY}
+BY_ENDING = {
+    ".jsonl": JSONL,
+    ".ndjson": JSONL,
+    ".npy": NPY,
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), TABLE),
+}
 """Formats by the ending of the file; all others have one query per line."""
 
 STANDARD_INPUT = Path("-")
@@ -68,6 +73,9 @@ def read_queries(path: Path, format: str | None, texts: bool) -> Iterator[Query]
         vectors = read_vectors(path)
         yield from (Query(row, vector) for row, vector in enumerate(vectors, start=1))
         return
+    if format == TABLE:
+        yield from _of_table(path)
+        return
     place = "standard input" if path == STANDARD_INPUT else path
     number = 0
     for number, line in _lines(path, place):
@@ -79,6 +87,15 @@ def read_queries(path: Path, format: str | None, texts: bool) -> Iterator[Query]
             yield Query(number, _vector(line, number, place))
     if number == 0:
         raise LogFormatError("there are no queries in it", place)
+
+
+def _of_table(path: Path) -> Iterator[Query]:
+    table = read_table(path)
+    if "query" not in table or not len(table):
+        raise LogFormatError("it has no column query, or no rows", path)
+    ids = table["query_id"] if "query_id" in table else [None] * len(table)
+    for row, (value, name) in enumerate(zip(table["query"], ids, strict=True), start=1):
+        yield Query(row, value, name)
 
 
 def _lines(path: Path, place: str | Path) -> Iterator[tuple[int, str]]:

@@ -125,7 +125,7 @@ def map_of_models(router: Any, families: pd.Series) -> Section | None:
     colors = pd.Series(families.map(_family_name).to_numpy(), embeddings.index)
     EmbeddingMapDisplay.from_predictions(embeddings, color=colors, ax=figure.subplots())
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     picture = base64.b64encode(buffer.getvalue()).decode()
     return Section("Map", image(picture, "Map of the models by their embeddings"))
 

@@ -87,8 +87,9 @@ def route(
 
     QUERIES is a file, or standard input by default: one text per line, or one vector
     per line for a router of vectors; jsonl with objects that have "query" and
-    optionally "id"; or a .npy file of vectors. The result has one line per query, with
-    the models separated by tabs, or one JSON object with --json.
+    optionally "id"; a table (csv, tsv, parquet) with the columns query and optionally
+    query_id; or a .npy file of vectors. The result has one line per query, with the
+    models separated by tabs, or one JSON object with --json.
     """
     check_writable(output, force=force)
     estimator = load_saved(saved, encoder)
