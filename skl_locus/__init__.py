@@ -54,6 +54,7 @@ _SUBPACKAGES = {
     "baselines",
     "datasets",
     "inspection",
+    "integrations",
     "metrics",
     "model_selection",
     "portfolio",

@@ -29,6 +29,13 @@ class FetchError(OSError):
     """Error if a file of a data set cannot be fetched or has unexpected content."""
 
 
+class ServiceWarning(UserWarning):
+    """Warning that a service goes on without something, such as a file it cannot load.
+
+    It is given once for each thing, in whatever thread noticed it.
+    """
+
+
 class UnreachedTargetWarning(UserWarning):
     """Warning that a policy does not reach its target on the held-out queries."""
 

@@ -113,6 +113,8 @@ class SavedFile:
         What is inside, as it was passed to `write_parts`.
     size : int
         Bytes of the file.
+    checksum : str
+        SHA-256 of the header, which has the checksums of everything else.
 
     Raises
     ------
@@ -180,6 +182,7 @@ class SavedFile:
         if match is None:
             raise self._not_ours(line)
         self.version, n_bytes = int(match[1]), int(match[2])
+        self.checksum = match[3].decode()
         if self.version != FORMAT_VERSION:
             raise SavedFileError(
                 f"the file has format {self.version}; this version of skl-locus reads "
@@ -191,7 +194,7 @@ class SavedFile:
         if n_bytes > MAX_HEADER_BYTES:
             raise self.damaged(f"a header of {n_bytes} bytes")
         text = self._file.read(n_bytes)
-        self._require_digest(text, {"sha256": match[3].decode()}, "the header")
+        self._require_digest(text, {"sha256": self.checksum}, "the header")
         self._objects_start = FIRST_LINE_BYTES + n_bytes
         try:
             return json.loads(text)

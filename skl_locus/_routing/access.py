@@ -15,6 +15,7 @@ import numpy as np
 from skl_locus._data.columns import as_frame
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.queries import QuerySet
+from skl_locus._data.query_batch import QueryBatch
 from skl_locus._data.reader import ANONYMOUS
 from skl_locus._data.scores import read_scores
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
@@ -106,6 +107,11 @@ def read_log(router: Any, X: Any, y: Any) -> EvaluationSet:
 def read_bare_queries(router: Any, queries: Any) -> np.ndarray:
     """Return the distinct encodings of a list, an array or a table of queries."""
     return router._read_queries(queries).encodings
+
+
+def read_batch(router: Any, queries: Any) -> QueryBatch:
+    """Read and encode bare queries once, for all methods that take them."""
+    return router._read_queries(queries)
 
 
 def read_unnamed_model(router: Any, X: Any, y: Any) -> EvaluationSet:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skl_locus._data.messages import message_text
+
 MISSING_TEXTS = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>"})
 """Texts that mean "no number" in a cell of a text file, in lower case."""
 
@@ -127,7 +129,7 @@ def sum_or_none(*numbers: float | None) -> float | None:
 def text_of_messages(content: Any, name: str) -> str:
     """Return the text of a request: a text, or the messages of a chat joined."""
     if isinstance(content, list):
-        parts = [_message_text(message) for message in content]
+        parts = [message_text(message) for message in content]
         return required_text("\n".join(part for part in parts if part), name)
     return required_text(content, name)
 
@@ -137,14 +139,3 @@ def with_choices(question: str, choices: Sequence[str]) -> str:
     letters = (chr(ord("A") + place) for place in range(len(choices)))
     lines = (f"{mark}) {choice}" for mark, choice in zip(letters, choices, strict=True))
     return "\n".join([question, *lines])
-
-
-def _message_text(message: Any) -> str:
-    if isinstance(message, str):
-        return message
-    if not isinstance(message, Mapping):
-        return ""
-    content = message.get("content", message.get("text", ""))
-    if isinstance(content, list):
-        return "\n".join(filter(None, map(_message_text, content)))
-    return content if isinstance(content, str) else ""
