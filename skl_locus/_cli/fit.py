@@ -147,9 +147,7 @@ def _fitted(
         note(f"fitting {kind}")
         return router.fit(table, table["score"])
     train, held_out = settings.split(table, random_state)
-    note(
-        f"fitting {kind}, with {held_out['query'].map(str).nunique()} queries held out"
-    )
+    note(f"fitting {kind}; {len(held_out)} evaluations are held out")
     router.fit(train, train["score"])
     note("fitting the policy")
     return settings.policy(router).fit(held_out, held_out["score"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from skl_locus._cli.commands import Command, write_out
+from skl_locus._cli.commands import Command, note, write_out
 from skl_locus._cli.outputs import (
     check_writable,
     json_option,
@@ -113,6 +113,8 @@ def _ranking_function(
     if unknown:
         raise ValueError(f"The router has no model {unknown[0]!r}.")
     down = set(labels_of(unavailable, router.models_))
+    for label in down - set(router.models_):
+        note(f"ignored --unavailable {label}: the router has no such model")
     allowed = [label for label in allowed if label not in down]
     if not allowed:
         raise ValueError("All models are unavailable.")
