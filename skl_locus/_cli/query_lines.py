@@ -136,11 +136,23 @@ def _from_object(line: str, number: int, place: str | Path) -> Query:
         raise LogFormatError(f"the line is not JSON ({error})", place, number) from (
             error
         )
-    if not isinstance(record, dict) or "query" not in record:
+    if not isinstance(record, dict) or not {"query", "messages"} & record.keys():
         raise LogFormatError(
-            'the line is not an object with the key "query"', place, number
+            'the line is not an object with the key "query" or "messages"',
+            place,
+            number,
         )
-    return Query(number, record["query"], record.get("id"))
+    value = record["query"] if "query" in record else _text_of(record, number, place)
+    return Query(number, value, record.get("id"))
+
+
+def _text_of(request: dict, number: int, place: str | Path) -> str:
+    from skl_locus.integrations import text_of_request
+
+    text = text_of_request(request)
+    if text is None:
+        raise LogFormatError("the messages have no text", place, number)
+    return text
 
 
 def _vector(line: str, number: int, place: str | Path) -> list[float]:

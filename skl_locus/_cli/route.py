@@ -86,10 +86,10 @@ def route(
     """Choose models for QUERIES by the router or policy in SAVED.
 
     QUERIES is a file, or standard input by default: one text per line, or one vector
-    per line for a router of vectors; jsonl with objects that have "query" and
-    optionally "id"; a table (csv, tsv, parquet) with the columns query and optionally
-    query_id; or a .npy file of vectors. The result has one line per query, with the
-    models separated by tabs, or one JSON object with --json.
+    per line for a router of vectors; jsonl with objects that have "query", or the
+    "messages" of a chat, and optionally "id"; a table (csv, tsv, parquet) with the
+    columns query and optionally query_id; or a .npy file of vectors. The result has one
+    line per query, with the models separated by tabs, or one JSON object with --json.
     """
     check_writable(output, force=force)
     estimator = load_saved(saved, encoder)

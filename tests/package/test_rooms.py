@@ -38,7 +38,13 @@ MAY_IMPORT = {
     },
     "_persistence": {"_routing", "_data"},
     # Commands use what users can import, too.
-    "_cli": {"datasets", "inspection", "metrics", "model_selection"},
+    "_cli": {
+        "datasets",
+        "inspection",
+        "integrations",
+        "metrics",
+        "model_selection",
+    },
     "__main__": {"_cli"},
     "integrations": {"_persistence", "_policy", "_routing", "_costs", "_data"},
     # The package itself names its public parts and runs nothing.
