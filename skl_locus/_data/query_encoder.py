@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._data.codes import find_sorted
@@ -29,21 +29,22 @@ from skl_locus._data.columns import (
 from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
+    BACKENDS,
     PROBES,
     MissingModel,
     ModelSource,
+    check_model_kwargs,
     check_same_model,
     is_folder,
     is_loaded_model,
     is_sentence_model,
     load_sentence_model,
 )
+from skl_locus._data.vector_cache import DEFAULT_SIZE, VectorCache, name_of
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.forks import survives_fork
-from skl_locus._utils.runtime import lock_of
-
-PROGRESS_FROM = 2_000
-"""Number of texts from which encoding is long enough for a progress bar."""
+from skl_locus._utils.progress import progress_bar
+from skl_locus._utils.runtime import kept_beside, lock_of
 
 
 class QueryEncoder(
@@ -56,7 +57,8 @@ class QueryEncoder(
 
     Wraps a sentence-transformers model or any scikit-learn text transformer, the
     phi of the paper's section 2. The vectors of the texts seen in `fit` are kept,
-    so that transforming them again, also after unpickling, encodes nothing.
+    so that transforming them again, also after unpickling, encodes nothing. Vectors of
+    other texts stay in a cache for a while (see Notes).
 
     Parameters
     ----------
@@ -77,8 +79,19 @@ class QueryEncoder(
     revision : str, default=None
         Branch, tag or commit of a model on the hub; a commit always stands for the
         same weights. None takes the newest, or what is in the local cache.
+    backend : {"torch", "onnx", "openvino"}, default="torch"
+        What runs a sentence-transformers model that is loaded by name or folder, in
+        the terms of sentence-transformers. "onnx" needs the extra ``onnx``.
+    model_kwargs : dict, default=None
+        Options of a model that is loaded by name or folder, in the terms of
+        sentence-transformers: "attn_implementation", "dtype", "export", "file_name",
+        "provider", "subfolder" and "torch_dtype", with texts, numbers and bools as
+        values.
+    cache_size : int, default=4096
+        Number of vectors in the cache of texts that are not of the fit; 0 for none.
     verbose : int, default=0
-        1 shows progress bars on long work.
+        1 shows progress bars while a model is loaded and while more texts than
+        ``batch_size`` are encoded.
 
     Attributes
     ----------
@@ -89,6 +102,16 @@ class QueryEncoder(
 
     Notes
     -----
+    Most models give a text other last bits in a batch than alone. Therefore the cache
+    finds vectors again for equal sets of unknown texts: a single text again and again,
+    or a batch that is routed and then ranked, but not a text that was once a part of a
+    batch. So results never depend on what was asked before, and have the same bits
+    without the cache. Vectors not used for the longest time are dropped first. The
+    cache is safe to use from several threads; it is no part of pickles, saved files,
+    copies and clones, and a forked process begins with an empty one. Whoever changes
+    a loaded model in place (its ``max_seq_length``) must fit again and set
+    ``cache_size=0``, or wrap the model anew.
+
     The pickle of a fitted encoder holds vectors, never the weights of a
     sentence-transformers model, a folder or an access token. A model given by name
     is loaded again when an unknown text comes (from the local cache, or else from
@@ -114,11 +137,17 @@ class QueryEncoder(
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "revision": [str, None],
+        "backend": [StrOptions(set(BACKENDS))],
+        "model_kwargs": [dict, None],
+        "cache_size": [Interval(Integral, 0, None, closed="left")],
         "verbose": ["verbose"],
     }
 
-    # A pickle of an earlier version has no such parameter.
+    # Pickles of earlier versions have no such parameters.
     revision: str | None = None
+    backend: str = "torch"
+    model_kwargs: dict[str, Any] | None = None
+    cache_size: int = DEFAULT_SIZE
 
     def __init__(
         self,
@@ -129,6 +158,9 @@ class QueryEncoder(
         batch_size: int = 32,
         device: str = "auto",
         revision: str | None = None,
+        backend: str = "torch",
+        model_kwargs: dict[str, Any] | None = None,
+        cache_size: int = DEFAULT_SIZE,
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
@@ -137,6 +169,9 @@ class QueryEncoder(
         self.batch_size = batch_size
         self.device = device
         self.revision = revision
+        self.backend = backend
+        self.model_kwargs = model_kwargs
+        self.cache_size = cache_size
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> QueryEncoder:
@@ -242,11 +277,13 @@ class QueryEncoder(
             One vector per text, not to be written to.
         """
         self._validate_params()
+        check_model_kwargs(self.model_kwargs)
         fitted = None
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            fitted = _fitted(self.encoder, list(map(_encodable, texts)))
+            with progress_bar("fit text encoder", len(texts), self._shows(texts)):
+                fitted = _fitted(self.encoder, list(map(_encodable, texts)))
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
@@ -271,14 +308,30 @@ class QueryEncoder(
         """
         known = self._known
         if len(known) == 0:
-            return self._encode_alike(texts)
+            return self._cached(texts, keys)
         at = find_sorted(known.keys, keys)
         vectors = known.vectors(at)
         unknown = np.flatnonzero(at < 0)
         if len(unknown):
             new = [texts[int(i)] for i in unknown]
-            vectors[unknown] = self._encode_alike(new)
+            vectors[unknown] = self._cached(new, keys[unknown])
         return vectors
+
+    def _cached(self, texts: Sequence[str], keys: np.ndarray) -> np.ndarray:
+        """Return the vectors of distinct texts, encoded together now or before."""
+        if not 0 < len(texts) <= self.cache_size:
+            return self._encode_alike(texts)
+        cache = kept_beside(self, VectorCache)
+        source = self._encoder_in_use(), self.batch_size
+        order = np.argsort(keys)
+        name = name_of(keys[order])
+        vectors = cache.find(source, name)
+        if vectors is None:
+            vectors = self._encode_alike([texts[i] for i in order])
+            cache.keep(source, name, vectors, self.cache_size)
+        result = np.empty_like(vectors)
+        result[order] = vectors
+        return result
 
     def _encode_alike(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts; the vectors must be as long as those of `fit`."""
@@ -323,13 +376,14 @@ class QueryEncoder(
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         texts = list(map(_encodable, texts))
         if fitted is not None:
-            encoded = fitted.transform(texts)
+            with progress_bar("encode", len(texts), self._shows(texts)):
+                encoded = fitted.transform(texts)
             vectors = encoded.toarray() if issparse(encoded) else encoded
         else:
             vectors = self._sentence_model().encode(
                 texts,
                 batch_size=self.batch_size,
-                show_progress_bar=bool(self.verbose) and len(texts) >= PROGRESS_FROM,
+                show_progress_bar=self._shows(texts),
                 convert_to_numpy=True,
             )
         vectors = _as_vectors(vectors, len(texts))
@@ -341,12 +395,27 @@ class QueryEncoder(
             )
         return vectors
 
+    def _shows(self, texts: Sequence[str]) -> bool:
+        """Return whether the progress of encoding is shown: not for single requests."""
+        return bool(self.verbose) and len(texts) > self.batch_size
+
+    @survives_fork
+    def _encoder_in_use(self) -> Any:
+        """Return the object that encodes, loaded if need be."""
+        return self._sentence_model() if self.encoder_ is None else self.encoder_
+
     def _sentence_model(self) -> Any:
         if isinstance(self.encoder, MissingModel):
             raise ValueError(self.encoder.message())
         if not isinstance(self.encoder, (str, Path)):
             return self.encoder
-        source = ModelSource(str(self.encoder), self.device, self.revision)
+        source = ModelSource(
+            str(self.encoder),
+            self.device,
+            self.revision,
+            self.backend,
+            check_model_kwargs(self.model_kwargs),
+        )
         loaded = getattr(self, "_loaded", None)
         if loaded is None or loaded[0] != source:
             # Of several threads with unknown texts one loads it, and the others wait.
@@ -522,11 +591,15 @@ def _as_vectors(encoded: Any, n_texts: int) -> np.ndarray:
     return vectors
 
 
-def as_query_encoder(encoder: Any) -> QueryEncoder:
-    """Return a new, unfitted QueryEncoder for the parameter ``encoder``."""
-    if isinstance(encoder, QueryEncoder):
-        return clone(encoder)
-    return QueryEncoder(encoder)
+def as_query_encoder(encoder: Any, *, verbose: int = 0) -> QueryEncoder:
+    """Return a new, unfitted QueryEncoder for the parameter ``encoder``.
+
+    It shows its progress if the parameter ``verbose`` of either says so.
+    """
+    if not isinstance(encoder, QueryEncoder):
+        return QueryEncoder(encoder, verbose=verbose)
+    twin = clone(encoder)
+    return twin.set_params(verbose=max(int(twin.verbose), int(verbose)))
 
 
 def _to_pandas(frame: nw.DataFrame) -> pd.DataFrame:

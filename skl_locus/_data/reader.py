@@ -308,7 +308,9 @@ class TableReaderMixin(BaseEstimator):
                 "pass encoder= (a sentence-transformers name, a QueryEncoder or "
                 "a scikit-learn text transformer), or vectors."
             )
-        self.query_encoder_ = as_query_encoder(self.encoder)
+        self.query_encoder_ = as_query_encoder(
+            self.encoder, verbose=getattr(self, "verbose", 0)
+        )
         return self.query_encoder_._fit_distinct(values.texts, values.keys)
 
     def _checked_vectors(self, values: DistinctValues) -> np.ndarray:

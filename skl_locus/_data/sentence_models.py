@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from skl_locus._utils.progress import progress_bar
+
+BACKENDS = {
+    "torch": ("torch",),
+    "onnx": ("optimum", "onnxruntime"),
+    "openvino": ("optimum", "openvino"),
+}
+"""Packages that each backend of sentence-transformers needs."""
+
+MODEL_OPTIONS = frozenset(
+    {
+        *("attn_implementation", "dtype", "export", "file_name"),
+        *("provider", "subfolder", "torch_dtype"),
+    }
+)
+"""Options of models that a saved encoder may name. Others, such as permission to run
+the code of a repository, are for whoever loads the model by hand."""
 
 PROBES = (
     "What is 7 * 8?",
@@ -144,11 +163,53 @@ class ModelSource:
         "auto" or a torch device.
     revision : str or None
         Branch, tag or commit of a model on the hub.
+    backend : str
+        One of `BACKENDS`.
+    model_kwargs : tuple of pairs of str and value
+        Options of the model.
     """
 
     name: str
     device: str = "auto"
     revision: str | None = None
+    backend: str = "torch"
+    model_kwargs: tuple[tuple[str, Any], ...] = ()
+
+
+def check_model_kwargs(
+    model_kwargs: Mapping[str, Any] | None,
+) -> tuple[tuple[str, Any], ...]:
+    """Return options of a model, sorted by name, if a stored encoder may have them.
+
+    Parameters
+    ----------
+    model_kwargs : mapping or None
+        The parameter ``model_kwargs``.
+
+    Returns
+    -------
+    tuple of pairs of str and value
+        Names and values.
+
+    Raises
+    ------
+    ValueError
+        If an option or its value is none of those that may be stored.
+    """
+    options = dict(model_kwargs or {})
+    for name, value in options.items():
+        if name not in MODEL_OPTIONS:
+            raise ValueError(
+                f"model_kwargs has {name!r}; QueryEncoder passes on "
+                f"{', '.join(sorted(MODEL_OPTIONS))}. For other options, load a "
+                "SentenceTransformer with them and give that as encoder=."
+            )
+        if not isinstance(value, (str, bool, int, float)):
+            raise ValueError(
+                f"model_kwargs[{name!r}] must be a text, a number or a bool, got "
+                f"{value!r:.60}."
+            )
+    return tuple(sorted(options.items()))
 
 
 def load_sentence_model(source: ModelSource, *, verbose: int = 0) -> Any:
@@ -172,11 +233,16 @@ def load_sentence_model(source: ModelSource, *, verbose: int = 0) -> Any:
         If it cannot be loaded; the message says what to do. For a while afterwards the
         same error is raised at once, so that a service does not wait in each request.
     """
+    _check_installed(source.backend)
     failed_at, reason = _failures.get(source, (-math.inf, ""))
     if time.monotonic() - failed_at < RETRY_SECONDS:
         raise OSError(_advice(source, reason))
     try:
-        with _progress_bars(bool(verbose)):
+        with (
+            # sentence-transformers is imported here, which takes seconds by itself.
+            progress_bar(f"load {source.name}", 1, bool(verbose), unit="model"),
+            _progress_bars(bool(verbose)),
+        ):
             model = _load(source)
     except Exception as error:
         reason = type(error).__name__
@@ -190,6 +256,20 @@ _failures: dict[ModelSource, tuple[float, str]] = {}
 """When, by the monotonic clock, and why models could not be loaded."""
 
 
+def _check_installed(backend: str) -> None:
+    missing = [name for name in BACKENDS[backend] if find_spec(name) is None]
+    if missing:
+        extra = (
+            "pip install 'skl-locus[onnx]'"
+            if backend == "onnx"
+            else f"pip install 'sentence-transformers[{backend}]'"
+        )
+        raise ImportError(
+            f"backend={backend!r} needs {' and '.join(missing)}, not installed here: "
+            f"{extra}."
+        )
+
+
 def _load(source: ModelSource) -> Any:
     from sentence_transformers import SentenceTransformer
 
@@ -197,6 +277,11 @@ def _load(source: ModelSource) -> Any:
         "device": None if source.device == "auto" else source.device,
         "revision": source.revision,
     }
+    # Versions before 3.2 have torch alone, and no such parameters.
+    if source.backend != "torch":
+        options["backend"] = source.backend
+    if source.model_kwargs:
+        options["model_kwargs"] = dict(source.model_kwargs)
     try:
         # A model that is here needs no network, and no wait for one.
         return SentenceTransformer(source.name, local_files_only=True, **options)

@@ -9,6 +9,7 @@ from skl_locus.datasets._fetchers import (
 )
 from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._concat import concat_logs
+from skl_locus.datasets._readers._decisions import read_decisions
 from skl_locus.datasets._readers._detect import read_log
 from skl_locus.datasets._readers._embedllm import read_embedllm
 from skl_locus.datasets._readers._helm import read_helm
@@ -31,6 +32,7 @@ __all__ = [
     "load_digits_pool",
     "make_evaluations",
     "read_alpaca_eval",
+    "read_decisions",
     "read_embedllm",
     "read_helm",
     "read_inspect",

@@ -2,6 +2,7 @@
 
 from skl_locus.inspection._agreement import distance_agreement, neighbor_agreement
 from skl_locus.inspection._duplicates import find_duplicates
+from skl_locus.inspection._feedback import FeedbackReport, feedback_report
 from skl_locus.inspection._geometry import (
     disagreement,
     model_distances,
@@ -28,6 +29,7 @@ __all__ = [
     "DistanceHeatmapDisplay",
     "DriftTest",
     "EmbeddingMapDisplay",
+    "FeedbackReport",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
     "RoutingHeadroom",
@@ -39,6 +41,7 @@ __all__ = [
     "drift_test",
     "embedding_stability",
     "embedding_uncertainty",
+    "feedback_report",
     "find_duplicates",
     "identify",
     "model_distances",

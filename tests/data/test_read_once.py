@@ -5,13 +5,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
-from small import small_routers
+from small import SMALL, small_routers
 
 import skl_locus._data.queries
-from skl_locus import CostModel, KMeansRouter, RouterPolicy
+from skl_locus import CostModel, KMeansRouter, LocusRouter, QueryEncoder, RouterPolicy
 from skl_locus._data.query_batch import QueryBatch, read_batch
-from skl_locus.inspection import savings_report
-from skl_locus.metrics import compare
+from skl_locus.inspection import routing_headroom, savings_report
+from skl_locus.metrics import (
+    compare,
+    make_onboarding_scorer,
+    neg_soft_log_loss_scorer,
+    routing_accuracy_scorer,
+)
 
 N_MODELS, N_QUERIES = 4, 300
 
@@ -53,10 +58,15 @@ def logs(request):
     return [make_log(start, request.param) for start in (0, 1000, 2000)]
 
 
+def counting_encoder():
+    """Return an encoder without a cache, which would hide a second encoding."""
+    return QueryEncoder(CountingLengths(), cache_size=0)
+
+
 @pytest.fixture
 def router(logs):
     train = logs[0]
-    return KMeansRouter(3, encoder=CountingLengths()).fit(train, train["score"])
+    return KMeansRouter(3, encoder=counting_encoder()).fit(train, train["score"])
 
 
 @pytest.fixture
@@ -120,12 +130,108 @@ def test_a_savings_report_encodes_each_query_once(logs, router, dropped, request
 
 def test_routers_are_compared_with_one_encoding_of_each_query(logs, router, request):
     test = logs[2]
-    other = KMeansRouter(5, encoder=CountingLengths()).fit(logs[0], logs[0]["score"])
+    other = KMeansRouter(5, encoder=counting_encoder()).fit(logs[0], logs[0]["score"])
     n_encoded = request.getfixturevalue("n_encoded")
     compare({"one": router}, test, test["score"], n_resamples=10, random_state=0)
     assert n_encoded() == N_QUERIES
     both = {"one": router, "other": other}
     compare(both, test, test["score"], n_resamples=10, random_state=0)
+    assert n_encoded() == 3 * N_QUERIES
+
+
+def calls_on_queries():
+    """Return calls of a router and of a policy on bare queries, by name."""
+    costs = dict.fromkeys(PRICES, 1.0)
+    weighed = {"costs": costs, "cost_weight": 0.1}
+    on_router = {
+        "route": lambda router, X: router.route(X),
+        "route by cost": lambda router, X: router.route(X, **weighed),
+        "route above a floor": lambda router, X: router.route(
+            X, costs=costs, min_correctness=0.5
+        ),
+        "route in sessions": lambda router, X: router.route(
+            X, incumbent=["m0"] * len(X), switch_margin=0.1
+        ),
+        "rank": lambda router, X: router.rank(X, k=2),
+        "correctness_matrix": lambda router, X: router.correctness_matrix(X),
+        "vote_weights": lambda router, X: router.vote_weights(X),
+    }
+    on_policy = {
+        "policy.route": lambda policy, X: policy.route(X),
+        "policy.rank": lambda policy, X: policy.rank(X, k=2),
+        "policy.choose": lambda policy, X: policy.choose(X),
+        "policy.costs": lambda policy, X: policy.costs(X),
+    }
+    return {
+        **{name: (lambda policy: policy.router, on_router[name]) for name in on_router},
+        **{name: (lambda policy: policy, on_policy[name]) for name in on_policy},
+    }
+
+
+@pytest.mark.parametrize("name", calls_on_queries())
+@pytest.mark.parametrize("form", ["frame", "repeated"])
+def test_a_call_on_queries_encodes_each_text_once(router, logs, name, form, request):
+    policy = RouterPolicy(router, cost_model=make_costs(), min_correctness=0.4)
+    policy.fit(logs[1], logs[1]["score"])
+    texts = logs[2]["query"].iloc[:N_QUERIES].tolist()
+    X = {
+        "frame": logs[2][["query"]].iloc[:N_QUERIES],
+        "repeated": [*texts, *texts[::-1]],
+    }[form]
+    part, call = calls_on_queries()[name]
+    n_encoded = request.getfixturevalue("n_encoded")
+    call(part(policy), X)
+    assert n_encoded() == N_QUERIES
+
+
+def calls_on_rows():
+    """Return what is computed of a router and a log of known models, by name."""
+    return {
+        "routing_accuracy_scorer": routing_accuracy_scorer,
+        "neg_soft_log_loss_scorer": neg_soft_log_loss_scorer,
+        "predict": lambda router, X, y: router.predict(X),
+        "predict_proba": lambda router, X, y: router.predict_proba(X),
+        "routing_scores": lambda router, X, y: router.routing_scores(X),
+        "score": lambda router, X, y: router.score(X, y),
+        "add_models": lambda router, X, y: router.add_models(
+            X.assign(model="new " + X["model"]), y
+        ),
+        "fit": lambda router, X, y: router.fit(X, y),
+        "onboarding": lambda router, X, y: make_onboarding_scorer(
+            100, "correctness_accuracy"
+        )(router, X.assign(model="new " + X["model"]), y),
+        "headroom": lambda router, X, y: routing_headroom(
+            X, y, encoder=router.encoder, random_state=0
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", calls_on_rows())
+def test_a_call_on_a_log_encodes_each_text_once(router, logs, name, request):
+    test = logs[2].drop(columns="cost")
+    n_encoded = request.getfixturevalue("n_encoded")
+    calls_on_rows()[name](router, test, test["score"])
+    assert n_encoded() == N_QUERIES
+
+
+def test_fit_and_trust_of_a_locus_router_encode_each_text_once(logs, request):
+    train = logs[0]
+    n_encoded = request.getfixturevalue("n_encoded")
+    router = LocusRouter(**SMALL, encoder=counting_encoder())
+    router.fit(train, train["score"])
+    assert n_encoded() == N_QUERIES
+    new = [f"What is {i} - {i}?" for i in range(7)]
+    router.trust([*new, train["query"].iloc[0], *new])
+    assert n_encoded() == N_QUERIES + len(new)
+
+
+def test_a_policy_that_fits_its_router_encodes_each_text_once(logs, request):
+    train, held_out, _ = logs
+    n_encoded = request.getfixturevalue("n_encoded")
+    router = KMeansRouter(3, encoder=counting_encoder())
+    router.fit(train, train["score"])
+    policy = RouterPolicy(router, cost_model=make_costs(), min_correctness=0.4)
+    policy.fit(held_out, held_out["score"]).evaluate(logs[2], logs[2]["score"])
     assert n_encoded() == 3 * N_QUERIES
 
 
@@ -171,7 +277,6 @@ def batch_forms():
     return {
         "matrix": vectors,
         "cells": [*vectors],
-        "texts": texts,
         "series": pd.Series(texts, index=[*"uvwxyz"]),
         "frame": pd.DataFrame({"query": texts, "query_id": [2, 1, 3, 2, 4, 1]}),
     }
