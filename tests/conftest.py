@@ -28,7 +28,18 @@ if settings is not None:
     )
     settings.load_profile("steady")
 
-EXTRAS = {"polars", "pyarrow", "numpydoc", "hypothesis", "matplotlib", "backports"}
+EXTRAS = {
+    "backports",
+    "click",
+    "fastapi",
+    "httpx",
+    "hypothesis",
+    "matplotlib",
+    "numpydoc",
+    "polars",
+    "prometheus_client",
+    "pyarrow",
+}
 """Packages of the extra "test" without which the rest of the suite still runs."""
 
 collect_ignore_glob = ["helpers/write_*_logs.py"]

@@ -1,9 +1,9 @@
 """Write small logs to try the command line and the nightly job with.
 
 ``log.csv`` has evaluations of five models on texts, ``week.csv`` those of the same
-models on other texts, ``new_model.csv`` those of another model, and ``costs.csv`` what a
-call of each model costs. All are synthetic: which model is right depends on the task,
-which the text names.
+models on other texts, ``new_model.csv`` those of another model, and ``costs.csv`` the
+costs of a call of each model. All are synthetic: which model is right depends on the
+task, which the text names.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Hook of the LiteLLM proxy that sends each request to the best healthy model.
 
-``litellm_config.yaml``, beside this file, names it. The hook reads the router again when
-its file changes.
+``litellm_config.yaml``, beside this file, names it. The hook loads the router again
+when its file changes.
 """
 
 import os

@@ -1,13 +1,14 @@
 import pytest
 
-pytest.importorskip("click")
-
-from command_line import parts_of, run_well, text_log
+# The helpers need click, and are imported by fixtures alone: without it, all modules of
+# tests are skipped, but not this one.
 
 
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory):
     """Make a folder with log.csv, and its queries in old.csv and new.csv."""
+    from command_line import parts_of, text_log
+
     folder = tmp_path_factory.mktemp("logs")
     log = text_log()
     old, new = parts_of(log, 90)
@@ -18,6 +19,8 @@ def logs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def saved_once(logs):
+    from command_line import run_well
+
     path = logs / "router.locus"
     fitting = ["--router", "kmeans", "--encoder", "hashing", "--random-state", 0]
     run_well("fit", logs / "old.csv", "-o", path, *fitting)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from skl_locus._cli.program import run as run_program
 from skl_locus.datasets import make_evaluations
 
 
@@ -25,8 +26,6 @@ class Outcome:
 
 def run(*arguments, stdin=b""):
     """Run the command line with arguments, as `skl-locus` would."""
-    from skl_locus._cli.program import run as run_program
-
     streams = {
         "stdin": io.TextIOWrapper(io.BytesIO(stdin)),
         "stdout": io.TextIOWrapper(io.BytesIO(), encoding="utf-8"),
