@@ -1,5 +1,6 @@
 """The examples of serving: the nightly job, the hook of LiteLLM and the web service."""
 
+import asyncio
 import importlib.util
 import json
 import sys
@@ -39,8 +40,8 @@ def router(made, tmp_path):
     return path
 
 
-def run_nightly(capsys, router, log):
-    example("nightly").main([str(router), str(log)])
+def run_nightly(capsys, router, log, *options):
+    example("nightly").main([str(router), str(log), *options])
     return json.loads(capsys.readouterr().out)
 
 
@@ -60,9 +61,9 @@ def test_a_night_that_makes_routes_worse_leaves_the_file(made, router, capsys):
     path = router.with_name("yesterday.csv")
     log = pd.read_csv(made / "week.csv")
     held_out = log["query"].map(example("nightly").is_held_out)
-    # What is learned from is the opposite of what is judged by.
-    log["score"] = log["score"].where(held_out, 1 - log["score"])
-    pd.concat([log, *[log[~held_out]] * 20]).to_csv(path, index=False)
+    # By what is learned it is the best of all, and it is always wrong else.
+    bad = log[log["model"] == "model-0"].assign(model="bad", score=1 - held_out)
+    pd.concat([log, bad]).to_csv(path, index=False)
     outcome = run_nightly(capsys, router, path)
     assert not outcome["saved"]
     assert outcome["candidate"] < outcome["current"]
@@ -72,12 +73,12 @@ def test_a_night_that_makes_routes_worse_leaves_the_file(made, router, capsys):
 def test_held_out_queries_are_never_learned(made, router, capsys):
     held_out = example("nightly").is_held_out
     log = pd.read_csv(made / "week.csv")
-    run_nightly(capsys, router, made / "week.csv")
+    run_nightly(capsys, router, made / "week.csv", "--tolerance=1")
     known = skl_locus.load(router)._pool.evaluations.queries.keys
     both = pd.concat([pd.read_csv(made / "log.csv"), log])
     texts = both.drop_duplicates("query_id")["query"]
     assert len(known) == (~texts.map(held_out)).sum()
-    assert texts.map(held_out).sum() > 0
+    assert texts.map(held_out).any()
 
 
 def stub_of_litellm(monkeypatch):
@@ -105,8 +106,6 @@ def test_the_configuration_of_litellm_names_a_hook_that_routes(router, monkeypat
     assert {entry["model_name"] for entry in deployments} == {"auto"}
     text = "about task-1, see query-299"
     messages = [{"role": "user", "content": text}]
-    import asyncio
-
     (kept,) = asyncio.run(hook.async_filter_deployments("auto", deployments, messages))
     expected = skl_locus.load(router).route([text], ["model-0", "model-1", "model-2"])
     assert kept["litellm_params"]["model"] == f"openai/{expected[0]}"
