@@ -98,7 +98,13 @@ def evaluate(
             raise click.UsageError(
                 "--saved evaluates routers in files; --compare and --param fit others."
             )
-        routers = {path.name: load_saved(path, encoder) for path in saved}
+        names = [path.name for path in saved]
+        if len(set(names)) < len(names):
+            names = [str(path) for path in saved]
+        routers = {
+            key: load_saved(path, encoder)
+            for key, path in zip(names, saved, strict=True)
+        }
         table, _ = log.read()
         test, encoded, policies = _saved_on(routers, table)
         routers = {key: _without_policy(router) for key, router in routers.items()}

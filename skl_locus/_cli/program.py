@@ -59,7 +59,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         status = BROKEN_PIPE
-    if status == BROKEN_PIPE:
+        drop_standard_output()
+    except OSError:  # such as a full disk, which the command has reported
         drop_standard_output()
     return status
 

@@ -167,6 +167,16 @@ def test_a_reader_that_ends_early_is_no_error(command, saved):
     assert running.returncode == 141
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_is_an_error_in_one_sentence(saved):
+    with open("/dev/full", "wb") as full:
+        running = process("describe", saved, stdout=full)
+        _, errors = running.communicate()
+    assert running.returncode == 1
+    assert errors.startswith(b"skl-locus: error: ")
+    assert errors.count(b"\n") == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupted_process_ends_with_130(saved):
     running = process("route", saved, "--batch-size=1")

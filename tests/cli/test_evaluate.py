@@ -58,6 +58,13 @@ def test_saved_routers_are_compared_as_in_python(logs, saved):
     }
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(logs, saved, saved_once):
+    result = run_well(
+        "evaluate", logs / "new.csv", "--saved", saved, "--saved", saved_once, "--json"
+    ).json
+    assert list(estimates(result, "soft_brier")) == [str(saved), str(saved_once)]
+
+
 def test_queries_that_the_router_knows_are_refused(logs, saved):
     refused = run("evaluate", logs / "old.csv", "--saved", saved)
     assert refused.status == 1
