@@ -1,10 +1,11 @@
 """Embed language models from their evaluations and choose among them."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from skl_locus._costs.cost_model import CostModel
     from skl_locus._data.query_encoder import QueryEncoder
     from skl_locus._locus.embedder import LocusEmbedder
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
         KCenterPortfolio,
         KMedoidsPortfolio,
     )
-
-try:
-    __version__ = version("skl-locus")
-except PackageNotFoundError:
-    # A source tree on the path, with nothing installed, has no metadata.
-    __version__ = "0+unknown"
 
 __all__ = [
     "BestSingleRouter",
@@ -94,13 +89,28 @@ def __getattr__(name: str) -> Any:
     # Importing one router should not take the time of all the others' dependencies.
     if name in _SUBPACKAGES:
         return import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
+    if name == "__version__":
+        value: Any = _installed_version()
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """List the public names, imported or not."""
-    return sorted({*globals(), *__all__, *_SUBPACKAGES})
+    return sorted({*globals(), *__all__, *_SUBPACKAGES, "__version__"})
+
+
+def _installed_version() -> str:
+    # Reading the metadata takes most of the time to import this module, which the help
+    # of the command line waits for.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("skl-locus")
+    except PackageNotFoundError:
+        # A source tree on the path, with nothing installed, has no metadata.
+        return "0+unknown"

@@ -31,11 +31,15 @@ if settings is not None:
 
 EXTRAS = {
     "backports",
+    "click",
+    "fastapi",
+    "httpx",
     "hypothesis",
     "litellm",
     "matplotlib",
     "numpydoc",
     "polars",
+    "prometheus_client",
     "pyarrow",
 }
 """Packages of the extra "test" without which the rest of the suite still runs."""
