@@ -19,6 +19,8 @@ from small_logs import (
     write_lm_eval,
     write_long,
     write_parquet,
+    write_promptfoo,
+    write_promptfoo_lines,
     write_routerbench,
     write_wide,
 )
@@ -41,6 +43,8 @@ FORMATS = [
     (datasets.read_llmrouterbench, write_llmrouterbench),
     (datasets.read_helm, write_helm),
     (datasets.read_alpaca_eval, write_alpaca_eval),
+    (datasets.read_promptfoo, write_promptfoo),
+    (datasets.read_promptfoo, write_promptfoo_lines),
 ]
 
 

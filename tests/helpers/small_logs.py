@@ -109,6 +109,33 @@ def write_alpaca_eval(folder):
     return folder, write_json(folder / "annotations.json", rows)
 
 
+def promptfoo_results():
+    """Results with the keys of promptfoo 0.123.1, without settings and details."""
+    return [
+        {
+            "gradingResult": {"pass": True, "score": 1, "componentResults": [{}]},
+            "prompt": {"raw": text, "label": "{{question}}"},
+            "provider": {"id": "m", "label": ""},
+            "response": {"output": "a"},
+            "score": 1,
+            "success": True,
+            "failureReason": 0,
+        }
+        for text in TEXTS
+    ]
+
+
+def write_promptfoo(folder):
+    document = {"results": {"version": 3, "results": promptfoo_results()}}
+    path = write_json(folder / "output.json", document)
+    return path, path
+
+
+def write_promptfoo_lines(folder):
+    path = write_lines(folder / "output.jsonl", promptfoo_results())
+    return path, path
+
+
 def write_wide(folder):
     frame = pd.DataFrame({"query": TEXTS, "m": [0, 1, 0.5], "n": [True, False, True]})
     frame.to_csv(folder / "log.csv")

@@ -30,6 +30,8 @@ from skl_locus.datasets._readers._inspect import NO_LOGS, read_inspect
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
+from skl_locus.datasets._readers._promptfoo import RECORD_KEYS as PROMPTFOO_KEYS
+from skl_locus.datasets._readers._promptfoo import read_promptfoo
 from skl_locus.datasets._readers._routerbench import (
     DESCRIBED,
     PICKLES,
@@ -47,6 +49,7 @@ READERS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "llmrouterbench": read_llmrouterbench,
     "lm_eval": read_lm_eval,
     "long": read_long,
+    "promptfoo": read_promptfoo,
     "routerbench": read_routerbench,
     "wide": read_wide,
 }
@@ -80,9 +83,9 @@ def read_log(
         A file, a folder or a frame.
     format : str, default=None
         "alpaca_eval", "embedllm", "helm", "inspect", "llmrouterbench", "lm_eval",
-        "long", "routerbench" or "wide". `None` finds it by the names of files and,
-        where these do not say it, by their content. Several formats in one folder, or
-        none, are an error.
+        "long", "promptfoo", "routerbench" or "wide". `None` finds it by the names of
+        files and, where these do not say it, by their content. Several formats in one
+        folder, or none, are an error.
     return_summary : bool, default=False
         Whether to return a summary, too.
     **options
@@ -211,7 +214,9 @@ class _Signs:
             self.options.get(f"{name}_col", name)
             for name in ("model", "query", "score")
         )
-        if set(DESCRIBED) <= names:
+        if names >= PROMPTFOO_KEYS:
+            self.add("promptfoo", seen)
+        elif set(DESCRIBED) <= names:
             self.add("routerbench", seen)
         elif set(EMBEDLLM_COLUMNS) <= names:
             self.add("embedllm", seen)
@@ -235,10 +240,16 @@ class _Signs:
             self.add("inspect", seen)
         elif isinstance(document.get("records"), list):
             self.add("llmrouterbench", seen)
+        elif _is_of_promptfoo(document.get("results")):
+            self.add("promptfoo", seen)
         elif {"results", "config"} <= document.keys():
             self.add("lm_eval", seen)
         elif all(isinstance(column, dict) for column in document.values()):
             self.add_table(document, seen)
+
+
+def _is_of_promptfoo(results: Any) -> bool:
+    return isinstance(results, dict) and isinstance(results.get("results"), list)
 
 
 def _signs_at(path: Path, options: Mapping[str, Any]) -> _Signs:
