@@ -11,6 +11,7 @@ from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._concat import concat_logs
 from skl_locus.datasets._readers._detect import read_log
 from skl_locus.datasets._readers._embedllm import read_embedllm
+from skl_locus.datasets._readers._evalscope import read_evalscope
 from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import read_inspect
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
@@ -33,6 +34,7 @@ __all__ = [
     "make_evaluations",
     "read_alpaca_eval",
     "read_embedllm",
+    "read_evalscope",
     "read_helm",
     "read_inspect",
     "read_llmrouterbench",

@@ -10,6 +10,7 @@ from small_logs import (
     TEXTS,
     write_alpaca_eval,
     write_embedllm,
+    write_evalscope,
     write_helm,
     write_inspect_eval,
     write_inspect_json,
@@ -46,6 +47,7 @@ FORMATS = [
     (datasets.read_alpaca_eval, write_alpaca_eval),
     (datasets.read_promptfoo, write_promptfoo),
     (datasets.read_promptfoo, write_promptfoo_lines),
+    (datasets.read_evalscope, write_evalscope),
 ]
 
 TEXT_FORMATS = [

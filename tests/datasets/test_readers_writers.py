@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from skl_locus.datasets import read_inspect, read_lm_eval
+from skl_locus.datasets import read_evalscope, read_inspect, read_lm_eval
 
 SCRIPTS = Path(__file__).parents[1] / "helpers"
 
 
-def write(package, script, folder):
+def write(package, script, folder, extra="writers"):
     """Let a package write logs in a process of its own; return what it says."""
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed (skl-locus[writers])")
+        pytest.skip(f"{package} is not installed (skl-locus[{extra}])")
     offline = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
@@ -82,3 +82,23 @@ def test_samples_of_lm_eval_say_what_it_says(lm_eval_logs, tmp_path, metric, tas
     assert len(table) == 3
     assert table["query"].tolist() == ["7 * 8 =", "2 + 2 =", "3 + 3 ="]
     assert table["score"].mean() == pytest.approx(said[task][key])
+
+
+@pytest.fixture(scope="module")
+def evalscope_reviews(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evalscope")
+    said = write(
+        "evalscope", "write_evalscope_logs.py", folder, extra="writers-evalscope"
+    )
+    return folder / "out", said
+
+
+def test_reviews_of_evalscope_say_what_its_reports_say(evalscope_reviews):
+    folder, said = evalscope_reviews
+    table = read_evalscope(folder)
+    means = table.groupby("model", observed=True)["score"].mean()
+    assert means.round(4).to_dict() == pytest.approx(said)
+    assert table["task"].unique().tolist() == ["general_mcq_sums"]
+    assert table["query"].nunique() == 3
+    assert all("7 * 8 =" in query for query in table["query"].iloc[::3])
+    assert set(zip(table["tokens"], table["latency"], strict=True)) == {(6.0, 0.5)}

@@ -136,6 +136,30 @@ def write_promptfoo_lines(folder):
     return path, path
 
 
+def write_evalscope(folder):
+    """Reviews with the keys of EvalScope 1.14.1, without details."""
+    rows = [
+        {
+            "index": i,
+            "messages": [
+                {"role": "user", "content": text, "source": None},
+                {"role": "assistant", "content": "a", "source": "generate"},
+            ],
+            "sample_score": {
+                "score": {
+                    "value": {"acc": 1.0},
+                    "status": "success",
+                    "prediction": "a",
+                    "main_score_name": "acc",
+                },
+                "group_id": i,
+            },
+        }
+        for i, text in enumerate(TEXTS)
+    ]
+    return folder, write_lines(folder / "reviews" / "m" / "t_s.jsonl", rows)
+
+
 def write_wide(folder):
     frame = pd.DataFrame({"query": TEXTS, "m": [0, 1, 0.5], "n": [True, False, True]})
     frame.to_csv(folder / "log.csv")

@@ -15,6 +15,8 @@ from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._builder import LogBuilder
 from skl_locus.datasets._readers._embedllm import COLUMNS as EMBEDLLM_COLUMNS
 from skl_locus.datasets._readers._embedllm import read_embedllm
+from skl_locus.datasets._readers._evalscope import RECORD_KEYS as EVALSCOPE_KEYS
+from skl_locus.datasets._readers._evalscope import is_review_file, read_evalscope
 from skl_locus.datasets._readers._files import (
     TABLES,
     as_pandas,
@@ -44,6 +46,7 @@ from skl_locus.exceptions import LogFormatError
 READERS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "alpaca_eval": read_alpaca_eval,
     "embedllm": read_embedllm,
+    "evalscope": read_evalscope,
     "helm": read_helm,
     "inspect": read_inspect,
     "llmrouterbench": read_llmrouterbench,
@@ -82,10 +85,10 @@ def read_log(
     path : str, path-like or DataFrame
         A file, a folder or a frame.
     format : str, default=None
-        "alpaca_eval", "embedllm", "helm", "inspect", "llmrouterbench", "lm_eval",
-        "long", "promptfoo", "routerbench" or "wide". `None` finds it by the names of
-        files and, where these do not say it, by their content. Several formats in one
-        folder, or none, are an error.
+        "alpaca_eval", "embedllm", "evalscope", "helm", "inspect", "llmrouterbench",
+        "lm_eval", "long", "promptfoo", "routerbench" or "wide". `None` finds it by the
+        names of files and, where these do not say it, by their content. Several
+        formats in one folder, or none, are an error.
     return_summary : bool, default=False
         Whether to return a summary, too.
     **options
@@ -216,6 +219,8 @@ class _Signs:
         )
         if names >= PROMPTFOO_KEYS:
             self.add("promptfoo", seen)
+        elif names >= EVALSCOPE_KEYS:
+            self.add("evalscope", seen)
         elif set(DESCRIBED) <= names:
             self.add("routerbench", seen)
         elif set(EMBEDLLM_COLUMNS) <= names:
@@ -272,6 +277,8 @@ def _add_names(signs: _Signs, files: list[Path]) -> None:
         for pattern, format in SIGNS:
             if file.match(pattern):
                 signs.add(format, file)
+        if is_review_file(file):
+            signs.add("evalscope", file)
 
 
 def _some_of_each_ending(files: list[Path]) -> Iterable[Path]:
