@@ -17,6 +17,7 @@ from skl_locus.datasets._readers._inspect import read_inspect
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
+from skl_locus.datasets._readers._mlflow import read_mlflow
 from skl_locus.datasets._readers._promptfoo import read_promptfoo
 from skl_locus.datasets._readers._routerbench import read_routerbench
 from skl_locus.datasets._readers._summary import ReadSummary
@@ -41,6 +42,7 @@ __all__ = [
     "read_lm_eval",
     "read_log",
     "read_long",
+    "read_mlflow",
     "read_promptfoo",
     "read_routerbench",
     "read_wide",

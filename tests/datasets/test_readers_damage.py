@@ -19,6 +19,7 @@ from small_logs import (
     write_llmrouterbench,
     write_lm_eval,
     write_long,
+    write_mlflow,
     write_parquet,
     write_promptfoo,
     write_promptfoo_lines,
@@ -48,6 +49,7 @@ FORMATS = [
     (datasets.read_promptfoo, write_promptfoo),
     (datasets.read_promptfoo, write_promptfoo_lines),
     (datasets.read_evalscope, write_evalscope),
+    (datasets.read_mlflow, write_mlflow),
 ]
 
 TEXT_FORMATS = [

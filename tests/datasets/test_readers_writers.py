@@ -7,9 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from skl_locus.datasets import read_evalscope, read_inspect, read_lm_eval
+from skl_locus.datasets import (
+    read_evalscope,
+    read_inspect,
+    read_lm_eval,
+    read_log,
+    read_mlflow,
+)
 
 SCRIPTS = Path(__file__).parents[1] / "helpers"
 
@@ -23,6 +30,8 @@ def write(package, script, folder, extra="writers"):
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(folder / "cache"),
         "HOME": str(folder),
+        "MLFLOW_ALLOW_FILE_STORE": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "1",
     }
     subprocess.run(
         [sys.executable, str(SCRIPTS / script), str(folder)],
@@ -102,3 +111,36 @@ def test_reviews_of_evalscope_say_what_its_reports_say(evalscope_reviews):
     assert table["query"].nunique() == 3
     assert all("7 * 8 =" in query for query in table["query"].iloc[::3])
     assert set(zip(table["tokens"], table["latency"], strict=True)) == {(6.0, 0.5)}
+
+
+@pytest.fixture(scope="module")
+def mlflow_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlflow")
+    said = write("mlflow", "write_mlflow_logs.py", folder, extra="writers-mlflow")
+    return folder, said
+
+
+def test_tables_of_mlflow_say_what_it_says(mlflow_runs):
+    folder, said = mlflow_runs
+    table = read_log(folder / "store")
+    means = table.groupby("model", observed=True)["score"].mean()
+    assert means.to_dict() == pytest.approx(
+        {name: metrics["overlap"] for name, metrics in said.items()}
+    )
+    assert table["query"].nunique() == 3
+
+
+@pytest.mark.parametrize("metric", ["right", "verdict"])
+def test_traces_of_mlflow_say_what_it_says(mlflow_runs, metric):
+    folder, said = mlflow_runs
+    for name, metrics in said.items():
+        if metric not in metrics:
+            pytest.skip("this MLflow has no mlflow.genai")
+        traces = pd.read_pickle(folder / f"{name}.pkl")
+        table = read_mlflow(traces, metric=metric, model=name)
+        assert set(table["query"]) == {
+            "7 * 8?",
+            "2 + 2?",
+            "Name the author of Faust.",
+        }
+        assert table["score"].mean() == pytest.approx(metrics[metric])

@@ -160,6 +160,16 @@ def write_evalscope(folder):
     return folder, write_lines(folder / "reviews" / "m" / "t_s.jsonl", rows)
 
 
+def write_mlflow(folder):
+    """A table as MLflow 2.22.5 and 3.17.2 write it."""
+    table = {
+        "columns": ["inputs", "outputs", "latency", "match/score"],
+        "data": [[text, "a", 0.5, 1.0] for text in TEXTS],
+    }
+    path = folder / "m" / "artifacts" / "eval_results_table.json"
+    return folder, write_json(path, table)
+
+
 def write_wide(folder):
     frame = pd.DataFrame({"query": TEXTS, "m": [0, 1, 0.5], "n": [True, False, True]})
     frame.to_csv(folder / "log.csv")

@@ -32,6 +32,8 @@ from skl_locus.datasets._readers._inspect import NO_LOGS, read_inspect
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
+from skl_locus.datasets._readers._mlflow import TABLE as MLFLOW_TABLE
+from skl_locus.datasets._readers._mlflow import is_mlflow_table, read_mlflow
 from skl_locus.datasets._readers._promptfoo import RECORD_KEYS as PROMPTFOO_KEYS
 from skl_locus.datasets._readers._promptfoo import read_promptfoo
 from skl_locus.datasets._readers._routerbench import (
@@ -52,6 +54,7 @@ READERS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "llmrouterbench": read_llmrouterbench,
     "lm_eval": read_lm_eval,
     "long": read_long,
+    "mlflow": read_mlflow,
     "promptfoo": read_promptfoo,
     "routerbench": read_routerbench,
     "wide": read_wide,
@@ -64,6 +67,7 @@ SIGNS = (
     ("*.eval", "inspect"),
     ("per_instance_stats.json", "helm"),
     ("annotations.json", "alpaca_eval"),
+    (MLFLOW_TABLE, "mlflow"),
 )
 """Names of files that only one tool writes."""
 
@@ -86,9 +90,9 @@ def read_log(
         A file, a folder or a frame.
     format : str, default=None
         "alpaca_eval", "embedllm", "evalscope", "helm", "inspect", "llmrouterbench",
-        "lm_eval", "long", "promptfoo", "routerbench" or "wide". `None` finds it by the
-        names of files and, where these do not say it, by their content. Several
-        formats in one folder, or none, are an error.
+        "lm_eval", "long", "mlflow", "promptfoo", "routerbench" or "wide". `None` finds
+        it by the names of files and, where these do not say it, by their content.
+        Several formats in one folder, or none, are an error.
     return_summary : bool, default=False
         Whether to return a summary, too.
     **options
@@ -221,6 +225,8 @@ class _Signs:
             self.add("promptfoo", seen)
         elif names >= EVALSCOPE_KEYS:
             self.add("evalscope", seen)
+        elif {"trace_id", "request"} <= names:
+            self.add("mlflow", seen)
         elif set(DESCRIBED) <= names:
             self.add("routerbench", seen)
         elif set(EMBEDLLM_COLUMNS) <= names:
@@ -245,6 +251,8 @@ class _Signs:
             self.add("inspect", seen)
         elif isinstance(document.get("records"), list):
             self.add("llmrouterbench", seen)
+        elif is_mlflow_table(document):
+            self.add("mlflow", seen)
         elif _is_of_promptfoo(document.get("results")):
             self.add("promptfoo", seen)
         elif {"results", "config"} <= document.keys():

@@ -205,7 +205,7 @@ class _Reader:
         wanted = self._metric
         name = wanted.get(task) if isinstance(wanted, Mapping) else wanted
         if name is None:
-            name = main if main in values else None
+            name = main if isinstance(main, str) and main in values else None
         if name is None and len(values) == 1:
             name = next(iter(values))
         if name not in values:
