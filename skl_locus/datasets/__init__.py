@@ -14,6 +14,7 @@ from skl_locus.datasets._readers._embedllm import read_embedllm
 from skl_locus.datasets._readers._evalscope import read_evalscope
 from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import read_inspect
+from skl_locus.datasets._readers._lighteval import read_lighteval
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
@@ -38,6 +39,7 @@ __all__ = [
     "read_evalscope",
     "read_helm",
     "read_inspect",
+    "read_lighteval",
     "read_llmrouterbench",
     "read_lm_eval",
     "read_log",

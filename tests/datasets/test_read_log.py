@@ -16,6 +16,7 @@ from small_logs import (
     write_inspect_json,
     write_inspect_zstandard,
     write_jsonl,
+    write_lighteval,
     write_llmrouterbench,
     write_lm_eval,
     write_long,
@@ -49,6 +50,7 @@ FORMATS = [
     (datasets.read_promptfoo, write_promptfoo_lines),
     (datasets.read_evalscope, write_evalscope),
     (datasets.read_mlflow, write_mlflow),
+    (datasets.read_lighteval, write_lighteval),
 ]
 
 

@@ -16,6 +16,7 @@ from small_logs import (
     write_inspect_json,
     write_inspect_zstandard,
     write_jsonl,
+    write_lighteval,
     write_llmrouterbench,
     write_lm_eval,
     write_long,
@@ -50,13 +51,12 @@ FORMATS = [
     (datasets.read_promptfoo, write_promptfoo_lines),
     (datasets.read_evalscope, write_evalscope),
     (datasets.read_mlflow, write_mlflow),
+    (datasets.read_lighteval, write_lighteval),
 ]
 
-TEXT_FORMATS = [
-    (read, write)
-    for read, write in FORMATS
-    if write not in (write_parquet, write_inspect_eval, write_inspect_zstandard)
-]
+BINARY = (write_parquet, write_inspect_eval, write_inspect_zstandard, write_lighteval)
+
+TEXT_FORMATS = [(read, write) for read, write in FORMATS if write not in BINARY]
 
 JSON_FORMATS = [
     (read, write)

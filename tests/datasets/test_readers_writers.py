@@ -13,6 +13,7 @@ import pytest
 from skl_locus.datasets import (
     read_evalscope,
     read_inspect,
+    read_lighteval,
     read_lm_eval,
     read_log,
     read_mlflow,
@@ -144,3 +145,24 @@ def test_traces_of_mlflow_say_what_it_says(mlflow_runs, metric):
             "Name the author of Faust.",
         }
         assert table["score"].mean() == pytest.approx(metrics[metric])
+
+
+@pytest.fixture(scope="module")
+def lighteval_details(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lighteval")
+    said = write(
+        "lighteval", "write_lighteval_logs.py", folder, extra="writers-lighteval"
+    )
+    return folder / "out", said
+
+
+@pytest.mark.parametrize("metric", ["em", "f1"])
+def test_details_of_lighteval_say_what_its_results_say(lighteval_details, metric):
+    folder, said = lighteval_details
+    table = read_lighteval(folder, metric={"sums:write|0": metric})
+    assert set(table["model"]) == {"org/small", "large"}
+    means = table.groupby(["model", "task"], observed=True)["score"].mean()
+    for (model, task), mean in means.items():
+        name = "acc" if task == "choose|0" else metric
+        assert mean == pytest.approx(said[model][task][name])
+    assert len(means) == 4

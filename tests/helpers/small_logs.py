@@ -160,6 +160,20 @@ def write_evalscope(folder):
     return folder, write_lines(folder / "reviews" / "m" / "t_s.jsonl", rows)
 
 
+def write_lighteval(folder):
+    """Details with the columns of lighteval 0.13.0."""
+    documents = [
+        {"query": text, "id": str(i), "task_name": "t|0"}
+        for i, text in enumerate(TEXTS)
+    ]
+    answers = [{"text": ["a"], "input_tokens": [], "output_tokens": []}] * len(TEXTS)
+    frame = pd.DataFrame({"doc": documents, "metric": [{"acc": 1}] * len(TEXTS)})
+    path = folder / "details" / "m" / "2026-01-01T12-00-00" / "details_t|0.parquet"
+    path.parent.mkdir(parents=True)
+    frame.assign(model_response=answers).to_parquet(path)
+    return folder, path
+
+
 def write_mlflow(folder):
     """A table as MLflow 2.22.5 and 3.17.2 write it."""
     table = {

@@ -62,6 +62,7 @@ def main(folder):
     said = {}
     for name, answers in ANSWERS.items():
         mlflow.set_tracking_uri((folder / "store").as_uri())
+        mlflow.set_experiment("tables")
         with mlflow.start_run(run_name=name):
             said[name] = {"overlap": evaluate(answers)}
         if hasattr(mlflow, "genai"):

@@ -29,6 +29,8 @@ from skl_locus.datasets._readers._files import (
 )
 from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import NO_LOGS, read_inspect
+from skl_locus.datasets._readers._lighteval import COLUMNS as LIGHTEVAL_COLUMNS
+from skl_locus.datasets._readers._lighteval import read_lighteval
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
@@ -51,6 +53,7 @@ READERS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "evalscope": read_evalscope,
     "helm": read_helm,
     "inspect": read_inspect,
+    "lighteval": read_lighteval,
     "llmrouterbench": read_llmrouterbench,
     "lm_eval": read_lm_eval,
     "long": read_long,
@@ -89,10 +92,10 @@ def read_log(
     path : str, path-like or DataFrame
         A file, a folder or a frame.
     format : str, default=None
-        "alpaca_eval", "embedllm", "evalscope", "helm", "inspect", "llmrouterbench",
-        "lm_eval", "long", "mlflow", "promptfoo", "routerbench" or "wide". `None` finds
-        it by the names of files and, where these do not say it, by their content.
-        Several formats in one folder, or none, are an error.
+        "alpaca_eval", "embedllm", "evalscope", "helm", "inspect", "lighteval",
+        "llmrouterbench", "lm_eval", "long", "mlflow", "promptfoo", "routerbench" or
+        "wide". `None` finds it by the names of files and, where these do not say it,
+        by their content. Several formats in one folder, or none, are an error.
     return_summary : bool, default=False
         Whether to return a summary, too.
     **options
@@ -225,6 +228,8 @@ class _Signs:
             self.add("promptfoo", seen)
         elif names >= EVALSCOPE_KEYS:
             self.add("evalscope", seen)
+        elif set(LIGHTEVAL_COLUMNS) <= names:
+            self.add("lighteval", seen)
         elif {"trace_id", "request"} <= names:
             self.add("mlflow", seen)
         elif set(DESCRIBED) <= names:

@@ -208,7 +208,7 @@ class _Reader:
             name = main if isinstance(main, str) and main in values else None
         if name is None and len(values) == 1:
             name = next(iter(values))
-        if name not in values:
+        if name is None or name not in values:
             names = ", ".join(map(repr, values))
             raise RecordError(
                 f"task {task!r} has the metrics {names}; name one by metric="

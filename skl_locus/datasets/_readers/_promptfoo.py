@@ -299,8 +299,8 @@ class _Providers:
         """Return the name and the settings of the provider of a result."""
         name = _provider_name(record)
         column = record.get("promptIdx")
-        columns = self._columns.get(_key_of(record), [column])
-        place = columns.index(column) if column in columns else 0
+        columns = self._columns.get(_key_of(record), [0])
+        place = columns.index(column) if isinstance(column, int) else 0
         known = self._settings.get(name, [])
         if len(known) == len(columns):
             return name, Settings.of(known[place], {})
