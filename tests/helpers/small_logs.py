@@ -169,7 +169,7 @@ def write_lighteval(folder):
     answers = [{"text": ["a"], "input_tokens": [], "output_tokens": []}] * len(TEXTS)
     frame = pd.DataFrame({"doc": documents, "metric": [{"acc": 1}] * len(TEXTS)})
     path = folder / "details" / "m" / "2026-01-01T12-00-00" / "details_t|0.parquet"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     frame.assign(model_response=answers).to_parquet(path)
     return folder, path
 
