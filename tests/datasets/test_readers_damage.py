@@ -10,15 +10,20 @@ from small_logs import (
     TEXTS,
     write_alpaca_eval,
     write_embedllm,
+    write_evalscope,
     write_helm,
     write_inspect_eval,
     write_inspect_json,
     write_inspect_zstandard,
     write_jsonl,
+    write_lighteval,
     write_llmrouterbench,
     write_lm_eval,
     write_long,
+    write_mlflow,
     write_parquet,
+    write_promptfoo,
+    write_promptfoo_lines,
     write_routerbench,
     write_wide,
 )
@@ -42,13 +47,16 @@ FORMATS = [
     (datasets.read_llmrouterbench, write_llmrouterbench),
     (datasets.read_helm, write_helm),
     (datasets.read_alpaca_eval, write_alpaca_eval),
+    (datasets.read_promptfoo, write_promptfoo),
+    (datasets.read_promptfoo, write_promptfoo_lines),
+    (datasets.read_evalscope, write_evalscope),
+    (datasets.read_mlflow, write_mlflow),
+    (datasets.read_lighteval, write_lighteval),
 ]
 
-TEXT_FORMATS = [
-    (read, write)
-    for read, write in FORMATS
-    if write not in (write_parquet, write_inspect_eval, write_inspect_zstandard)
-]
+BINARY = (write_parquet, write_inspect_eval, write_inspect_zstandard, write_lighteval)
+
+TEXT_FORMATS = [(read, write) for read, write in FORMATS if write not in BINARY]
 
 JSON_FORMATS = [
     (read, write)

@@ -109,6 +109,81 @@ def write_alpaca_eval(folder):
     return folder, write_json(folder / "annotations.json", rows)
 
 
+def promptfoo_results():
+    """Results with the keys of promptfoo 0.123.1, without settings and details."""
+    return [
+        {
+            "gradingResult": {"pass": True, "score": 1, "componentResults": [{}]},
+            "prompt": {"raw": text, "label": "{{question}}"},
+            "provider": {"id": "m", "label": ""},
+            "response": {"output": "a"},
+            "score": 1,
+            "success": True,
+            "failureReason": 0,
+        }
+        for text in TEXTS
+    ]
+
+
+def write_promptfoo(folder):
+    document = {"results": {"version": 3, "results": promptfoo_results()}}
+    path = write_json(folder / "output.json", document)
+    return path, path
+
+
+def write_promptfoo_lines(folder):
+    path = write_lines(folder / "output.jsonl", promptfoo_results())
+    return path, path
+
+
+def write_evalscope(folder):
+    """Reviews with the keys of EvalScope 1.14.1, without details."""
+    rows = [
+        {
+            "index": i,
+            "messages": [
+                {"role": "user", "content": text, "source": None},
+                {"role": "assistant", "content": "a", "source": "generate"},
+            ],
+            "sample_score": {
+                "score": {
+                    "value": {"acc": 1.0},
+                    "status": "success",
+                    "prediction": "a",
+                    "main_score_name": "acc",
+                },
+                "group_id": i,
+            },
+        }
+        for i, text in enumerate(TEXTS)
+    ]
+    return folder, write_lines(folder / "reviews" / "m" / "t_s.jsonl", rows)
+
+
+def write_lighteval(folder):
+    """Details with the columns of lighteval 0.13.0."""
+    documents = [
+        {"query": text, "id": str(i), "task_name": "t|0"}
+        for i, text in enumerate(TEXTS)
+    ]
+    answers = [{"text": ["a"], "input_tokens": [], "output_tokens": []}] * len(TEXTS)
+    frame = pd.DataFrame({"doc": documents, "metric": [{"acc": 1}] * len(TEXTS)})
+    path = folder / "details" / "m" / "2026-01-01T12-00-00" / "details_t|0.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.assign(model_response=answers).to_parquet(path)
+    return folder, path
+
+
+def write_mlflow(folder):
+    """A table as MLflow 2.22.5 and 3.17.2 write it."""
+    table = {
+        "columns": ["inputs", "outputs", "latency", "match/score"],
+        "data": [[text, "a", 0.5, 1.0] for text in TEXTS],
+    }
+    path = folder / "m" / "artifacts" / "eval_results_table.json"
+    return folder, write_json(path, table)
+
+
 def write_wide(folder):
     frame = pd.DataFrame({"query": TEXTS, "m": [0, 1, 0.5], "n": [True, False, True]})
     frame.to_csv(folder / "log.csv")

@@ -15,6 +15,8 @@ from skl_locus.datasets._readers._alpaca_eval import read_alpaca_eval
 from skl_locus.datasets._readers._builder import LogBuilder
 from skl_locus.datasets._readers._embedllm import COLUMNS as EMBEDLLM_COLUMNS
 from skl_locus.datasets._readers._embedllm import read_embedllm
+from skl_locus.datasets._readers._evalscope import RECORD_KEYS as EVALSCOPE_KEYS
+from skl_locus.datasets._readers._evalscope import is_review_file, read_evalscope
 from skl_locus.datasets._readers._files import (
     TABLES,
     as_pandas,
@@ -27,9 +29,15 @@ from skl_locus.datasets._readers._files import (
 )
 from skl_locus.datasets._readers._helm import read_helm
 from skl_locus.datasets._readers._inspect import NO_LOGS, read_inspect
+from skl_locus.datasets._readers._lighteval import COLUMNS as LIGHTEVAL_COLUMNS
+from skl_locus.datasets._readers._lighteval import read_lighteval
 from skl_locus.datasets._readers._llmrouterbench import read_llmrouterbench
 from skl_locus.datasets._readers._lm_eval import read_lm_eval
 from skl_locus.datasets._readers._long import read_long, read_wide
+from skl_locus.datasets._readers._mlflow import TABLE as MLFLOW_TABLE
+from skl_locus.datasets._readers._mlflow import is_mlflow_table, read_mlflow
+from skl_locus.datasets._readers._promptfoo import RECORD_KEYS as PROMPTFOO_KEYS
+from skl_locus.datasets._readers._promptfoo import read_promptfoo
 from skl_locus.datasets._readers._routerbench import (
     DESCRIBED,
     PICKLES,
@@ -42,11 +50,15 @@ from skl_locus.exceptions import LogFormatError
 READERS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "alpaca_eval": read_alpaca_eval,
     "embedllm": read_embedllm,
+    "evalscope": read_evalscope,
     "helm": read_helm,
     "inspect": read_inspect,
+    "lighteval": read_lighteval,
     "llmrouterbench": read_llmrouterbench,
     "lm_eval": read_lm_eval,
     "long": read_long,
+    "mlflow": read_mlflow,
+    "promptfoo": read_promptfoo,
     "routerbench": read_routerbench,
     "wide": read_wide,
 }
@@ -58,6 +70,7 @@ SIGNS = (
     ("*.eval", "inspect"),
     ("per_instance_stats.json", "helm"),
     ("annotations.json", "alpaca_eval"),
+    (MLFLOW_TABLE, "mlflow"),
 )
 """Names of files that only one tool writes."""
 
@@ -79,10 +92,10 @@ def read_log(
     path : str, path-like or DataFrame
         A file, a folder or a frame.
     format : str, default=None
-        "alpaca_eval", "embedllm", "helm", "inspect", "llmrouterbench", "lm_eval",
-        "long", "routerbench" or "wide". `None` finds it by the names of files and,
-        where these do not say it, by their content. Several formats in one folder, or
-        none, are an error.
+        "alpaca_eval", "embedllm", "evalscope", "helm", "inspect", "lighteval",
+        "llmrouterbench", "lm_eval", "long", "mlflow", "promptfoo", "routerbench" or
+        "wide". `None` finds it by the names of files and, where these do not say it,
+        by their content. Several formats in one folder, or none, are an error.
     return_summary : bool, default=False
         Whether to return a summary, too.
     **options
@@ -211,7 +224,15 @@ class _Signs:
             self.options.get(f"{name}_col", name)
             for name in ("model", "query", "score")
         )
-        if set(DESCRIBED) <= names:
+        if names >= PROMPTFOO_KEYS:
+            self.add("promptfoo", seen)
+        elif names >= EVALSCOPE_KEYS:
+            self.add("evalscope", seen)
+        elif set(LIGHTEVAL_COLUMNS) <= names:
+            self.add("lighteval", seen)
+        elif {"trace_id", "request"} <= names:
+            self.add("mlflow", seen)
+        elif set(DESCRIBED) <= names:
             self.add("routerbench", seen)
         elif set(EMBEDLLM_COLUMNS) <= names:
             self.add("embedllm", seen)
@@ -235,10 +256,18 @@ class _Signs:
             self.add("inspect", seen)
         elif isinstance(document.get("records"), list):
             self.add("llmrouterbench", seen)
+        elif is_mlflow_table(document):
+            self.add("mlflow", seen)
+        elif _is_of_promptfoo(document.get("results")):
+            self.add("promptfoo", seen)
         elif {"results", "config"} <= document.keys():
             self.add("lm_eval", seen)
         elif all(isinstance(column, dict) for column in document.values()):
             self.add_table(document, seen)
+
+
+def _is_of_promptfoo(results: Any) -> bool:
+    return isinstance(results, dict) and isinstance(results.get("results"), list)
 
 
 def _signs_at(path: Path, options: Mapping[str, Any]) -> _Signs:
@@ -261,6 +290,8 @@ def _add_names(signs: _Signs, files: list[Path]) -> None:
         for pattern, format in SIGNS:
             if file.match(pattern):
                 signs.add(format, file)
+        if is_review_file(file):
+            signs.add("evalscope", file)
 
 
 def _some_of_each_ending(files: list[Path]) -> Iterable[Path]:

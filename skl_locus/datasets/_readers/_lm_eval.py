@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from skl_locus.datasets._readers._builder import LogBuilder, Scale
+from skl_locus.datasets._readers._chats import text_of_prompt
 from skl_locus.datasets._readers._files import (
     Row,
     file_or_folder,
@@ -22,14 +23,12 @@ from skl_locus.datasets._readers._files import (
     json_lines,
     json_object,
     newest,
-    parse_json,
 )
 from skl_locus.datasets._readers._values import (
     RecordError,
     as_mapping,
     required_score,
     required_text,
-    text_of_messages,
 )
 from skl_locus.exceptions import LogFormatError
 
@@ -477,27 +476,7 @@ def _text_of(request: list) -> str:
     content = request[0]
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], str):
         content = content[0]
-    turns = _turns_in(content) if isinstance(content, str) else content
-    if isinstance(turns, list) and any(map(_is_of_user, turns)):
-        # What stands behind it is the begin of the model's own answer.
-        last = max(place for place, turn in enumerate(turns) if _is_of_user(turn))
-        return text_of_messages(turns[: last + 1], "arguments")
-    return text_of_messages(content, "arguments")
-
-
-def _turns_in(text: str) -> list | None:
-    """Return the turns of a chat that is written as JSON, None for other texts."""
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        turns = parse_json(text.encode(errors="surrogatepass"))
-    except (RecordError, UnicodeError):
-        return None
-    return turns if isinstance(turns, list) else None
-
-
-def _is_of_user(turn: Any) -> bool:
-    return isinstance(turn, Mapping) and turn.get("role") == "user"
+    return text_of_prompt(content, "arguments")
 
 
 def _metrics_of(record: Mapping[str, Any]) -> dict[str, Any]:
