@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         KNNRouter,
         LinearRouter,
         LLMDNAEmbedder,
+        ProxRouter,
     )
     from skl_locus.portfolio import (
         BudgetPortfolio,
@@ -48,6 +49,7 @@ __all__ = [
     "LinearRouter",
     "LocusEmbedder",
     "LocusRouter",
+    "ProxRouter",
     "QueryEncoder",
     "RouterPolicy",
     "describe",
@@ -79,6 +81,7 @@ _HOMES = {
     "LinearRouter": "baselines",
     "LocusEmbedder": "_locus.embedder",
     "LocusRouter": "_locus.router",
+    "ProxRouter": "baselines",
     "QueryEncoder": "_data.query_encoder",
     "RouterPolicy": "_policy.policy",
     "describe": "_persistence.saving",

@@ -7,6 +7,7 @@ from skl_locus.baselines._kmeans import KMeansRouter
 from skl_locus.baselines._knn import KNNRouter
 from skl_locus.baselines._linear import LinearRouter
 from skl_locus.baselines._llm_dna import LLMDNAEmbedder
+from skl_locus.baselines._proxrouter import ProxRouter
 
 __all__ = [
     "BestSingleRouter",
@@ -16,4 +17,5 @@ __all__ = [
     "KNNRouter",
     "LLMDNAEmbedder",
     "LinearRouter",
+    "ProxRouter",
 ]
