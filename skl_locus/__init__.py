@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         LinearRouter,
         LLMDNAEmbedder,
         ProxRouter,
+        UniRouteRouter,
     )
     from skl_locus.portfolio import (
         BudgetPortfolio,
@@ -52,6 +53,7 @@ __all__ = [
     "ProxRouter",
     "QueryEncoder",
     "RouterPolicy",
+    "UniRouteRouter",
     "describe",
     "load",
     "save",
@@ -84,6 +86,7 @@ _HOMES = {
     "ProxRouter": "baselines",
     "QueryEncoder": "_data.query_encoder",
     "RouterPolicy": "_policy.policy",
+    "UniRouteRouter": "baselines",
     "describe": "_persistence.saving",
     "load": "_persistence.saving",
     "save": "_persistence.saving",

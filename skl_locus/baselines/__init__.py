@@ -8,6 +8,7 @@ from skl_locus.baselines._knn import KNNRouter
 from skl_locus.baselines._linear import LinearRouter
 from skl_locus.baselines._llm_dna import LLMDNAEmbedder
 from skl_locus.baselines._proxrouter import ProxRouter
+from skl_locus.baselines._uniroute import UniRouteRouter
 
 __all__ = [
     "BestSingleRouter",
@@ -18,4 +19,5 @@ __all__ = [
     "LLMDNAEmbedder",
     "LinearRouter",
     "ProxRouter",
+    "UniRouteRouter",
 ]
