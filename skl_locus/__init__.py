@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from skl_locus._persistence.saving import describe, load, save
     from skl_locus._policy.policy import RouterPolicy
     from skl_locus.baselines import (
+        AvengersRouter,
         BestSingleRouter,
         EmbedLLMRouter,
         IRTRouter,
@@ -36,6 +37,7 @@ except PackageNotFoundError:
     __version__ = "0+unknown"
 
 __all__ = [
+    "AvengersRouter",
     "BestSingleRouter",
     "BudgetPortfolio",
     "CostModel",
@@ -69,6 +71,7 @@ _SUBPACKAGES = {
 }
 
 _HOMES = {
+    "AvengersRouter": "baselines",
     "BestSingleRouter": "baselines",
     "BudgetPortfolio": "portfolio",
     "CostModel": "_costs.cost_model",

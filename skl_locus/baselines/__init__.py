@@ -1,5 +1,6 @@
 """Simple routers and comparators, one per file."""
 
+from skl_locus.baselines._avengers import AvengersRouter
 from skl_locus.baselines._best_single import BestSingleRouter
 from skl_locus.baselines._embedllm import EmbedLLMRouter
 from skl_locus.baselines._irt import IRTRouter
@@ -11,6 +12,7 @@ from skl_locus.baselines._proxrouter import ProxRouter
 from skl_locus.baselines._uniroute import UniRouteRouter
 
 __all__ = [
+    "AvengersRouter",
     "BestSingleRouter",
     "EmbedLLMRouter",
     "IRTRouter",
