@@ -128,9 +128,7 @@ class MapProblem:
         by_share = slopes @ self.means.T
         by_share[rows, self.members] += (slopes * self.corrections).sum(axis=1)
         # Through the softmax: only departures from the mean slope of a query count.
-        by_logit = shares * (
-            by_share - (shares * by_share).sum(axis=1, keepdims=True)
-        )
+        by_logit = shares * (by_share - (shares * by_share).sum(axis=1, keepdims=True))
         gradient = by_logit.T @ self.encodings + alpha * coef
         loss = float(losses[known].sum()) + alpha / 2 * float((coef**2).sum())
         return loss, gradient.ravel()

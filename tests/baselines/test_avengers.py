@@ -39,7 +39,9 @@ def cluster_means(router, log):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     distances = ((vectors[:, None] - router.cluster_centers_) ** 2).sum(axis=2)
     table = log.assign(cluster=distances.argmin(axis=1))
-    return table.pivot_table(index="cluster", columns="model", values="score").to_numpy()
+    return table.pivot_table(
+        index="cluster", columns="model", values="score"
+    ).to_numpy()
 
 
 def nearest(router, query):
@@ -159,7 +161,7 @@ def test_a_dial_below_one_needs_the_cost_of_every_model():
     with pytest.raises(ValueError, match="costs"):
         fit(AvengersRouter(4, performance_weight=0.5), log)
     with pytest.raises(ValueError, match="m3"):
-        fewer = {label: 1.0 for label in ("m0", "m1", "m2")}
+        fewer = dict.fromkeys(("m0", "m1", "m2"), 1.0)
         fit(AvengersRouter(4, performance_weight=0.5, costs=fewer), log)
     router = AvengersRouter(4, performance_weight=0.5, costs=COSTS, random_state=0)
     fit(router, log)

@@ -137,7 +137,7 @@ def test_the_form_with_queries_is_knn_with_softmax_weights():
             own = rows["score"].to_numpy()[nearest]
             expected = (weights * own).sum() / weights.sum()
             P = router.correctness_matrix(x[None])[0, column]
-            assert P == pytest.approx(expected, abs=1e-5)
+            assert pytest.approx(expected, abs=1e-5) == P
 
 
 def test_new_models_change_no_bit_of_the_others():
@@ -155,7 +155,9 @@ def test_the_order_of_rows_changes_no_bit():
     log = make_log(4, repeats=10)
     queries = np.random.default_rng(0).normal(size=(9, 16))
     matrices = [
-        ProxRouter(6, random_state=0).fit(rows, rows["score"]).correctness_matrix(queries)
+        ProxRouter(6, random_state=0)
+        .fit(rows, rows["score"])
+        .correctness_matrix(queries)
         for rows in (log, shuffled(log, 1))
     ]
     assert_array_equal(*matrices)

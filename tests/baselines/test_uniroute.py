@@ -68,7 +68,9 @@ def test_the_gradient_is_that_of_the_loss(shrinkage):
         lambda flat: problem._loss(flat, 0.7, start.shape)[1],
         start.ravel(),
     )
-    assert error < 1e-4 * np.abs(problem._loss(start.ravel(), 0.7, start.shape)[1]).max()
+    assert (
+        error < 1e-4 * np.abs(problem._loss(start.ravel(), 0.7, start.shape)[1]).max()
+    )
 
 
 def test_an_evaluation_has_no_part_in_the_mean_that_predicts_it():
@@ -157,4 +159,6 @@ def test_auto_takes_a_candidate_of_each(query_map):
     fit(router.set_params(random_state=0), log.iloc[:2000])
     assert router.n_clusters_ in (1, 2, 4, 8, 16, 32)
     assert router.shrinkage_ in (30, 10, 3, 1)
-    assert router.alpha_ in ((None,) if query_map == "nearest" else (10, 3, 1, 0.3, 0.1, 0.03))
+    assert router.alpha_ in (
+        (None,) if query_map == "nearest" else (10, 3, 1, 0.3, 0.1, 0.03)
+    )
