@@ -160,8 +160,8 @@ def test_a_dial_below_one_needs_the_cost_of_every_model():
     log = make_log(0)
     with pytest.raises(ValueError, match="costs"):
         fit(AvengersRouter(4, performance_weight=0.5), log)
+    fewer = dict.fromkeys(("m0", "m1", "m2"), 1.0)
     with pytest.raises(ValueError, match="m3"):
-        fewer = dict.fromkeys(("m0", "m1", "m2"), 1.0)
         fit(AvengersRouter(4, performance_weight=0.5, costs=fewer), log)
     router = AvengersRouter(4, performance_weight=0.5, costs=COSTS, random_state=0)
     fit(router, log)
