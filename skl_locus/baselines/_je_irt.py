@@ -38,7 +38,7 @@ class JEIRTRouter(ItemVectorRouter):
         Maximum number of optimiser steps.
     batch_size : int, default=512
         Number of evaluations per step.
-    learning_rate_init : float, default=1e-3
+    learning_rate_init : float, default=3e-5
         Learning rate of Adam, constant.
     alpha : float, default=0.01
         Weight decay, decoupled from the gradient as in AdamW.
@@ -112,12 +112,11 @@ class JEIRTRouter(ItemVectorRouter):
     b . (theta - b) / |b| = (b / |b|) . theta - |b|``, where ``|b|^2`` is taken 1e-6
     larger, so that it is never zero. `difficulty` returns ``|b|``.
 
-    Hidden width, dropout, batches, weight decay and the standard normal start of the
-    models' vectors are those of the paper. Its learning rate of 3e-5, which falls by a
-    quarter or more after each of up to 100 epochs, is meant for two million
-    evaluations: on logs of some thousands the weights would stay at their random
-    start. Here the rate is constant, and early stopping takes the place of the epochs.
-    The paper has lengths from 12 to 1024 and none as a default.
+    Hidden width, dropout, batches, weight decay, learning rate and the standard normal
+    start of the models' vectors are those of the paper for this length; it tried lengths
+    from 12 to 1024. There the rate falls by a quarter or more after each of up to 100
+    epochs of two million evaluations. Here it is constant, and early stopping takes the
+    place of the epochs.
 
     The vector of a new model minimises the log loss plus ``|theta - c|^2 / (2 v)``, a
     logistic regression without intercept with the offset ``-|b|``. Here c is the mean
@@ -156,7 +155,7 @@ class JEIRTRouter(ItemVectorRouter):
         query_noise: float = 0.0,
         max_iter: int = 5000,
         batch_size: int = 512,
-        learning_rate_init: float = 1e-3,
+        learning_rate_init: float = 3e-5,
         alpha: float = 0.01,
         early_stopping: bool = True,
         validation_fraction: float = 0.15,
