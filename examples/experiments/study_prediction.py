@@ -18,7 +18,7 @@ import pandas as pd
 from comparison import LOSSES, paired_differences
 from evaluate import fit_on_draw, predict, query_totals
 from jobs import run_jobs
-from methods import LOCUS, make
+from methods import LOCUS, METHODS, make
 from options import DEFAULT_POOLS, SHARED_DATA
 from protocol import (
     ALL_MODELS,
@@ -76,6 +76,13 @@ def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--logs", nargs="+", default=list(SIZES), metavar="NAME")
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="queries")
+    parser.add_argument(
+        "--cells", nargs="+", choices=(COMPLETE, SPARSE), default=(COMPLETE, SPARSE)
+    )
+    parser.add_argument(
+        "--comparators", nargs="+", choices=METHODS, default=COMPARATORS, metavar="NAME"
+    )
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")
@@ -105,9 +112,9 @@ def differences_of(folder, pool, options):
     speed = {"tiny": True} if options.smoke else {}
     jobs = [
         {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
-        for n in available_sizes(log, SIZES[folder])
-        for cell in (COMPLETE, SPARSE)
-        for method in (LOCUS, *COMPARATORS)
+        for n in available_sizes(log, options.sizes or SIZES[folder])
+        for cell in options.cells
+        for method in (LOCUS, *options.comparators)
         for seed in range(options.seeds)
     ]
     results = run_jobs(totals_of, log, jobs, options, f"prediction ({pool})")

@@ -113,7 +113,7 @@ class JEIRTRouter(ItemVectorRouter):
     larger, so that it is never zero. `difficulty` returns ``|b|``.
 
     Hidden width, dropout, batches, weight decay, learning rate and the standard normal
-    start of the models' vectors are those of the paper for this length; it tried lengths
+    start of the models' vectors are those of the paper for this length, one of several
     from 12 to 1024. There the rate falls by a quarter or more after each of up to 100
     epochs of two million evaluations. Here it is constant, and early stopping takes the
     place of the epochs.
