@@ -193,7 +193,8 @@ def _initialize(module: nn.Module, generator: torch.Generator) -> None:
         initialize_linear(module, generator)
     elif isinstance(module, VectorNetwork):
         with torch.no_grad():
-            module.vectors.normal_(generator=generator)
+            scale = module.predictor.start_scale
+            module.vectors.normal_(std=scale, generator=generator)
 
 
 @dataclass(frozen=True)

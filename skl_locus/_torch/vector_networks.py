@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import pairwise
 
 import torch
@@ -27,6 +28,9 @@ class ProductNetwork(nn.Module):
     shape : ProductShape
         Sizes.
     """
+
+    start_scale = 1.0
+    """Standard deviation of the entries of models' vectors before training."""
 
     def __init__(self, shape: ProductShape) -> None:
         super().__init__()
@@ -57,6 +61,13 @@ class ProductNetwork(nn.Module):
 
 class ItemNetwork(nn.Module):
     """A predictor whose features of a query are discriminations and a difficulty."""
+
+    start_scale = 1.0
+    """Standard deviation of the entries of models' vectors before training."""
+
+    @abstractmethod
+    def features(self, encodings: Tensor) -> Tensor:
+        """Map ``encodings`` (Q, F) to (Q, D + 1): discrimination, difficulty."""
 
     def forward(self, vectors: Tensor, features: Tensor) -> Tensor:
         """Score (model, query) pairs.
@@ -133,6 +144,9 @@ class MultidimensionalNetwork(ItemNetwork):
             shape.n_features, shape.n_components, bias=False
         )
         self.difficulty = nn.Linear(shape.n_features, 1, bias=False)
+        # All discriminations start near log 2: with entries of variance 1 the logits
+        # of the start would be large, and different by chance alone.
+        self.start_scale = shape.n_components**-0.5
 
     def features(self, encodings: Tensor) -> Tensor:
         """Map ``encodings`` (Q, F) to (Q, D + 1): discrimination, difficulty."""

@@ -108,8 +108,9 @@ class MIRTRouter(ItemVectorRouter):
     Notes
     -----
     For the encoding x, ``a = log(1 + exp(W x))`` and ``b = w . x``, both without
-    intercepts. Length, batches, optimiser and learning rate are those of the paper;
-    early stopping replaces its 10 epochs.
+    intercepts. Vectors start at random, with a mean squared length of 1. Length,
+    batches, optimiser and learning rate are those of the paper; early stopping replaces
+    its 10 epochs.
 
     The main difference is the ability theta: a free vector of each model here, and in
     the paper a linear map of an encoded text that describes the model. The logs that
