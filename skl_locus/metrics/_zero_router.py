@@ -168,4 +168,4 @@ def qnc_score(
         return math.nan
     # Qualities of the hull ascend, so that the cost is a function of them.
     cost = np.interp(best_single_quality, hull_qualities, hull_costs)
-    return float(cost) / best_single_cost
+    return float(cost / best_single_cost)
