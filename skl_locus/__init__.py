@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from skl_locus._persistence.saving import describe, load, save
     from skl_locus._policy.policy import RouterPolicy
     from skl_locus.baselines import (
+        AvengersRouter,
         BestSingleRouter,
         EmbedLLMRouter,
         IRTRouter,
+        JEIRTRouter,
         KMeansRouter,
         KNNRouter,
         LinearRouter,
         LLMDNAEmbedder,
+        MIRTRouter,
+        ProxRouter,
+        UniRouteRouter,
     )
     from skl_locus.portfolio import (
         BudgetPortfolio,
@@ -29,12 +34,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AvengersRouter",
     "BestSingleRouter",
     "BudgetPortfolio",
     "CostModel",
     "EmbedLLMRouter",
     "ExpectedScorePortfolio",
     "IRTRouter",
+    "JEIRTRouter",
     "KCenterPortfolio",
     "KMeansRouter",
     "KMedoidsPortfolio",
@@ -43,8 +50,11 @@ __all__ = [
     "LinearRouter",
     "LocusEmbedder",
     "LocusRouter",
+    "MIRTRouter",
+    "ProxRouter",
     "QueryEncoder",
     "RouterPolicy",
+    "UniRouteRouter",
     "describe",
     "load",
     "save",
@@ -61,12 +71,14 @@ _SUBPACKAGES = {
 }
 
 _HOMES = {
+    "AvengersRouter": "baselines",
     "BestSingleRouter": "baselines",
     "BudgetPortfolio": "portfolio",
     "CostModel": "_costs.cost_model",
     "EmbedLLMRouter": "baselines",
     "ExpectedScorePortfolio": "portfolio",
     "IRTRouter": "baselines",
+    "JEIRTRouter": "baselines",
     "KCenterPortfolio": "portfolio",
     "KMeansRouter": "baselines",
     "KMedoidsPortfolio": "portfolio",
@@ -75,8 +87,11 @@ _HOMES = {
     "LinearRouter": "baselines",
     "LocusEmbedder": "_locus.embedder",
     "LocusRouter": "_locus.router",
+    "MIRTRouter": "baselines",
+    "ProxRouter": "baselines",
     "QueryEncoder": "_data.query_encoder",
     "RouterPolicy": "_policy.policy",
+    "UniRouteRouter": "baselines",
     "describe": "_persistence.saving",
     "load": "_persistence.saving",
     "save": "_persistence.saving",

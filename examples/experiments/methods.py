@@ -5,13 +5,18 @@ the running matters) and returns an unfitted router.
 """
 
 from skl_locus import (
+    AvengersRouter,
     BestSingleRouter,
     EmbedLLMRouter,
     IRTRouter,
+    JEIRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
     LocusRouter,
+    MIRTRouter,
+    ProxRouter,
+    UniRouteRouter,
 )
 
 LOCUS, LOCUS_PAPER = "LOCUS", "LOCUS (paper)"
@@ -65,6 +70,31 @@ def linear_unpooled(seed, tiny):
     return LinearRouter(alpha="auto", pooling="none")
 
 
+def prompt_space(seed, tiny):
+    """Make the space of prompts: one regularised pseudoinverse, centred coding."""
+    return LinearRouter(alpha="auto", loss="squared_error", pooling="none")
+
+
+def prox(seed, tiny, **parameters):
+    return ProxRouter(random_state=seed, **parameters)
+
+
+def prox_of_queries(seed, tiny):
+    return KNNRouter(100, weights="softmax", temperature=0.05)
+
+
+def uniroute(seed, tiny):
+    return UniRouteRouter(random_state=seed)
+
+
+def uniroute_nearest(seed, tiny):
+    return UniRouteRouter(query_map="nearest", random_state=seed)
+
+
+def avengers(seed, tiny):
+    return AvengersRouter(random_state=seed)
+
+
 def best_single(seed, tiny):
     return BestSingleRouter()
 
@@ -91,6 +121,14 @@ METHODS = {
     "EmbedLLM": trained(EmbedLLMRouter),
     "EmbedLLM+": trained(EmbedLLMRouter, n_hidden_layers=2),
     "IRT-Net": trained(IRTRouter),
+    "JE-IRT": trained(JEIRTRouter),
+    "MIRT": trained(MIRTRouter),
+    "Prompt space": prompt_space,
+    "UniRoute": uniroute,
+    "UniRoute (k-means)": uniroute_nearest,
+    "ProxRouter": prox,
+    "ProxRouter (kNN)": prox_of_queries,
+    "Avengers": avengers,
     "Best single": best_single,
 }
 
@@ -100,7 +138,25 @@ SET_EMBEDDERS = [LOCUS, LOCUS_PAPER]
 EMBEDDING_METHODS = [*SET_EMBEDDERS, "EmbedLLM", "IRT-Net"]
 """Methods with ``embeddings_``."""
 
-VARIANTS = ["kNN (softmax)", "KMeans (routing)", "Linear (unpooled)", "EmbedLLM+"]
+FIELD_METHODS = [
+    "JE-IRT",
+    "MIRT",
+    "Prompt space",
+    "UniRoute",
+    "UniRoute (k-means)",
+    "ProxRouter",
+    "ProxRouter (kNN)",
+    "Avengers",
+]
+"""Methods beside those of the LOCUS paper, which its experiments do not have."""
+
+VARIANTS = [
+    "kNN (softmax)",
+    "KMeans (routing)",
+    "Linear (unpooled)",
+    "EmbedLLM+",
+    *FIELD_METHODS,
+]
 """Methods of the first experiment only, where the paper has them or they matter."""
 
 TRAINED = ["EmbedLLM", "IRT-Net"]

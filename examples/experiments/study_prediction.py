@@ -22,7 +22,7 @@ import pandas as pd
 from comparison import LOSSES, paired_differences
 from evaluate import fit_on_draw, predict, query_totals
 from jobs import run_jobs
-from methods import LOCUS, make
+from methods import LOCUS, METHODS, make
 from options import DEFAULT_POOLS, SHARED_DATA
 from protocol import (
     ALL_MODELS,
@@ -88,6 +88,12 @@ def parse_options(arguments):
     parser.add_argument("--sizes", nargs="+", type=int, metavar="N")
     parser.add_argument(
         "--methods", nargs="+", default=list(COMPARATORS), choices=COMPARATORS
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="queries")
+    parser.add_argument(
+        "--cells", nargs="+", choices=(COMPLETE, SPARSE), default=(COMPLETE, SPARSE)
+    )
+    parser.add_argument(
+        "--comparators", nargs="+", choices=METHODS, default=COMPARATORS, metavar="NAME"
     )
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
@@ -120,6 +126,9 @@ def differences_of(folder, pool, options):
         {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
         for cell, n in cells_and_sizes(log, folder, options)
         for method in (LOCUS, *options.methods)
+        for n in available_sizes(log, options.sizes or SIZES[folder])
+        for cell in options.cells
+        for method in (LOCUS, *options.comparators)
         for seed in range(options.seeds)
     ]
     results = run_jobs(totals_of, log, jobs, options, f"prediction ({pool})")

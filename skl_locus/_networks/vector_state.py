@@ -11,6 +11,10 @@ from scipy.special import softmax
 CHUNK_ELEMENTS = 4_000_000
 """Hidden units computed at a time in prediction; 16 MB in float32."""
 
+SMALLEST_SQUARE = 1e-6
+"""Added to the squared norm of a query's vector, which divides it: the vector of a text
+without any known word may be zero, and its gradient must not be infinite."""
+
 
 @dataclass(frozen=True)
 class ProductShape:
@@ -33,18 +37,40 @@ class ItemResponseShape:
 
 
 @dataclass(frozen=True)
+class ProjectionShape:
+    """Sizes of JE-IRT's predictor; fields named as the router's parameters."""
+
+    n_features: int
+    n_components: int
+    hidden_size: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class MultidimensionalShape:
+    """Sizes of MIRT's predictor, whose maps have no hidden layer."""
+
+    n_features: int
+    n_components: int
+    hidden_size: int = 0
+
+
+VectorShape = ProductShape | ItemResponseShape | ProjectionShape | MultidimensionalShape
+
+
+@dataclass(frozen=True)
 class VectorPredictor(ABC):
     """A trained predictor of P(correct) from a model's vector and a query.
 
     Parameters
     ----------
-    shape : ProductShape or ItemResponseShape
+    shape : ProductShape, ItemResponseShape, ProjectionShape or MultidimensionalShape
         Sizes.
     weights : dict of str to ndarray
         Parameters by their torch names.
     """
 
-    shape: ProductShape | ItemResponseShape
+    shape: VectorShape
     weights: dict[str, np.ndarray]
 
     def logits(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -104,17 +130,25 @@ class ProductPredictor(VectorPredictor):
         return hidden
 
 
-class ItemResponsePredictor(VectorPredictor):
-    """IRT-Net: discrimination times ability minus difficulty."""
+class ItemPredictor(VectorPredictor):
+    """Discrimination of the query times the model's vector, minus difficulty."""
+
+    def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        discrimination, difficulty = self.items(encodings)
+        return discrimination @ vectors.T - difficulty[:, None]
+
+    @abstractmethod
+    def items(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return discriminations (n_queries, n_components) and difficulties."""
+
+
+class ItemResponsePredictor(ItemPredictor):
+    """IRT-Net: a mixture of experts finds the items."""
 
     shape: ItemResponseShape
 
     def _units_per_query(self, n_models: int) -> int:
         return n_models + self.shape.n_experts * self.shape.hidden_size
-
-    def _score(self, encodings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        discrimination, difficulty = self.items(encodings)
-        return discrimination @ vectors.T - difficulty[:, None]
 
     def items(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return discriminations (n_queries, n_components) and difficulties."""
@@ -125,3 +159,35 @@ class ItemResponsePredictor(VectorPredictor):
         items = weighted.reshape(len(encodings), -1) @ self.weights["out.weight"].T
         items += gates @ self.weights["offset.weight"].T
         return items[:, :-1], items[:, -1]
+
+
+class ProjectionPredictor(ItemPredictor):
+    """JE-IRT: a query's vector has its topic as direction, its difficulty as norm."""
+
+    shape: ProjectionShape
+
+    def _units_per_query(self, n_models: int) -> int:
+        return n_models + self.shape.hidden_size + self.shape.n_components
+
+    def items(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit vectors (n_queries, n_components) and norms."""
+        hidden = np.maximum(self._affine("hidden", encodings), 0)
+        vectors = self._affine("out", hidden)
+        norms = np.sqrt((vectors**2).sum(axis=1) + SMALLEST_SQUARE)
+        return vectors / norms[:, None], norms
+
+
+class MultidimensionalPredictor(ItemPredictor):
+    """MIRT: positive discriminations and a difficulty, each linear in the query."""
+
+    shape: MultidimensionalShape
+
+    def _units_per_query(self, n_models: int) -> int:
+        return n_models + self.shape.n_components
+
+    def items(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return discriminations (n_queries, n_components) and difficulties."""
+        # The softplus, log(1 + exp(x)), without overflow.
+        slopes = encodings @ self.weights["discrimination.weight"].T
+        difficulties = encodings @ self.weights["difficulty.weight"].T
+        return np.logaddexp(slopes, 0), difficulties[:, 0]

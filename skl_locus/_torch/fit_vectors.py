@@ -11,11 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as _cross_entropy
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._networks.vector_state import (
-    ItemResponseShape,
-    ProductShape,
-    VectorPredictor,
-)
+from skl_locus._networks.vector_state import VectorPredictor, VectorShape
+from skl_locus._torch.attention import SeededDropout
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
 from skl_locus._torch.threads import threads_for_step
@@ -50,7 +47,7 @@ class VectorSampling:
 def fit_vectors(
     training: EvaluationSet,
     held_out: EvaluationSet | None,
-    shape: ProductShape | ItemResponseShape,
+    shape: VectorShape,
     sampling: VectorSampling,
     options: TrainingOptions,
     seed: int,
@@ -64,7 +61,7 @@ def fit_vectors(
         Evaluations to learn from.
     held_out : EvaluationSet or None
         Evaluations of the same models on other queries, for early stopping.
-    shape : ProductShape or ItemResponseShape
+    shape : shape of a predictor
         Which predictor, and its sizes.
     sampling : VectorSampling
         Evaluations of a step.
@@ -93,6 +90,9 @@ def fit_vectors(
         generator,
         placement,
     )
+    for part in network.modules():
+        if isinstance(part, SeededDropout):
+            part.generator = generator
     pairs = _Pairs.of(training, np.arange(training.n_models), placement)
     rows = _batches(len(training), sampling.batch_size, np.random.default_rng(seed))
 
@@ -193,7 +193,8 @@ def _initialize(module: nn.Module, generator: torch.Generator) -> None:
         initialize_linear(module, generator)
     elif isinstance(module, VectorNetwork):
         with torch.no_grad():
-            module.vectors.normal_(generator=generator)
+            scale = module.predictor.start_scale
+            module.vectors.normal_(std=scale, generator=generator)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,23 @@
-"""Predictors of one free vector per model: EmbedLLM and IRT-Net."""
+"""Predictors of one free vector per model: EmbedLLM and item response theory."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from skl_locus._networks.vector_state import ItemResponseShape, ProductShape
+from skl_locus._networks.vector_state import (
+    SMALLEST_SQUARE,
+    ItemResponseShape,
+    MultidimensionalShape,
+    ProductShape,
+    ProjectionShape,
+    VectorShape,
+)
+from skl_locus._torch.attention import SeededDropout
 
 
 class ProductNetwork(nn.Module):
@@ -19,6 +28,9 @@ class ProductNetwork(nn.Module):
     shape : ProductShape
         Sizes.
     """
+
+    start_scale = 1.0
+    """Standard deviation of the entries of models' vectors before training."""
 
     def __init__(self, shape: ProductShape) -> None:
         super().__init__()
@@ -47,7 +59,26 @@ class ProductNetwork(nn.Module):
         return correct - wrong
 
 
-class ItemResponseNetwork(nn.Module):
+class ItemNetwork(nn.Module):
+    """A predictor whose features of a query are discriminations and a difficulty."""
+
+    start_scale = 1.0
+    """Standard deviation of the entries of models' vectors before training."""
+
+    @abstractmethod
+    def features(self, encodings: Tensor) -> Tensor:
+        """Map ``encodings`` (Q, F) to (Q, D + 1): discrimination, difficulty."""
+
+    def forward(self, vectors: Tensor, features: Tensor) -> Tensor:
+        """Score (model, query) pairs.
+
+        ``vectors`` (B, D), ``features`` (B, D + 1) -> logits (B,), discrimination .
+        vector - difficulty.
+        """
+        return (features[:, :-1] * vectors).sum(-1) - features[:, -1]
+
+
+class ItemResponseNetwork(ItemNetwork):
     """IRT-Net's predictor: a mixture of experts finds the parameters of a query.
 
     Each expert has one hidden layer and gives a discrimination and a difficulty; a
@@ -75,16 +106,55 @@ class ItemResponseNetwork(nn.Module):
         weighted = (hidden * gates.unsqueeze(-1)).flatten(1)
         return self.out(weighted) + self.offset(gates)
 
-    def forward(self, vectors: Tensor, features: Tensor) -> Tensor:
-        """Score (model, query) pairs.
 
-        ``vectors`` (B, D), ``features`` (B, D + 1) -> logits (B,), discrimination .
-        vector - difficulty.
-        """
-        return (features[:, :-1] * vectors).sum(-1) - features[:, -1]
+class ProjectionNetwork(ItemNetwork):
+    """JE-IRT's predictor: a network with one hidden layer embeds the query.
+
+    Parameters
+    ----------
+    shape : ProjectionShape
+        Sizes.
+    """
+
+    def __init__(self, shape: ProjectionShape) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(shape.n_features, shape.hidden_size)
+        self.dropout = SeededDropout(shape.dropout)
+        self.out = nn.Linear(shape.hidden_size, shape.n_components)
+
+    def features(self, encodings: Tensor) -> Tensor:
+        """Map ``encodings`` (Q, F) to (Q, D + 1): unit vector, norm."""
+        vectors = self.out(self.dropout(torch.relu(self.hidden(encodings))))
+        norms = (vectors.square().sum(-1, keepdim=True) + SMALLEST_SQUARE).sqrt()
+        return torch.cat([vectors / norms, norms], dim=-1)
 
 
-Predictor = ProductNetwork | ItemResponseNetwork
+class MultidimensionalNetwork(ItemNetwork):
+    """MIRT's predictor: linear maps of the query, without intercepts.
+
+    Parameters
+    ----------
+    shape : MultidimensionalShape
+        Sizes.
+    """
+
+    def __init__(self, shape: MultidimensionalShape) -> None:
+        super().__init__()
+        self.discrimination = nn.Linear(
+            shape.n_features, shape.n_components, bias=False
+        )
+        self.difficulty = nn.Linear(shape.n_features, 1, bias=False)
+        # All discriminations start near log 2: with entries of variance 1 the logits
+        # of the start would be large, and different by chance alone.
+        self.start_scale = shape.n_components**-0.5
+
+    def features(self, encodings: Tensor) -> Tensor:
+        """Map ``encodings`` (Q, F) to (Q, D + 1): discrimination, difficulty."""
+        slopes = F.softplus(self.discrimination(encodings))
+        return torch.cat([slopes, self.difficulty(encodings)], dim=-1)
+
+
+Predictor = ProductNetwork | ItemNetwork
 
 
 class VectorNetwork(nn.Module):
@@ -94,7 +164,7 @@ class VectorNetwork(nn.Module):
     ----------
     n_models, n_components : int
         Number and length of the vectors.
-    predictor : ProductNetwork or ItemResponseNetwork
+    predictor : ProductNetwork or ItemNetwork
         Scores pairs of a vector and the features of a query.
     """
 
@@ -128,8 +198,12 @@ class NewVector(nn.Module):
         return predictor(self.vector.expand(len(features), -1), features)
 
 
-def make_predictor(shape: ProductShape | ItemResponseShape) -> Predictor:
+def make_predictor(shape: VectorShape) -> Predictor:
     """Make the predictor that a shape describes."""
     if isinstance(shape, ProductShape):
         return ProductNetwork(shape)
-    return ItemResponseNetwork(shape)
+    if isinstance(shape, ItemResponseShape):
+        return ItemResponseNetwork(shape)
+    if isinstance(shape, ProjectionShape):
+        return ProjectionNetwork(shape)
+    return MultidimensionalNetwork(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,13 +149,72 @@ def ratio_bootstrap(
     )
 
 
+def statistic_bootstrap(
+    value_of: Callable[[np.ndarray], np.ndarray],
+    n_draws: int,
+    n_queries: int,
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[BootstrapEstimate, BootstrapEstimate]:
+    """Estimate what is no mean over queries by resampling two ways.
+
+    Parameters
+    ----------
+    value_of : callable
+        From weights of the queries, (n_queries,), to the values of each router and
+        draw, (n_routers, n_draws); NaN where there is none.
+    n_draws, n_queries : int
+        Numbers of draws and of queries.
+    n_resamples, confidence, random_state
+        As for `two_way_bootstrap`, with the same resamples.
+
+    Returns
+    -------
+    values, differences : BootstrapEstimate
+        Means over the draws, and what they differ by from the first router's.
+    """
+    _check_resampling(n_resamples, confidence)
+    estimates = value_of(np.ones(n_queries)).mean(axis=1)
+    chunks = _resampling_weights(n_draws, n_queries, n_resamples, random_state)
+    resampled = np.array(
+        [
+            _mean_over_draws(value_of(own_queries), own_draws)
+            for draws, queries in chunks
+            for own_draws, own_queries in zip(draws, queries, strict=True)
+        ]
+    )
+    return (
+        _summarised(estimates, resampled, confidence),
+        _summarised(estimates - estimates[0], resampled - resampled[:, :1], confidence),
+    )
+
+
+def _mean_over_draws(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    # Only draws that are in the resample count: one that is not may have no value.
+    drawn = weights > 0
+    return values[:, drawn] @ weights[drawn] / weights.sum()
+
+
+def _summarised(
+    estimates: np.ndarray, resampled: np.ndarray, confidence: float
+) -> BootstrapEstimate:
+    summaries = np.array([_summary(column, confidence) for column in resampled.T])
+    return BootstrapEstimate(estimates, *summaries.T)
+
+
+def _check_resampling(n_resamples: int, confidence: float) -> None:
+    check_at_least(n_resamples, "n_resamples", 2)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+
+
 def _resampled(
     sides: np.ndarray, n_resamples: int, confidence: float, random_state: Any
 ) -> BootstrapEstimate:
     """Estimate what `_means` makes of sides of shape (n_sides, ..., draws, queries)."""
-    check_at_least(n_resamples, "n_resamples", 2)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}.")
+    _check_resampling(n_resamples, confidence)
     n_draws, n_queries = sides.shape[-2:]
     means = _means(sides, np.ones((1, n_draws)), np.ones((1, n_queries)))[0]
     chunks = _resampling_weights(n_draws, n_queries, n_resamples, random_state)

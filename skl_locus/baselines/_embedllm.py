@@ -168,7 +168,6 @@ class EmbedLLMRouter(FreeVectorRouter):
     ) -> None:
         super().__init__(
             n_components=n_components,
-            hidden_size=hidden_size,
             query_noise=query_noise,
             max_iter=max_iter,
             batch_size=batch_size,
@@ -190,6 +189,7 @@ class EmbedLLMRouter(FreeVectorRouter):
             duplicates=duplicates,
         )
         self.n_hidden_layers = n_hidden_layers
+        self.hidden_size = hidden_size
 
     def _predictor_type(self) -> type[ProductPredictor]:
         return ProductPredictor

@@ -18,11 +18,7 @@ from skl_locus._networks.training_parameters import (
     hold_out_queries,
     split_at,
 )
-from skl_locus._networks.vector_state import (
-    ItemResponseShape,
-    ProductShape,
-    VectorPredictor,
-)
+from skl_locus._networks.vector_state import VectorPredictor, VectorShape
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
 
@@ -55,7 +51,6 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
         self,
         *,
         n_components: int,
-        hidden_size: int,
         query_noise: float,
         max_iter: int,
         batch_size: int,
@@ -77,7 +72,6 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
         duplicates: str,
     ) -> None:
         self.n_components = n_components
-        self.hidden_size = hidden_size
         self.query_noise = query_noise
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -103,7 +97,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
         """Return the class of the predictor."""
 
     @abstractmethod
-    def _shape(self, n_features: int) -> ProductShape | ItemResponseShape:
+    def _shape(self, n_features: int) -> VectorShape:
         """Return the sizes of the predictor."""
 
     def _make_pool(self, evaluations: EvaluationSet) -> VectorPool:

@@ -169,7 +169,6 @@ class IRTRouter(FreeVectorRouter):
     ) -> None:
         super().__init__(
             n_components=n_components,
-            hidden_size=hidden_size,
             query_noise=query_noise,
             max_iter=max_iter,
             batch_size=batch_size,
@@ -191,6 +190,7 @@ class IRTRouter(FreeVectorRouter):
             duplicates=duplicates,
         )
         self.n_experts = n_experts
+        self.hidden_size = hidden_size
 
     def _predictor_type(self) -> type[ItemResponsePredictor]:
         return ItemResponsePredictor

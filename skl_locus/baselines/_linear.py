@@ -110,6 +110,15 @@ class LinearRouter(RouterMixin[RegressionPool]):
     `add_models` fits a model's own w and b, with the alpha and c of `fit`. They do not
     depend on the models that are added together with it.
 
+    With ``loss="squared_error"`` and ``pooling="none"`` this is the space of prompts of
+    Kashani, Mendelson and Nemcovsky (arXiv 2509.22506): with A the encodings of the
+    training queries and s the scores of a model, both less their means, the vector of
+    the model is w = A^+ s, by one regularised pseudoinverse ``A^+ = (A'A + alpha I)^-1
+    A'`` for all models that saw the same queries, and its score on a query is predicted
+    by the product of w and the encoding. A new model takes one product of a matrix and
+    a vector. The paper leaves the regulariser and the coding of s open; other codings
+    by two numbers give the same predictions.
+
     "auto" cross-validates within `fit` over five folds of the queries. It tries 300,
     100, 30, 10, 3, 1 and 0.3 times the mean squared distance of the encodings from
     their mean, so the scale of the encodings has no influence. Of equally good values,

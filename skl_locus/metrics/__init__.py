@@ -5,6 +5,7 @@ from skl_locus.metrics._calibration import (
     expected_calibration_error,
     soft_roc_auc_score,
 )
+from skl_locus.metrics._collapse import choice_entropy_score, most_chosen_share
 from skl_locus.metrics._compare import compare
 from skl_locus.metrics._correctness import (
     correctness_accuracy_score,
@@ -19,6 +20,7 @@ from skl_locus.metrics._cost_scores import (
     cpt_score,
     perf_gain_score,
 )
+from skl_locus.metrics._performance_dial import performance_dial_curve
 from skl_locus.metrics._references import (
     best_single_score,
     gain_over_best_single,
@@ -27,6 +29,7 @@ from skl_locus.metrics._references import (
     random_router_score,
     routing_coverage,
 )
+from skl_locus.metrics._router_arena import router_arena_score
 from skl_locus.metrics._routing import hit_at_k_score, routing_accuracy_score
 from skl_locus.metrics._scorers import (
     correctness_accuracy_scorer,
@@ -38,12 +41,14 @@ from skl_locus.metrics._scorers import (
     routing_accuracy_scorer,
     soft_roc_auc_scorer,
 )
+from skl_locus.metrics._zero_router import qnc_score, zero_router_hull
 
 __all__ = [
     "BootstrapEstimate",
     "aiq_score",
     "apgr_score",
     "best_single_score",
+    "choice_entropy_score",
     "compare",
     "correctness_accuracy_score",
     "correctness_accuracy_scorer",
@@ -56,13 +61,17 @@ __all__ = [
     "hit_at_k_score",
     "make_onboarding_scorer",
     "make_routing_scorer",
+    "most_chosen_share",
     "neg_expected_calibration_error_scorer",
     "neg_soft_brier_scorer",
     "neg_soft_log_loss_scorer",
     "non_decreasing_hull",
     "oracle_score",
     "perf_gain_score",
+    "performance_dial_curve",
+    "qnc_score",
     "random_router_score",
+    "router_arena_score",
     "routing_accuracy_score",
     "routing_accuracy_scorer",
     "routing_coverage",
@@ -71,4 +80,5 @@ __all__ = [
     "soft_roc_auc_score",
     "soft_roc_auc_scorer",
     "two_way_bootstrap",
+    "zero_router_hull",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,50 @@ def area_under_curve(
             sample_weight=np.concatenate([positive, negative]),
         )
     )
+
+
+def area_statistic(
+    scores: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Return the area under the ROC curve, for any weights of the rows.
+
+    Rows are sorted once, so that each of the many resamples of a bootstrap takes sums
+    alone.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    positive_part = scores[order]
+    starts = np.flatnonzero(np.diff(probabilities[order], prepend=-1) > 0)
+
+    def area(weights: np.ndarray) -> float:
+        own = weights[order]
+        positive = np.add.reduceat(own * positive_part, starts)
+        negative = np.add.reduceat(own * (1 - positive_part), starts)
+        pairs = positive.sum() * negative.sum()
+        if pairs == 0:
+            return math.nan
+        # Negative rows of lower probability, and half of those of the same one.
+        below = np.cumsum(negative) - negative / 2
+        return float(positive @ below / pairs)
+
+    return area
+
+
+def calibration_statistic(
+    scores: np.ndarray, probabilities: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Return the calibration error with default bins, for any weights of the rows."""
+    order = np.argsort(probabilities, kind="stable")
+    ranked, gaps = probabilities[order], (scores - probabilities)[order]
+
+    def error(weights: np.ndarray) -> float:
+        # Rows without weight are left out: they must not make bins.
+        own = weights[order]
+        kept = own > 0
+        bins = _equal_mass_bins(ranked[kept], own[kept], N_BINS)
+        sums = np.bincount(bins, own[kept] * gaps[kept])
+        return float(np.abs(sums).sum() / own.sum())
+
+    return error
 
 
 def canonical_rows(

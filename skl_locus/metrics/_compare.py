@@ -16,9 +16,20 @@ from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.schema import Columns
 from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
-from skl_locus._utils.bootstrap import two_way_bootstrap
+from skl_locus._utils.bootstrap import (
+    BootstrapEstimate,
+    statistic_bootstrap,
+    two_way_bootstrap,
+)
 from skl_locus._utils.statistics import holm
-from skl_locus.metrics._registry import METRICS, POOLED, ROUTING, ROUTING_ACCURACY
+from skl_locus.metrics._registry import (
+    CHOICES,
+    METRICS,
+    OF_DECISIONS,
+    POOLED,
+    ROUTING,
+    ROUTING_ACCURACY,
+)
 from skl_locus.metrics._test_rows import TestRows, View, read_test_rows
 
 BEST_SINGLE, ORACLE = "best single", "oracle"
@@ -69,8 +80,8 @@ def compare(
         Router that the others are compared with; the first by default.
     metrics : list of str, default=None
         Which of "routing_accuracy", "correctness_accuracy", "soft_log_loss",
-        "soft_brier", "soft_roc_auc" and "expected_calibration_error"; all by
-        default.
+        "soft_brier", "soft_roc_auc", "expected_calibration_error",
+        "most_chosen_share" and "choice_entropy"; all by default.
     task_col : str, default="task"
         Column of X that names each row's task. Without it, or for None, there are
         the overall rows only.
@@ -111,9 +122,12 @@ def compare(
     queries, the same resamples for all routers; within a task, its own queries are
     resampled. The smallest adjusted p-value of k comparisons is never below
     ``2 * k / (n_resamples + 1)``, so that many tasks want many
-    resamples. Of "soft_roc_auc" and "expected_calibration_error", which are no
-    means over queries, there is the mean over draws alone: resampling them takes a
-    sort of all rows each time.
+    resamples. "soft_roc_auc", "expected_calibration_error", "most_chosen_share" and
+    "choice_entropy" are no means over queries: they are computed anew from the queries
+    of each resample, for each draw, and averaged over the draws in it. A calibration
+    error is never negative, so that its resamples, which add noise, lie above the
+    estimate on average; the error of a well calibrated router may lie below its
+    interval.
 
     In a partial log the choice is among the models observed for a query. The best
     single model is that of the best mean among the evaluations which the
@@ -160,7 +174,9 @@ def compare(
         X,
         scores,
         task_col,
-        with_probabilities=any(METRICS[name].kind != ROUTING for name in chosen),
+        with_probabilities=any(
+            METRICS[name].kind not in OF_DECISIONS for name in chosen
+        ),
     )
     singles = _best_singles(rows, views[reference]) if baselines else None
     options = {
@@ -185,8 +201,8 @@ def _part(
 ) -> pd.DataFrame:
     """Compare by one metric on some rows."""
     kind = METRICS[metric].kind
-    if kind == POOLED:
-        return _pooled(names, rows.pooled(metric).mean(axis=1))
+    if kind in (POOLED, CHOICES):
+        return _pooled(metric, rows, names, options)
     if kind != ROUTING:
         return _resampled(names, *rows.row_totals(metric), options)
     totals = rows.routed_totals(metric)
@@ -197,10 +213,23 @@ def _part(
     return _resampled([*names, BEST_SINGLE, ORACLE], totals, counts, options)
 
 
-def _pooled(names: list[str], estimates: np.ndarray) -> pd.DataFrame:
+def _pooled(
+    metric: str, rows: TestRows, names: list[str], options: dict[str, Any]
+) -> pd.DataFrame:
+    estimates = rows.pooled(metric).mean(axis=1)
     differences = estimates - estimates[0]
-    return pd.DataFrame(
-        {"router": names, "estimate": estimates, "difference": differences}
+    if METRICS[metric].statistic is None:
+        return pd.DataFrame(
+            {"router": names, "estimate": estimates, "difference": differences}
+        )
+    means, gaps = statistic_bootstrap(
+        rows.resampled(metric), rows.decisions.shape[1], rows.n_queries, **options
+    )
+    # Estimates are those of the metrics themselves, to the last digit.
+    return _table(
+        names,
+        means._replace(estimate=estimates),
+        gaps._replace(estimate=differences),
     )
 
 
@@ -213,6 +242,12 @@ def _resampled(
     differences = two_way_bootstrap(
         totals, counts, reference=totals[0], reference_counts=counts[0], **options
     )
+    return _table(names, means, differences)
+
+
+def _table(
+    names: list[str], means: BootstrapEstimate, differences: BootstrapEstimate
+) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "router": names,

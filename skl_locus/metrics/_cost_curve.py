@@ -86,7 +86,7 @@ def cost_quality_curve(
     1   0.225   2.0      1.0
     2   0.800   1.0      0.5
     """
-    per_row = _costs_of_rows(costs, models)
+    per_row = costs_of_rows(costs, models)
     pairs = coded_pairs(
         y_true,
         queries=queries,
@@ -100,7 +100,8 @@ def cost_quality_curve(
     return operating_points(pairs, _checked_weights(weights))
 
 
-def _costs_of_rows(costs: Any, models: Any) -> np.ndarray:
+def costs_of_rows(costs: Any, models: Any) -> np.ndarray:
+    """Return the cost of each row, from a column or from costs by model."""
     if not isinstance(costs, Mapping):
         column = check_finite_column(costs, "costs")
         if len(column) != len(models):

@@ -20,7 +20,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from skl_locus._data.columns import model_groups
 from skl_locus._data.identity import model_labels, query_codes, query_identities
 from skl_locus._routing.unwrap import router_and_rows
-from skl_locus.metrics._registry import METRICS, ROUTING, RegisteredMetric
+from skl_locus.metrics._registry import METRICS, OF_DECISIONS, RegisteredMetric
 from skl_locus.metrics._routing import routing_accuracy_score
 
 Metric = Callable[..., float]
@@ -112,7 +112,7 @@ class OnboardingScorer:
 
 
 def _scorer_of(metric: RegisteredMetric) -> Scorer:
-    if metric.kind == ROUTING:
+    if metric.kind in OF_DECISIONS:
         return RoutingScorer(metric.function, metric.greater_is_better)
     name = f"{metric.scorer_name}_scorer"
     return ProbabilityScorer(name, metric.function, metric.greater_is_better)

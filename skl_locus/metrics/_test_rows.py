@@ -14,7 +14,7 @@ from skl_locus._data.pairs import EvaluatedPairs, pair_starts, pair_up
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.tasks import task_codes
 from skl_locus._routing.unwrap import predict_rows
-from skl_locus.metrics._registry import METRICS
+from skl_locus.metrics._registry import CHOICES, METRICS
 
 View = tuple[Any, Any]
 """A fitted router with the rows as it sees them."""
@@ -83,10 +83,8 @@ class TestRows:
     def routed_totals(self, metric: str) -> np.ndarray:
         """Return a metric of decisions: (n_routers, n_draws, n_queries)."""
         values_of = METRICS[metric].values
-        # Rows of one pair have equal decisions: the first speaks for all.
-        first = pair_starts(self.queries, self.models)
         return self._for_each_draw(
-            self.decisions[..., first],
+            self._pair_decisions(),
             lambda own: np.asarray(values_of(self.pairs, own)),
         )
 
@@ -101,16 +99,48 @@ class TestRows:
         return totals, np.broadcast_to(counts, totals.shape)
 
     def pooled(self, metric: str) -> np.ndarray:
-        """Return a metric of all rows together: (n_routers, n_draws)."""
+        """Return a metric of all rows, or all choices: (n_routers, n_draws)."""
         value_of = METRICS[metric].values
+        if METRICS[metric].kind == CHOICES:
+            return self._for_each_draw(
+                self._pair_decisions(), lambda own: np.array(value_of(self.pairs, own))
+            )
         return self._for_each_draw(
             self.probabilities, lambda own: np.array(value_of(self.scores, own))
         )
+
+    def resampled(self, metric: str) -> Callable[[np.ndarray], np.ndarray]:
+        """Return a function from weights of queries to what `pooled` is for them."""
+        statistic = METRICS[metric].statistic
+        assert statistic is not None
+        if METRICS[metric].kind == CHOICES:
+            values_at = [
+                [statistic(self.pairs, own) for own in draws]
+                for draws in self._pair_decisions()
+            ]
+            return lambda weights: _values(values_at, weights)
+        values_at = [
+            [statistic(self.scores, own) for own in draws]
+            for draws in self.probabilities
+        ]
+        # All rows of a query have its weight.
+        return lambda weights: _values(values_at, weights[self.queries])
+
+    def _pair_decisions(self) -> np.ndarray:
+        """Return what the routers decide by: (n_routers, n_draws, n_pairs)."""
+        # Rows of one pair have equal decisions: the first speaks for all.
+        return self.decisions[..., pair_starts(self.queries, self.models)]
 
     def _for_each_draw(
         self, values: np.ndarray, function: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
         return np.array([[function(own) for own in draws] for draws in values])
+
+
+def _values(
+    values_at: list[list[Callable[[np.ndarray], float]]], weights: np.ndarray
+) -> np.ndarray:
+    return np.array([[value_at(weights) for value_at in own] for own in values_at])
 
 
 def read_test_rows(

@@ -1,13 +1,18 @@
 """Networks small enough to train in a second, for tests of everything but quality."""
 
 from skl_locus import (
+    AvengersRouter,
     BestSingleRouter,
     EmbedLLMRouter,
     IRTRouter,
+    JEIRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
     LocusRouter,
+    MIRTRouter,
+    ProxRouter,
+    UniRouteRouter,
 )
 
 SMALL = {
@@ -32,6 +37,9 @@ SMALL_VECTORS = {
     "learning_rate_init": 0.02,
     "random_state": 0,
 }
+
+SMALL_ITEMS = {key: SMALL_VECTORS[key] for key in SMALL_VECTORS if key != "hidden_size"}
+"""The same for a network without a hidden layer."""
 
 # One that has learned enough in a second or two to tell models apart.
 TELLING = {
@@ -59,5 +67,10 @@ def small_routers():
         "linear": LinearRouter(alpha=1.0),
         "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
         "irt": IRTRouter(**SMALL_VECTORS),
+        "je-irt": JEIRTRouter(**SMALL_VECTORS),
+        "mirt": MIRTRouter(**SMALL_ITEMS),
+        "prox": ProxRouter(4, random_state=0),
+        "uniroute": UniRouteRouter(3, alpha=1.0, random_state=0),
+        "avengers": AvengersRouter(4, random_state=0),
         "locus": LocusRouter(**SMALL),
     }

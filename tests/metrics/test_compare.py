@@ -1,6 +1,7 @@
 """Routers compared side by side, in every form of router and of table."""
 
 import functools
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import check_random_state
 
 from skl_locus import BestSingleRouter, KMeansRouter, KNNRouter
+from skl_locus._data.identity import identify_rows
+from skl_locus._utils.bootstrap import _resampling_weights
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
     best_single_score,
@@ -78,6 +82,8 @@ def test_estimates_are_those_of_the_metrics():
             "soft_brier": soft_brier_score(Y, p),
             "soft_roc_auc": soft_roc_auc_score(Y, p),
             "expected_calibration_error": expected_calibration_error(Y, p),
+            "most_chosen_share": -SCORERS["neg_most_chosen_share"](router, TEST, Y),
+            "choice_entropy": SCORERS["choice_entropy"](router, TEST, Y),
         }
         for metric, value in expected.items():
             estimate = row(table, metric, name)["estimate"]
@@ -116,13 +122,64 @@ def test_the_table_and_its_differences():
         expected = means[name] - means["clusters"]
         assert differences[name] == pytest.approx(expected)
     pooled = table[table["metric"] == "soft_roc_auc"]
-    assert pooled[["low", "high", "standard_error", "p_value"]].isna().all(axis=None)
-    assert pooled["difference"].notna().sum() == 2
+    assert (pooled["low"] <= pooled["estimate"]).all()
+    assert (pooled["estimate"] <= pooled["high"]).all()
+    assert pooled[["difference", "p_value", "p_adjusted"]].notna().sum().eq(2).all()
     tested = table[table["p_value"].notna()]
     assert (tested["p_adjusted"] >= tested["p_value"]).all()
     losses = tested[tested["metric"] == "soft_log_loss"]["p_adjusted"]
     smallest = tested[tested["metric"] == "soft_log_loss"]["p_value"].min()
     assert losses.min() == pytest.approx(min(1, 2 * smallest))
+
+
+POOLED = {
+    "soft_roc_auc": soft_roc_auc_score,
+    "expected_calibration_error": expected_calibration_error,
+}
+
+
+@pytest.mark.parametrize("metric", POOLED)
+def test_pooled_metrics_are_those_of_the_repeated_rows(metric):
+    # The metric of the public function on each resample, with its rows written out.
+    draws = routers(2)["clusters"]
+    options = {"n_resamples": 30, "random_state": 0, "metrics": [metric]}
+    table = compare({"clusters": draws}, TEST, Y, **options)
+    queries = identify_rows(draws[0], TEST).codes
+    seed = check_random_state(0).randint(2**31 - 1)
+    (weights,) = _resampling_weights(2, queries.max() + 1, 30, seed)
+    values = []
+    for of_draws, of_queries in zip(*weights, strict=True):
+        rows = np.repeat(np.arange(len(TEST)), of_queries[queries].astype(int))
+        each = [
+            POOLED[metric](Y.iloc[rows], router.predict_proba(TEST)[rows])
+            for router in draws
+        ]
+        values.append(np.average(each, weights=of_draws))
+    found = row(table, metric, "clusters")
+    assert found["standard_error"] == pytest.approx(np.std(values, ddof=1), rel=1e-4)
+    low, high = np.percentile(values, [2.5, 97.5])
+    assert found["low"] == pytest.approx(low, abs=1e-6)
+    assert found["high"] == pytest.approx(high, abs=1e-6)
+
+
+def test_choices_are_resampled_with_the_queries():
+    metrics = ["most_chosen_share", "choice_entropy"]
+    table = compare(routers(), TEST, Y, metrics=metrics, **OPTIONS)
+    found = row(table, "most_chosen_share", "neighbors")
+    assert found["low"] <= found["estimate"] <= found["high"]
+    assert found["low"] < found["high"]
+    assert found["difference_high"] < 0
+    assert row(table, "choice_entropy", "neighbors")["difference_low"] > 0
+    assert "best single" not in table["router"].to_numpy()
+
+
+def test_a_task_without_wrong_answers_has_no_area_and_no_warning():
+    test = TEST.assign(task=np.where(Y == 1, "easy", "hard"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = compare(routers(), test, Y, metrics=["soft_roc_auc"], **OPTIONS)
+    easy = table[table["task"] == "easy"]
+    assert easy[["estimate", "standard_error", "low", "high"]].isna().all(axis=None)
 
 
 def test_tasks_have_rows_of_their_own():
@@ -275,7 +332,7 @@ def test_names_of_baselines_and_numbers_of_draws_are_checked():
     taken = {"oracle": routers()["single"]}
     with pytest.raises(ValueError, match="The name 'oracle' is taken by a baseline"):
         compare(taken, TEST, Y, **OPTIONS)
-    assert len(compare(taken, TEST, Y, baselines=False, **OPTIONS)) == 6
+    assert len(compare(taken, TEST, Y, baselines=False, **OPTIONS)) == 8
     uneven = {"a": routers(3)["single"], "b": routers()["single"]}
     with pytest.raises(ValueError, match=r"same number of draws.*\{'a': 3, 'b': 1\}"):
         compare(uneven, TEST, Y, **OPTIONS)

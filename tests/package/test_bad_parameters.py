@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, SMALL_ITEMS, SMALL_VECTORS
 
 from skl_locus import (
+    AvengersRouter,
     BestSingleRouter,
     EmbedLLMRouter,
     IRTRouter,
+    JEIRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
     LocusEmbedder,
     LocusRouter,
+    MIRTRouter,
+    ProxRouter,
     QueryEncoder,
+    UniRouteRouter,
 )
 from skl_locus.datasets import make_evaluations
 
@@ -95,6 +100,23 @@ CASES = [
     *((IRTRouter(**SMALL_VECTORS), *case) for case in SHARED + VECTORS),
     (IRTRouter(**SMALL_VECTORS), "n_experts", 0),
     *((BestSingleRouter(), *case) for case in SHARED),
+    *((JEIRTRouter(**SMALL_VECTORS), *case) for case in SHARED + VECTORS),
+    (JEIRTRouter(**SMALL_VECTORS), "dropout", 1.0),
+    *((MIRTRouter(**SMALL_ITEMS), *case) for case in SHARED + TRAINING),
+    *((ProxRouter(), *case) for case in [*SHARED, ("n_clusters", "auto")]),
+    (ProxRouter(), "temperature", 0.0),
+    (ProxRouter(), "shrinkage", "auto"),
+    (ProxRouter(), "random_state", "zero"),
+    *((UniRouteRouter(), *case) for case in [*SHARED, ("n_clusters", 0)]),
+    (UniRouteRouter(), "query_map", "linear"),
+    (UniRouteRouter(), "alpha", 0.0),
+    (UniRouteRouter(), "shrinkage", -1),
+    (UniRouteRouter(), "tune_for", "accuracy"),
+    *((AvengersRouter(), *case) for case in [*SHARED, ("n_clusters", 0)]),
+    (AvengersRouter(), "n_nearest", 0),
+    (AvengersRouter(), "temperature", 0.0),
+    (AvengersRouter(), "performance_weight", 1.5),
+    (AvengersRouter(), "costs", [1.0, 2.0]),
 ]
 
 

@@ -13,19 +13,24 @@ from sklearn.utils.estimator_checks import (
 )
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, SMALL_ITEMS, SMALL_VECTORS
 
 from skl_locus import (
+    AvengersRouter,
     BestSingleRouter,
     EmbedLLMRouter,
     IRTRouter,
+    JEIRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
     LLMDNAEmbedder,
     LocusEmbedder,
     LocusRouter,
+    MIRTRouter,
+    ProxRouter,
     QueryEncoder,
+    UniRouteRouter,
 )
 from skl_locus.exceptions import ConstantScoreWarning
 
@@ -36,6 +41,11 @@ ROUTERS = [
     LinearRouter(),
     EmbedLLMRouter(**SMALL_VECTORS),
     IRTRouter(**SMALL_VECTORS),
+    JEIRTRouter(**SMALL_VECTORS),
+    MIRTRouter(**SMALL_ITEMS),
+    ProxRouter(random_state=0),
+    UniRouteRouter(8, alpha=0.1, random_state=0),
+    AvengersRouter(random_state=0),
     LocusRouter(**{**SMALL, "max_iter": 40}),
 ]
 

@@ -30,17 +30,38 @@ PUBLIC = {name: getattr(module, name) for module in MODULES for name in module._
 CLASSES = {name: thing for name, thing in PUBLIC.items() if isinstance(thing, type)}
 
 SIMPLE_ROUTERS = ("BestSingleRouter", "KMeansRouter", "KNNRouter", "LinearRouter")
-VECTOR_ROUTERS = ("EmbedLLMRouter", "IRTRouter")
+CLUSTER_ROUTERS = ("AvengersRouter", "ProxRouter", "UniRouteRouter")
+VECTOR_ROUTERS = ("EmbedLLMRouter", "IRTRouter", "JEIRTRouter", "MIRTRouter")
 LOCUS = ("LocusEmbedder", "LocusRouter")
 PORTFOLIOS = ("BudgetPortfolio", "KCenterPortfolio", "KMedoidsPortfolio")
-ESTIMATORS = (*SIMPLE_ROUTERS, *VECTOR_ROUTERS, *LOCUS, "LLMDNAEmbedder")
+ESTIMATORS = (
+    *SIMPLE_ROUTERS,
+    *CLUSTER_ROUTERS,
+    *VECTOR_ROUTERS,
+    *LOCUS,
+    "LLMDNAEmbedder",
+)
 
 GROUPS = {
     "simple routers": (SIMPLE_ROUTERS, {"shrinkage"}),
+    "routers with clusters": (
+        ("KMeansRouter", *CLUSTER_ROUTERS),
+        # Defaults of the papers, and temperatures of different weights.
+        {"n_clusters", "shrinkage", "temperature"},
+    ),
     "vector routers": (
         VECTOR_ROUTERS,
-        # Defaults of the authors' code, and hidden layers of two kinds of network.
-        {"n_components", "hidden_size", "query_noise", "alpha"},
+        # Defaults of the authors' code, and hidden layers of several kinds of network;
+        # early stopping has a part in new vectors unless they are convex fits.
+        {
+            "n_components",
+            "hidden_size",
+            "query_noise",
+            "alpha",
+            "batch_size",
+            "learning_rate_init",
+            "early_stopping",
+        },
     ),
     "LOCUS estimators": (LOCUS, {"score_col"}),
     "portfolios": (
@@ -68,6 +89,9 @@ GROUPS = {
         {
             # A seed of k-means or of a random matrix is not that of a training.
             "random_state",
+            # Defaults of papers, and widths of different weights.
+            "n_clusters",
+            "temperature",
             # LLM-DNA encodes responses, too, and averages or refuses repeated ones.
             "encoder",
             "duplicates",
@@ -85,6 +109,13 @@ GROUPS = {
             "validation_fraction",
             "n_iter_no_change",
             "precision",
+            # What is left out in a step differs between networks.
+            "dropout",
+            # Vectors of mean scores in clusters are embeddings, too.
+            "embeddings_",
+            # The penalty and the slopes are those of regressions, or of one map.
+            "alpha_",
+            "coef_",
         },
     ),
 }

@@ -10,18 +10,23 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from small import SMALL, SMALL_VECTORS
+from small import SMALL, SMALL_ITEMS, SMALL_VECTORS
 
 from skl_locus import (
+    AvengersRouter,
     BestSingleRouter,
     EmbedLLMRouter,
     IRTRouter,
+    JEIRTRouter,
     KMeansRouter,
     KNNRouter,
     LinearRouter,
     LocusEmbedder,
     LocusRouter,
+    MIRTRouter,
+    ProxRouter,
     QueryEncoder,
+    UniRouteRouter,
 )
 from skl_locus.datasets import make_evaluations
 from skl_locus.metrics import (
@@ -69,6 +74,11 @@ def text_pipeline(router):
 ROUTERS = {
     "embedllm": EmbedLLMRouter(**SMALL_VECTORS),
     "irt": IRTRouter(**SMALL_VECTORS),
+    "je-irt": JEIRTRouter(**SMALL_VECTORS),
+    "mirt": MIRTRouter(**SMALL_ITEMS),
+    "prox": ProxRouter(4, random_state=0),
+    "uniroute": UniRouteRouter(3, alpha=1.0, random_state=0),
+    "avengers": AvengersRouter(4, random_state=0),
     "locus": LocusRouter(**SMALL),
     "knn": KNNRouter(3),
     "kmeans": KMeansRouter(2, random_state=0),

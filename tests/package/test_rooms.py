@@ -27,7 +27,14 @@ MAY_IMPORT = {
     "_evidence": {"_estimation", "_data"},
     "_policy": {"_routing", "_costs", "_data"},
     "inspection": {"metrics", "portfolio", "_routing", "_costs", "_data"},
-    "baselines": {"_estimation", "_routing", "_networks", "_torch", "_data"},
+    "baselines": {
+        "_estimation",
+        "_routing",
+        "_networks",
+        "_torch",
+        "_costs",
+        "_data",
+    },
     "_locus": {
         "_evidence",
         "_estimation",
