@@ -56,6 +56,7 @@ __all__ = [
 ]
 
 _SUBPACKAGES = {
+    "adaptive",
     "baselines",
     "datasets",
     "inspection",

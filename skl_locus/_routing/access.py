@@ -124,6 +124,15 @@ def read_unnamed_model(router: Any, X: Any, y: Any) -> EvaluationSet:
     return router._evaluations_of(rows, read_scores(y, len(rows)))
 
 
+def stored_encodings(router: Any) -> np.ndarray:
+    """Return the encodings of a fitted router's queries, as they were given."""
+    encodings = embedding_pool(router).evaluations.queries.vectors()
+    typical = router._typical
+    # Encodings with a large offset are kept without it.
+    is_moved = typical is not None and typical.is_offset
+    return encodings + typical.middle if is_moved else encodings
+
+
 def read_query_rows(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, QuerySet]:
     """Read a table of queries, with models or not: (codes of rows, queries)."""
     rows = router._read_rows(_with_one_model(router, frame), reset=False)

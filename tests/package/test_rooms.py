@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "_evidence": {"_estimation", "_data"},
     "_policy": {"_routing", "_costs", "_data"},
     "inspection": {"metrics", "portfolio", "_routing", "_costs", "_data"},
+    "adaptive": {"inspection", "_estimation", "_routing", "_data"},
     "baselines": {"_estimation", "_routing", "_networks", "_torch", "_data"},
     "_locus": {
         "_evidence",
@@ -50,7 +51,7 @@ MAY_IMPORT = {
 }
 """Rooms that each room may import, `COMMON` apart."""
 
-RESERVED = {"integrations", "adaptive", "batches", "_cli", "__main__"}
+RESERVED = {"integrations", "batches", "_cli", "__main__"}
 """Names of rooms to come; nothing else may take them."""
 
 MAX_TOP_LEVEL = 25
