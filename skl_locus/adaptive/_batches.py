@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from skl_locus._data.queries import QuerySet
+from skl_locus.adaptive._spread import SpreadOrder
 
 NEAR = 0.1
 """Queries are near-duplicates if the squared distance of their encodings is below this
 share of the mean between two queries. Of sentence encodings, the cosine is then above
 0.9."""
+
+
+CELL_SIZE = 4
+"""Queries in a cell, alike in difficulty, factors and topic, of which the best is
+taken."""
 
 
 class Criterion(Protocol):
@@ -24,6 +31,41 @@ class Criterion(Protocol):
         """Take a query into the batch."""
 
 
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Which queries nearly repeat each other, by their encodings.
+
+    Parameters
+    ----------
+    queries : QuerySet
+        The queries.
+    squares : ndarray of shape (n_vectors,)
+        Squared lengths of the encodings.
+    reach : float
+        Squared distance of near-duplicates.
+    """
+
+    queries: QuerySet
+    squares: np.ndarray
+    reach: float
+
+    @classmethod
+    def of(cls, queries: QuerySet) -> NearDuplicates:
+        """Measure how far apart queries are in the mean: twice the variance."""
+        encodings = queries.encodings
+        squares = np.einsum("ij,ij->i", encodings, encodings)
+        spread = encodings.var(axis=0, dtype=np.float64).sum()
+        return cls(queries, squares, NEAR * 2 * float(spread))
+
+    def mask_of(self, query: int) -> np.ndarray:
+        """Return which queries nearly repeat one: (n_queries,), bool."""
+        encodings, rows = self.queries.encodings, self.queries.rows
+        own = encodings[rows[query]]
+        # The squared distance is expanded: no copy of all encodings is made.
+        distances = self.squares - 2 * (encodings @ own) + own @ own
+        return (distances <= self.reach)[rows]
+
+
 class Batch:
     """Queries that are being gathered.
 
@@ -31,8 +73,8 @@ class Batch:
     ----------
     is_free : ndarray of shape (n_queries,), bool
         Queries that may be asked.
-    queries : QuerySet
-        Their encodings.
+    near : NearDuplicates
+        Of the queries.
     costs : ndarray of shape (n_queries,)
         Cost of each.
     budget : float
@@ -40,16 +82,18 @@ class Batch:
     """
 
     def __init__(
-        self, is_free: np.ndarray, queries: QuerySet, costs: np.ndarray, budget: float
+        self,
+        is_free: np.ndarray,
+        near: NearDuplicates,
+        costs: np.ndarray,
+        budget: float,
     ) -> None:
         self.chosen: list[int] = []
         self._is_free = is_free.copy()
         self._is_near = np.zeros(len(is_free), dtype=bool)
-        self._queries = queries
+        self._near = near
         self._costs = costs
         self._left = budget
-        self._squares = np.einsum("ij,ij->i", queries.encodings, queries.encodings)
-        self._reach = NEAR * _mean_squared_distance(queries.encodings)
 
     def add_in_order(self, n: int, order: np.ndarray) -> None:
         """Add the first queries of an order that are free and affordable."""
@@ -60,14 +104,21 @@ class Batch:
                 self._add(int(query))
                 n -= 1
 
-    def add_best(self, n: int, criterion: Criterion) -> None:
-        """Add those with the largest gains per cost, one after the other."""
+    def add_best(
+        self, n: int, criterion: Criterion, spread: SpreadOrder | None = None
+    ) -> None:
+        """Add those with the largest gains per cost, one after the other.
+
+        Each is the best of all, or, with ``spread``, of the next cell of that order.
+        """
         for query in self.chosen:
             criterion.take(query)
         for _ in range(n):
             candidates = self._candidates()
             if not candidates.any():
                 return
+            if spread is not None:
+                candidates = _within_cell(candidates, spread)
             rates = np.where(candidates, criterion.gains() / self._costs, -np.inf)
             query = int(rates.argmax())
             criterion.take(query)
@@ -83,13 +134,12 @@ class Batch:
         self.chosen.append(query)
         self._is_free[query] = False
         self._left -= self._costs[query]
-        encodings = self._queries.encodings
-        own = encodings[self._queries.rows[query]]
-        # The squared distance is expanded: no copy of all encodings is made.
-        distances = self._squares - 2 * (encodings @ own) + own @ own
-        self._is_near |= (distances <= self._reach)[self._queries.rows]
+        self._is_near |= self._near.mask_of(query)
 
 
-def _mean_squared_distance(encodings: np.ndarray) -> float:
-    """Return the mean squared distance between two encodings: twice the variance."""
-    return 2 * float(encodings.var(axis=0, dtype=np.float64).sum())
+def _within_cell(candidates: np.ndarray, spread: SpreadOrder) -> np.ndarray:
+    """Keep the candidates in the cell of the first one in an order."""
+    leader = spread.order[candidates[spread.order].argmax()]
+    is_inside = np.zeros(len(candidates), dtype=bool)
+    is_inside[spread.cell_of(leader, CELL_SIZE)] = True
+    return candidates & is_inside

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp
 
-N_SCENARIOS = 32
+N_SCENARIOS = 16
 """Imagined courses of the answers to a batch, over which information is averaged."""
 
 
@@ -138,14 +138,15 @@ class IdentityCriterion:
         rng: np.random.Generator,
     ) -> None:
         self.log_weights = np.tile(log_weights - logsumexp(log_weights), (1, 1))
-        self.probabilities = probabilities
+        # Single precision halves the time, and gains need no more.
+        self.probabilities = probabilities.astype(np.float32, copy=False)
         self.rng = rng
-        self.entropies = _entropy(probabilities)
+        self.entropies = _entropy(self.probabilities)
         self.who: np.ndarray | None = None
 
     def gains(self) -> np.ndarray:
         """Return the gain of each query, given those that were taken."""
-        weights = np.exp(self.log_weights)
+        weights = np.exp(self.log_weights).astype(np.float32)
         mixed = _entropy(weights @ self.probabilities).mean(axis=0)
         return mixed - weights.mean(axis=0) @ self.entropies
 
@@ -175,4 +176,5 @@ def _quadratic(directions: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
-    return -xlogy(p, p) - xlogy(1 - p, 1 - p)
+    # Expected scores are kept away from 0 and 1, so that logarithms are finite.
+    return -p * np.log(p) - (1 - p) * np.log1p(-p)

@@ -10,14 +10,14 @@ from sklearn.utils import check_random_state
 
 from skl_locus._routing.access import embedding_pool, known_models
 from skl_locus._utils.validation import check_at_least
-from skl_locus.adaptive._batches import Batch, Criterion
+from skl_locus.adaptive._batches import Batch, Criterion, NearDuplicates
 from skl_locus.adaptive._criteria import VarianceCriterion
 from skl_locus.adaptive._mean_score import mean_score
-from skl_locus.adaptive._particles import identity_criterion, neighbors_of
+from skl_locus.adaptive._particles import Particles, neighbors_of
 from skl_locus.adaptive._pool_queries import AskableQueries
 from skl_locus.adaptive._responses import Posterior, ResponseModel
 from skl_locus.adaptive._result import AdaptiveResult
-from skl_locus.adaptive._spread import spread_order
+from skl_locus.adaptive._spread import SpreadOrder
 
 GOALS = ("routing", "score", "identity")
 
@@ -48,8 +48,9 @@ class AdaptiveEvaluation:
         of the column ``query_id_col``, or positions where there is none.
     goal : {"routing", "score", "identity"}, default="routing"
         What the evaluations are for. "routing": P(correct) on ``traffic``, V-optimal.
-        "score": the mean score over ``queries``, V-optimal for it. "identity": which
-        known model it is, by mutual information. :doc:`/adaptive` has the formulas.
+        "score": the mean score over ``queries``, V-optimal for it. Both choose within
+        small cells of like queries, which are visited evenly. "identity": which known
+        model it is, by mutual information. :doc:`/adaptive` has the formulas.
     traffic : queries in the same forms, default=None
         Queries that will be routed, which may be repeated; by default ``queries``. Only
         for ``goal="routing"``.
@@ -120,6 +121,10 @@ class AdaptiveEvaluation:
         if traffic is not None:
             target = AskableQueries.read(router, traffic)
         self._targets, self._target_weights = _targets_of(self._known.model, target)
+        self._near = NearDuplicates.of(self._askable.queries)
+        self._particles = None
+        if goal == "identity":
+            self._particles = Particles.of(self._known, self._askable.queries)
         n = len(self._askable)
         self._scores = np.full(n, np.nan)
         self._states = np.full(n, FREE)
@@ -130,9 +135,7 @@ class AdaptiveEvaluation:
         seed = check_random_state(random_state).randint(2**31)
         self._rng = np.random.default_rng(seed)
         self._drawn = 0
-        self._order = spread_order(
-            self._responses, self._askable.queries, self._rng
-        )
+        self._spread = SpreadOrder.of(self._responses, self._askable.queries, self._rng)
 
     def ask(self, n: int, *, budget: float | None = None) -> Any:
         """Name the next queries to be asked.
@@ -162,15 +165,16 @@ class AdaptiveEvaluation:
         limit = np.inf if budget is None else float(budget)
         if not limit >= 0:
             raise ValueError(f"budget must be at least 0, got {budget!r}.")
-        batch = Batch(
-            self._states == FREE, self._askable.queries, self._costs, limit
-        )
+        batch = Batch(self._states == FREE, self._near, self._costs, limit)
         n = min(int(n), int((self._states == FREE).sum()))
         n_drawn = self._random_part(n)
-        batch.add_in_order(n_drawn, self._order)
+        batch.add_in_order(n_drawn, self._spread.order)
         self._drawn += len(batch.chosen)
         if n > len(batch.chosen):
-            batch.add_best(n - len(batch.chosen), self._criterion())
+            # The factor model is not quite true: informative queries taken from
+            # everywhere would be those about which it errs most.
+            spread = None if self.goal == "identity" else self._spread
+            batch.add_best(n - len(batch.chosen), self._criterion(), spread)
         rows = np.array(batch.chosen, dtype=np.intp)
         self._states[rows] = PENDING
         return self._askable.named(rows)
@@ -299,8 +303,8 @@ class AdaptiveEvaluation:
 
     def _criterion(self) -> Criterion:
         if self.goal == "identity":
-            queries = self._askable.queries
-            return identity_criterion(self._known, queries, self._scores, self._rng)
+            assert self._particles is not None
+            return self._particles.criterion(self._scores, self._rng)
         posterior = self._posterior()
         # Queries that are under way will be answered: what they tell is counted now.
         pending = np.flatnonzero(self._states == PENDING)
@@ -355,9 +359,7 @@ def _check_options(goal: str, traffic: Any, random_share: float) -> None:
         raise ValueError(f"random_share must lie in [0, 1], got {random_share!r}.")
 
 
-def _targets_of(
-    model: Any, target: AskableQueries
-) -> tuple[ResponseModel, np.ndarray]:
+def _targets_of(model: Any, target: AskableQueries) -> tuple[ResponseModel, np.ndarray]:
     """Return the parameters of the traffic, and weights that sum to one."""
     # In the order of digests: the first ones are a random sample.
     n = min(len(target), MAX_TARGETS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,18 +39,50 @@ def log_weights(known: Any, queries: QuerySet, scores: np.ndarray) -> np.ndarray
     return log_likelihoods(newcomer, known.evaluations, expected)
 
 
-def identity_criterion(
-    known: Any, queries: QuerySet, scores: np.ndarray, rng: np.random.Generator
-) -> IdentityCriterion:
-    """Return the mutual information between answers and which model it is."""
-    weights = log_weights(known, queries, scores)
-    # Stable, so that of equally likely models always the same are taken.
-    heaviest = np.sort(np.argsort(-weights, kind="stable")[:MAX_PARTICLES])
-    names = known.evaluations.model_names[heaviest]
+@dataclass(frozen=True)
+class Particles:
+    """Known models, and how likely each is to answer queries rightly.
+
+    Parameters
+    ----------
+    known : KnownModels
+        The models of the router.
+    queries : QuerySet
+        Queries that can be asked.
+    probabilities : ndarray of shape (n_models, n_queries), float32, or None
+        Of all models; None in large pools, of which some are looked at each time.
+    """
+
+    known: Any
+    queries: QuerySet
+    probabilities: np.ndarray | None
+
+    @classmethod
+    def of(cls, known: Any, queries: QuerySet) -> Particles:
+        """Compute the probabilities once, where they fit."""
+        names = known.evaluations.model_names
+        if len(names) > MAX_PARTICLES:
+            return cls(known, queries, None)
+        return cls(known, queries, _probabilities(known, queries, names))
+
+    def criterion(
+        self, scores: np.ndarray, rng: np.random.Generator
+    ) -> IdentityCriterion:
+        """Return the mutual information of answers and models, after some scores."""
+        weights = log_weights(self.known, self.queries, scores)
+        if self.probabilities is not None:
+            return IdentityCriterion(weights, self.probabilities, rng)
+        # Stable, so that of equally likely models always the same are taken.
+        heaviest = np.sort(np.argsort(-weights, kind="stable")[:MAX_PARTICLES])
+        names = self.known.evaluations.model_names[heaviest]
+        probabilities = _probabilities(self.known, self.queries, names)
+        return IdentityCriterion(weights[heaviest], probabilities, rng)
+
+
+def _probabilities(known: Any, queries: QuerySet, names: np.ndarray) -> np.ndarray:
     stored = known.evaluations.only_models(names)
     expected = known.expected_scores(names, queries)
-    probabilities = answer_probabilities(stored, queries, expected)
-    return IdentityCriterion(weights[heaviest], probabilities, rng)
+    return answer_probabilities(stored, queries, expected).astype(np.float32)
 
 
 def neighbors_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from skl_locus._data.queries import QuerySet
@@ -55,30 +57,49 @@ def tree_order(coordinates: np.ndarray) -> np.ndarray:
     return order
 
 
-def spread_order(
-    responses: ResponseModel, queries: QuerySet, rng: np.random.Generator
-) -> np.ndarray:
-    """Order queries at random so that those up to any place are spread evenly.
+@dataclass(frozen=True)
+class SpreadOrder:
+    """A random order of queries in which those up to any place are spread evenly.
 
     Every query has the same probability of being among the first k, for each k, as in
     simple random sampling, but the first k are from k different cells of a tree.
+
+    Parameters
+    ----------
+    leaves : ndarray of shape (n_queries,)
+        Queries in the order of the tree.
+    order : ndarray of shape (n_queries,)
+        Queries as they are visited.
     """
-    order = tree_order(coordinates_of(responses, queries))
-    n = len(order)
-    # Bit reversal (van der Corput's sequence) visits halves, then quarters and so on;
-    # the random start makes all queries equally likely.
-    bits = max(1, int(n - 1).bit_length())
-    places = (np.arange(n) + rng.integers(n)) % n
-    cells = places * 2**bits // n
-    reversed_cells = np.zeros(n, dtype=np.int64)
-    for bit in range(bits):
-        reversed_cells |= ((cells >> bit) & 1) << (bits - 1 - bit)
-    return order[np.argsort(reversed_cells, kind="stable")]
+
+    leaves: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(
+        cls, responses: ResponseModel, queries: QuerySet, rng: np.random.Generator
+    ) -> SpreadOrder:
+        """Build the tree and draw the order."""
+        leaves = tree_order(coordinates_of(responses, queries))
+        n = len(leaves)
+        # Bit reversal (van der Corput's sequence) visits halves, then quarters and so
+        # on; the random start makes all queries equally likely.
+        bits = max(1, int(n - 1).bit_length())
+        places = (np.arange(n) + rng.integers(n)) % n
+        cells = places * 2**bits // n
+        reversed_cells = np.zeros(n, dtype=np.int64)
+        for bit in range(bits):
+            reversed_cells |= ((cells >> bit) & 1) << (bits - 1 - bit)
+        return cls(leaves, leaves[np.argsort(reversed_cells, kind="stable")])
+
+    def cell_of(self, query: int, size: int) -> np.ndarray:
+        """Return a query and its neighbours in the tree: (size,)."""
+        place = int(np.flatnonzero(self.leaves == query)[0])
+        start = place // size * size
+        return self.leaves[start : start + size]
 
 
-def central_rows(
-    responses: ResponseModel, queries: QuerySet, n: int
-) -> np.ndarray:
+def central_rows(responses: ResponseModel, queries: QuerySet, n: int) -> np.ndarray:
     """Return the most central query of each of n equally large cells: (n,)."""
     coordinates = coordinates_of(responses, queries)
     cells = np.array_split(tree_order(coordinates), n)
