@@ -10,7 +10,8 @@ in several ways, and added. Measured are
 - "log loss" of P on unseen queries, and "routing", the mean score of the models that
   the whole pool's decisions choose; from the table of evaluations alone ("observed")
   and from the table with expected scores on the queries that were not asked
-  ("completed");
+  ("completed", the same for all choices; in pools of less than 16 models both are the
+  same);
 - "mean error", of the estimated mean score over all queries that could be asked, with
   the same completion for every choice, and "covered", how often its 90% interval holds;
 - "first", how often a known model is recognised. All models are candidates, known by
@@ -41,7 +42,7 @@ from skl_locus._estimation.clusters import QueryClusters
 from skl_locus.adaptive import AdaptiveEvaluation
 from skl_locus.adaptive._batches import Batch
 from skl_locus.adaptive._criteria import DeterminantCriterion
-from skl_locus.adaptive._evaluation import DROPPED
+from skl_locus.adaptive._evaluation import DROPPED, MIN_POOL
 from skl_locus.adaptive._mean_score import mean_score
 from skl_locus.adaptive._particles import log_weights
 from skl_locus.adaptive._spread import central_rows
@@ -271,7 +272,7 @@ class Case:
         for model, rows in enumerate(of_models):
             few = np.full(len(self.train), np.nan)
             few[rows] = self.scores[model][rows]
-            if table == "completed":
+            if table == "completed" and len(self.router.models_) >= MIN_POOL:
                 theta = self.responses.posterior(few).theta
                 few = np.where(np.isnan(few), self.responses.expected(theta), few)
             scores[:, self.new[model]] = few

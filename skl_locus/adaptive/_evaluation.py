@@ -27,6 +27,10 @@ MAX_TARGETS = 4096
 MAX_FAILURES = 2
 """Failures after which a query is dropped; before, it is put back."""
 
+MIN_POOL = 16
+"""Models from which on expected scores complete a table. The factors of fewer models
+say less of a new one than its own answers do, of which a completed table makes less."""
+
 FREE, PENDING, ANSWERED, DROPPED = range(4)
 """States of a query."""
 
@@ -238,11 +242,6 @@ class AdaptiveEvaluation:
             raise ValueError("There is no result yet: tell scores first.")
         posterior = self._posterior()
         theta = posterior.theta
-        expected = self._responses.expected(theta)
-        is_known = self._known.model.places_of(self._askable.queries) >= 0
-        is_known[answered] = True
-        completed = np.where(np.isnan(self._scores), expected, self._scores)
-        kept = np.flatnonzero(is_known)
         neighbors = neighbors_of(
             self._known,
             self._responses,
@@ -259,7 +258,7 @@ class AdaptiveEvaluation:
         }
         return AdaptiveResult(
             self._askable.evaluations(answered, self._scores[answered], model),
-            self._askable.evaluations(kept, completed[kept], model),
+            self._askable.evaluations(*self._completed(theta), model),
             estimate,
             neighbors,
             uncertainty[self.goal](),
@@ -295,6 +294,15 @@ class AdaptiveEvaluation:
             f"<{type(self).__name__} for {self.goal}: {counts[ANSWERED]} of "
             f"{len(self._states)} queries answered, {counts[PENDING]} pending>"
         )
+
+    def _completed(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return queries of a completed table, and their scores."""
+        is_kept = self._states == ANSWERED
+        if self._known.evaluations.n_models >= MIN_POOL:
+            is_kept |= self._known.model.places_of(self._askable.queries) >= 0
+        expected = self._responses.expected(theta)
+        scores = np.where(np.isnan(self._scores), expected, self._scores)
+        return np.flatnonzero(is_kept), scores[is_kept]
 
     def _random_part(self, n: int) -> int:
         """Return how many of the next n queries are drawn, so that the share holds."""

@@ -21,9 +21,10 @@ class AdaptiveResult:
         queries as they were given, the model and the score.
     completed : dataframe
         The same, and a row with the expected score of each query that was not
-        answered and that the router's own log has. A router predicts better from it
-        than from ``evaluations`` (:doc:`/adaptive`). Recognition and drift tests
-        should not take expected scores for observed ones.
+        answered and that the router's own log has. A router with at least 16 models
+        predicts better from it than from ``evaluations`` (:doc:`/adaptive`); with
+        fewer models both are the same. Recognition and drift tests should not take
+        expected scores for observed ones.
     score : ScoreEstimate
         Estimated mean score over all queries, with its interval.
     neighbors : DataFrame of n_models rows

@@ -15,9 +15,9 @@ from skl_locus.adaptive import AdaptiveEvaluation, AdaptiveResult
 from skl_locus.adaptive._batches import NEAR
 from skl_locus.datasets import make_evaluations
 
-LOG = make_evaluations(n_models=9, n_queries=120, random_state=3).evaluations
-NEW = LOG[LOG["model"] == "model-8"].reset_index(drop=True)
-KNOWN = LOG[LOG["model"] != "model-8"]
+LOG = make_evaluations(n_models=17, n_queries=120, random_state=3).evaluations
+NEW = LOG[LOG["model"] == "model-16"].reset_index(drop=True)
+KNOWN = LOG[LOG["model"] != "model-16"]
 QUERIES = NEW[["query_id", "query"]]
 ANSWERS = NEW.set_index("query_id")["score"]
 GOALS = ("routing", "score", "identity")
@@ -293,16 +293,25 @@ def test_the_result_can_be_added():
     evaluation = start("routing")
     for _ in range(3):
         step(evaluation, 8)
-    result = evaluation.result("model-8")
+    result = evaluation.result("model-16")
     for table, n_rows in ((result.evaluations, 24), (result.completed, 120)):
         router = copy.copy(ROUTER).add_models(table, table["score"])
         assert len(table) == n_rows
-        assert router.models_.tolist()[-1] == "model-8"
+        assert router.models_.tolist()[-1] == "model-16"
     observed = result.evaluations.set_index("query_id")["score"]
     assert (observed == ANSWERS[observed.index]).all()
     completed = result.completed.set_index("query_id")["score"]
     assert (completed[observed.index] == observed).all()
     assert completed.between(0, 1).all()
+
+
+def test_small_pools_complete_nothing():
+    few = KNOWN[KNOWN["model"].isin(["model-00", "model-01", "model-02", "model-03"])]
+    router = LocusRouter(**SMALL).fit(few, few["score"])
+    evaluation = AdaptiveEvaluation(router, QUERIES, random_state=0)
+    step(evaluation, 8)
+    result = evaluation.result()
+    pd.testing.assert_frame_equal(result.completed, result.evaluations)
 
 
 def test_known_queries_alone_are_completed():
@@ -319,14 +328,14 @@ def test_known_queries_alone_are_completed():
 
 
 def test_a_known_model_is_its_own_nearest_neighbor():
-    own = KNOWN[KNOWN["model"] == "model-3"].set_index("query_id")["score"]
+    own = KNOWN[KNOWN["model"] == "model-03"].set_index("query_id")["score"]
     evaluation = start("identity")
     for _ in range(4):
         ids = list(evaluation.ask(16)["query_id"])
         evaluation.tell(ids, own[ids])
     result = evaluation.result()
-    assert result.neighbors.index[0] == "model-3"
-    assert result.neighbors["distance"].idxmin() == "model-3"
+    assert result.neighbors.index[0] == "model-03"
+    assert result.neighbors["distance"].idxmin() == "model-03"
     assert result.neighbors["probability"].sum() == pytest.approx(1)
     assert result.uncertainty == pytest.approx(
         1 - result.neighbors["probability"].iloc[0]
@@ -360,7 +369,7 @@ def test_bare_queries_have_their_positions_as_ids():
         evaluation.tell(batch["query_id"], np.ones(5))
         table = evaluation.result().evaluations
         assert "query_id" not in table
-        assert len(copy.copy(ROUTER).add_models(table, table["score"]).models_) == 9
+        assert len(copy.copy(ROUTER).add_models(table, table["score"]).models_) == 17
 
 
 def test_other_dataframe_libraries_come_back():
