@@ -3,8 +3,8 @@
 Without arguments, the log is that of some forty digit classifiers, computed on the
 spot. With ``--evaluations``, ``--queries`` and ``--encodings`` it is read from files,
 as by ``quickstart.py``. One model is kept out of the fit and then evaluated: its
-answers in the log stand for those of the real model. In the end it is compared with random
-evaluations of the same model: how many of them would have been needed.
+answers in the log stand for those of the real model. In the end it is compared with
+random evaluations of the same model: how many of them would have been needed.
 """
 
 import argparse

@@ -64,7 +64,8 @@ def known_models(router: Any) -> Any:
     The result has ``expected_scores(names, queries)`` and ``directions(queries,
     but_for)``, see `skl_locus._locus.known_models.KnownModels`.
     """
-    return router._known_models(embedding_pool(router).evaluations)
+    pool = embedding_pool(router)  # other routers are told apart here
+    return router._known_models(pool.evaluations)
 
 
 def exchange_effects(

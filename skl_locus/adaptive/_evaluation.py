@@ -59,7 +59,8 @@ class AdaptiveEvaluation:
         Queries that will be routed, which may be repeated; by default ``queries``. Only
         for ``goal="routing"``.
     costs : mapping or Series by id, or array of shape (n_queries,), default=None
-        Positive cost of each query. Gains are then divided by costs.
+        Positive cost of each query. Gains are then divided by costs, and queries are
+        compared with all others rather than within cells.
     random_share : float, default=0.25
         Share of the queries that is drawn with equal probabilities for all, spread
         evenly over clusters and difficulties. They keep the choice from resting on
@@ -176,8 +177,10 @@ class AdaptiveEvaluation:
         self._drawn += len(batch.chosen)
         if n > len(batch.chosen):
             # The factor model is not quite true: informative queries taken from
-            # everywhere would be those about which it errs most.
-            spread = None if self.goal == "identity" else self._spread
+            # everywhere would be those about which it errs most. Where costs differ,
+            # a cell may hold nothing that is worth its price.
+            is_free_choice = self._has_costs or self.goal == "identity"
+            spread = None if is_free_choice else self._spread
             batch.add_best(n - len(batch.chosen), self._criterion(), spread)
         rows = np.array(batch.chosen, dtype=np.intp)
         self._states[rows] = PENDING
