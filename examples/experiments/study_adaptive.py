@@ -39,7 +39,7 @@ from protocol import COMPLETE, Files, draw, frame, read_log, restrict
 
 from skl_locus import LocusRouter
 from skl_locus._estimation.clusters import QueryClusters
-from skl_locus.adaptive import AdaptiveEvaluation
+from skl_locus.adaptive import AdaptiveEvaluation, LearningCurveDisplay
 from skl_locus.adaptive._batches import Batch
 from skl_locus.adaptive._criteria import DeterminantCriterion
 from skl_locus.adaptive._evaluation import DROPPED, MIN_POOL
@@ -117,6 +117,8 @@ def main(arguments=None):
         pd.concat([summary, compared]).to_csv(
             options.output, index=False, float_format="%.4f"
         )
+    if options.picture:
+        draw_curves(summary, options.picture)
     show(summary, compared, results)
     print(f"\nask(32) among 12,000 queries, 100 models: {time_ask():.2f} s")
 
@@ -132,6 +134,7 @@ def parse_options(arguments):
     parser.add_argument("--output", type=Path, metavar="FILE")
     parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--raw", type=Path, metavar="FILE", help="all values")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="of log loss")
     parser.add_argument(
         "--cache", type=Path, default=Path(get_data_home()) / "experiments"
     )
@@ -483,6 +486,28 @@ def show(summary, compared, results):
     print(f"\ncovered overall: {covered['value'].mean():.3f}")
     z = results[results["metric"] == "z"].groupby("choice", sort=False)["value"]
     print(f"spread of errors in standard errors\n{z.std().round(2).to_string()}")
+
+
+def draw_curves(summary, path):
+    """Draw log loss against the number of evaluations, a panel for each log."""
+    import matplotlib.pyplot as plt
+
+    own = summary[summary["metric"] == "log loss"]
+    names = dict(
+        zip(MAIN_TABLES, ("random", "random, completed", "chosen"), strict=True)
+    )
+    keys = zip(own["choice"], own["table"], strict=True)
+    own = own.assign(method=[names.get(key) for key in keys]).dropna(subset="method")
+    own = own.rename(columns={"size": "n_evaluations", "value": "error"})
+    logs = own["log"].unique()
+    figure, axes = plt.subplots(
+        1, len(logs), figsize=(4 * len(logs), 3.6), layout="constrained", squeeze=False
+    )
+    for ax, log in zip(axes[0], logs, strict=True):
+        curve = own[own["log"] == log]
+        LearningCurveDisplay.from_predictions(curve, metric="Log loss", ax=ax)
+        ax.set_title(log)
+    figure.savefig(path, dpi=90)
 
 
 def time_ask(n_queries=12_000, n_models=100):

@@ -58,7 +58,11 @@ def v_optimal_gains(
     return taken / (1 + _quadratic(directions, covariance))
 
 
-def mutual_information(weights: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def mutual_information(
+    weights: np.ndarray,
+    probabilities: np.ndarray,
+    entropies: np.ndarray | None = None,
+) -> np.ndarray:
     """Rate queries by what their answer is expected to say of who answers.
 
     gain(q) = H(sum_m w_m p_mq) - sum_m w_m H(p_mq),  H(p) = -p log p - (1-p) log(1-p),
@@ -70,14 +74,18 @@ def mutual_information(weights: np.ndarray, probabilities: np.ndarray) -> np.nda
         Probabilities that it is model m; each set sums to one.
     probabilities : ndarray of shape (n_models, n_queries)
         p_mq, that model m answers q rightly.
+    entropies : ndarray of shape (n_models, n_queries), default=None
+        H(p_mq), where they are known already.
 
     Returns
     -------
     ndarray of shape (n_queries,)
         Gains in nats.
     """
+    if entropies is None:
+        entropies = _entropy(probabilities)
     mixed = _entropy(weights @ probabilities).mean(axis=0)
-    return mixed - weights.mean(axis=0) @ _entropy(probabilities)
+    return mixed - weights.mean(axis=0) @ entropies
 
 
 class VarianceCriterion:
@@ -137,7 +145,7 @@ class IdentityCriterion:
         probabilities: np.ndarray,
         rng: np.random.Generator,
     ) -> None:
-        self.log_weights = np.tile(log_weights - logsumexp(log_weights), (1, 1))
+        self.log_weights = (log_weights - logsumexp(log_weights))[None]
         # Single precision halves the time, and gains need no more.
         self.probabilities = probabilities.astype(np.float32, copy=False)
         self.rng = rng
@@ -147,8 +155,7 @@ class IdentityCriterion:
     def gains(self) -> np.ndarray:
         """Return the gain of each query, given those that were taken."""
         weights = np.exp(self.log_weights).astype(np.float32)
-        mixed = _entropy(weights @ self.probabilities).mean(axis=0)
-        return mixed - weights.mean(axis=0) @ self.entropies
+        return mutual_information(weights, self.probabilities, self.entropies)
 
     def take(self, query: int) -> None:
         """Take a query: imagine its answer in each scenario, and learn from it."""

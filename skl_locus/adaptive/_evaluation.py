@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skl_locus._routing.access import embedding_pool, known_models
+from skl_locus._routing.access import known_models
 from skl_locus._utils.validation import check_at_least
 from skl_locus.adaptive._batches import Batch, Criterion, NearDuplicates
 from skl_locus.adaptive._criteria import VarianceCriterion
@@ -114,7 +114,6 @@ class AdaptiveEvaluation:
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         _check_options(goal, traffic, random_share)
-        embedding_pool(router)
         self.goal = goal
         self.random_share = random_share
         self._known = known_models(router)
@@ -130,17 +129,22 @@ class AdaptiveEvaluation:
         self._particles = None
         if goal == "identity":
             self._particles = Particles.of(self._known, self._askable.queries)
+        self._places = {each: row for row, each in enumerate(self._askable.ids)}
+        self._start(random_state)
+
+    def _start(self, random_state: int | np.random.RandomState | None) -> None:
+        """Set what changes between asks: states, scores and what is drawn."""
         n = len(self._askable)
         self._scores = np.full(n, np.nan)
         self._states = np.full(n, FREE)
         self._failures = np.zeros(n, dtype=int)
-        self._places = {each: row for row, each in enumerate(self._askable.ids)}
         # A generator of its own: whoever shares the random state draws the same from it
         # however many batches are asked.
         seed = check_random_state(random_state).randint(2**31)
         self._rng = np.random.default_rng(seed)
         self._drawn = 0
-        self._spread = SpreadOrder.of(self._responses, self._askable.queries, self._rng)
+        queries = self._askable.queries
+        self._spread = SpreadOrder.of(self._responses, queries, self._rng)
 
     def ask(self, n: int, *, budget: float | None = None) -> Any:
         """Name the next queries to be asked.

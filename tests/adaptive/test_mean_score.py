@@ -6,6 +6,7 @@ import pytest
 from small import SMALL
 
 from skl_locus import KMeansRouter, LocusRouter
+from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._routing.access import known_models
 from skl_locus.adaptive import (
     LearningCurveDisplay,
@@ -15,8 +16,7 @@ from skl_locus.adaptive import (
 from skl_locus.adaptive._responses import ResponseModel
 from skl_locus.adaptive._spread import SpreadOrder, coordinates_of, tree_order
 from skl_locus.datasets import make_evaluations
-from skl_locus.inspection import identify
-from skl_locus.inspection._likelihood import answer_probabilities
+from skl_locus.inspection._likelihood import answer_probabilities, log_likelihoods
 
 LOG = make_evaluations(n_models=24, n_queries=200, random_state=5).evaluations
 NAMES = sorted(LOG["model"].unique())
@@ -78,7 +78,7 @@ def test_evaluations_of_other_queries_count_too():
     [
         ({"confidence": 1.0}, "confidence"),
         ({"queries": QUERIES.head(0)}, "empty"),
-        ({"y": np.full(10, 2.0)}, "scores must"),
+        ({"y": np.full(10, 2.0)}, "must be scores"),
         ({"X": LOG.head(10).assign(model=NAMES[:10])}, "10 models"),
     ],
 )
@@ -157,34 +157,27 @@ def test_equal_coordinates_are_ordered_too():
     assert tree_order(np.zeros((1, 3))).tolist() == [0]
 
 
-def test_probabilities_of_answers_are_those_of_the_likelihood():
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_probabilities_of_answers_are_those_of_the_likelihood(score):
     known = known_models(ROUTER)
-    own = KNOWN[KNOWN["model"] == NAMES[0]].iloc[[7]]
-    table = [
-        identify(ROUTER, many, scores, n_resamples=1, random_state=0)
-        for many, scores in [
-            (
-                pd.concat([own, NEW[NEW["model"] == NAMES[20]].iloc[[3]]]).assign(
-                    model="x"
-                ),
-                [y, 1.0],
-            )
-            for y in (1.0, 0.0)
-        ]
-    ]
-    queries = known.evaluations.queries
-    names = known.evaluations.model_names
-    p = answer_probabilities(
-        known.evaluations, queries, known.expected_scores(names, queries)
+    # Half of the models have answered the query, the others have not.
+    stored = known.evaluations
+    rows = (stored.query_codes != 7) | (stored.model_codes < 8)
+    stored = stored.take(np.flatnonzero(rows))
+    queries = stored.queries.take(np.array([7]))
+    newcomer = EvaluationSet(
+        model_names=label_array(["new"]),
+        queries=queries,
+        model_codes=np.zeros(1, dtype=np.int32),
+        query_codes=np.zeros(1, dtype=np.int32),
+        scores=np.array([score], dtype=np.float32),
+        counts=np.ones(1, dtype=np.int32),
     )
-    assert ((p > 0) & (p < 1)).all()
-    # Models that have answered a query rightly are expected to do so again.
-    scores = np.empty_like(p)
-    codes = known.evaluations.model_codes, known.evaluations.query_codes
-    scores[codes] = known.evaluations.scores
-    assert p[scores == 1].min() > p[scores == 0].min()
-    assert p[scores == 1].mean() > p[scores == 0].mean() + 0.4
-    assert all(len(each) for each in table)
+    expected = known.expected_scores(stored.model_names, queries)
+    p = answer_probabilities(stored, queries, expected)[:, 0]
+    likelihoods = log_likelihoods(newcomer, stored, expected)
+    assert np.log(p if score else 1 - p) == pytest.approx(likelihoods)
+    assert len(np.unique(p)) > 8
 
 
 def test_the_learning_curve_is_drawn():

@@ -10,6 +10,7 @@ import pytest
 from experiment_tables import tables
 from small import SMALL
 
+pytest.importorskip("matplotlib").use("Agg")
 # Scripts import their neighbours by name, as they do when they are run.
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "experiments"))
 study_adaptive = importlib.import_module("study_adaptive")
@@ -35,7 +36,8 @@ def results(tmp_path_factory):
         patch.setattr(study_adaptive, "OTHER_SIZE", 8)
         patch.setattr(study_adaptive, "ROUTER", SMALL)
         patch.setattr(study_adaptive, "time_ask", lambda: 0.0)
-        study_adaptive.main(command)
+        study_adaptive.main([*command, "--picture", str(folder / "curves.png")])
+        assert (folder / "curves.png").stat().st_size > 1000
         kept = pd.read_csv(output)
         study_adaptive.main(command)  # from the cache
     pd.testing.assert_frame_equal(pd.read_csv(output), kept)
