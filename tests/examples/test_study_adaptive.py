@@ -15,6 +15,11 @@ pytest.importorskip("matplotlib").use("Agg")
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "experiments"))
 study_adaptive = importlib.import_module("study_adaptive")
 
+COMPARISONS = [
+    ("log loss", ("routing", "completed", 8), ("random", "observed", 16)),
+    ("mean error", ("anchors", "completed", 8), ("random", "completed", 8)),
+]
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
@@ -32,6 +37,7 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(study_adaptive.LOGS, "small", ("all", 60))
         patch.setattr(study_adaptive, "SIZES", (8, 16))
+        patch.setattr(study_adaptive, "COMPARISONS", COMPARISONS)
         patch.setattr(study_adaptive, "IDENTITY_SIZES", (8, 16))
         patch.setattr(study_adaptive, "OTHER_SIZE", 8)
         patch.setattr(study_adaptive, "ROUTER", SMALL)
@@ -60,7 +66,7 @@ def test_differences_have_intervals(results):
     own = results[results["part"] == "differences"]
     assert (own["low"] <= own["value"]).all()
     assert (own["value"] <= own["high"]).all()
-    assert "random observed 16" in set(own["other"])
+    assert set(own["other"]) == {"random observed 16", "random completed 8"}
 
 
 def test_the_time_of_an_ask_is_taken():
