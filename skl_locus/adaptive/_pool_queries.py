@@ -91,10 +91,9 @@ class AskableQueries:
             missing = next((each for each in self.ids if each not in costs), None)
             if missing is not None:
                 raise ValueError(f"costs has no entry for the query {missing!r}.")
-            values = [costs[each] for each in self.ids]
+            amounts = np.array([costs[each] for each in self.ids], dtype=np.float64)
         else:
-            values = self._by_position(costs)
-        amounts = np.asarray(values, dtype=np.float64)
+            amounts = self._by_position(costs)
         wrong = ~(np.isfinite(amounts) & (amounts > 0))
         if wrong.any():
             place = int(wrong.argmax())
