@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 _SUBPACKAGES = {
+    "adaptive",
     "baselines",
     "datasets",
     "inspection",

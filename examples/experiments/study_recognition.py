@@ -189,7 +189,9 @@ def closeness_of(space, known, new, fast):
 
 def agreement(known, new):
     """Return shares of equal answers to the queries that were asked twice."""
-    first, second = (stored_scores(each, new) for each in (new, known.evaluations))
+    first, second = (
+        stored_scores(each, new.queries) for each in (new, known.evaluations)
+    )
     differences = np.abs(first[:, None] - second)
     counts = np.isfinite(differences).sum(axis=2)
     sums = np.nansum(differences, axis=2)

@@ -174,7 +174,7 @@ class FactorModel:
         covariances : ndarray of shape (n_models, n_factors, n_factors)
             Posterior covariances of w_m.
         """
-        easiness, factors, moments = self._of(evaluations.queries)
+        easiness, factors, moments = self.parameters_of(evaluations.queries)
         abilities = posterior_modes(
             evaluations.model_codes,
             easiness[evaluations.query_codes],
@@ -202,9 +202,9 @@ class FactorModel:
         """
         easiness, factors = self.easiness, self.factors
         if queries is not None:
-            easiness, factors, _ = self._of(queries)
+            easiness, factors, _ = self.parameters_of(queries)
         p = expit(abilities[:, None] + easiness)
-        deviations = _deviations(p) * (factor_scores @ factors.T)
+        deviations = score_deviations(p) * (factor_scores @ factors.T)
         return np.clip(p + deviations, 0, 1)
 
     def residual_covariance(
@@ -214,7 +214,7 @@ class FactorModel:
 
         Mean products of their standardised residuals on common queries.
         """
-        easiness, _, _ = self._of(evaluations.queries)
+        easiness, _, _ = self.parameters_of(evaluations.queries)
         return _covariance(_Residuals.of(evaluations, abilities, easiness))
 
     def factors_from(
@@ -286,7 +286,9 @@ class FactorModel:
             places[others] = np.where(found < 0, -1, order[found])
         return places
 
-    def _of(self, queries: QuerySet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def parameters_of(
+        self, queries: QuerySet
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return easiness, factors and second moments of any queries."""
         places = self.places_of(queries)
         easiness, factors = self.easiness[places], self.factors[places]
@@ -330,7 +332,7 @@ class _Residuals:
         p = expit(
             abilities[evaluations.model_codes] + easiness[evaluations.query_codes]
         )
-        residuals = (evaluations.scores - p) / _deviations(p)
+        residuals = (evaluations.scores - p) / score_deviations(p)
         shape = (evaluations.n_models, len(evaluations.queries))
         # Evaluations are sorted by model and query: they are the rows of a matrix.
         pattern = evaluations.query_codes, evaluations.offsets
@@ -370,7 +372,7 @@ def _dense(matrix: Any) -> np.ndarray:
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
-def _deviations(p: np.ndarray) -> np.ndarray:
+def score_deviations(p: np.ndarray) -> np.ndarray:
     """Return the standard deviations of right and wrong answers."""
     return np.sqrt(np.maximum(p * (1 - p), MIN_SCORE_VARIANCE))
 

@@ -65,7 +65,8 @@ def known_models(router: Any) -> Any:
     The result has ``expected_scores(names, queries)`` and ``directions(queries,
     but_for)``, see `skl_locus._locus.known_models.KnownModels`.
     """
-    return router._known_models(embedding_pool(router).evaluations)
+    pool = embedding_pool(router)  # other routers are told apart here
+    return router._known_models(pool.evaluations)
 
 
 def exchange_effects(
@@ -128,6 +129,15 @@ def read_unnamed_model(router: Any, X: Any, y: Any) -> EvaluationSet:
             f"{rows.labels[1]!r}, ...); pass the evaluations of one."
         )
     return router._evaluations_of(rows, read_scores(y, len(rows)))
+
+
+def stored_encodings(router: Any) -> np.ndarray:
+    """Return the encodings of a fitted router's queries, as they were given."""
+    encodings = embedding_pool(router).evaluations.queries.vectors()
+    typical = router._typical
+    # Encodings with a large offset are kept without it.
+    is_moved = typical is not None and typical.is_offset
+    return encodings + typical.middle if is_moved else encodings
 
 
 def read_query_rows(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, QuerySet]:

@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 
 from skl_locus._data.codes import find_sorted
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import QuerySet
 
 MIN_PROBABILITY = 0.03
 """Expected scores are kept that far from 0 and 1: a single surprise is then no proof of
@@ -49,7 +50,7 @@ def log_likelihoods(
     codes = newcomer.query_codes
     scores = newcomer.scores.astype(np.float64)
     expected = expected[:, codes].clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    stored = stored_scores(candidates, newcomer)[:, codes]
+    stored = stored_scores(candidates, newcomer.queries)[:, codes]
     is_new = np.isnan(stored)
     terms = _log_probabilities(scores, expected)
     of_new = np.where(is_new, terms, 0).sum(axis=1)
@@ -61,12 +62,40 @@ def log_likelihoods(
     return of_new + logsumexp(of_shared, axis=0) - np.log(len(REPEAT_SHARES))
 
 
-def stored_scores(candidates: EvaluationSet, newcomer: EvaluationSet) -> np.ndarray:
-    """Look up known scores on the newcomer's queries, NaN where there are none."""
-    places = find_sorted(newcomer.queries.keys, candidates.queries.keys)
+def answer_probabilities(
+    candidates: EvaluationSet, queries: QuerySet, expected: np.ndarray
+) -> np.ndarray:
+    """Return how likely each candidate is to be right on queries, asked one by one.
+
+    The share of answers that are repeated is averaged over, as in `log_likelihoods`.
+
+    Parameters
+    ----------
+    candidates : EvaluationSet
+        Stored evaluations of the known models.
+    queries : QuerySet
+        Queries that may be asked.
+    expected : ndarray of shape (n_candidates, n_queries)
+        Expected scores of the candidates on them.
+
+    Returns
+    -------
+    ndarray of shape (n_candidates, n_queries)
+        Probabilities, kept away from 0 and 1.
+    """
+    expected = expected.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    stored = stored_scores(candidates, queries)
+    share = REPEAT_SHARES.mean()
+    repeated = share * stored + (1 - share) * (expected + UNDECIDED) / 2
+    return np.where(np.isnan(stored), expected, repeated)
+
+
+def stored_scores(candidates: EvaluationSet, queries: QuerySet) -> np.ndarray:
+    """Look up known scores on queries, NaN where there are none."""
+    places = find_sorted(queries.keys, candidates.queries.keys)
     places = places[candidates.query_codes]
     rows = np.flatnonzero(places >= 0)
-    stored = np.full((candidates.n_models, len(newcomer.queries)), np.nan)
+    stored = np.full((candidates.n_models, len(queries)), np.nan)
     stored[candidates.model_codes[rows], places[rows]] = candidates.scores[rows]
     return stored
 

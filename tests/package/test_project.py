@@ -10,6 +10,7 @@ from numpydoc.docscrape import ClassDoc, FunctionDoc
 from sklearn.base import BaseEstimator
 
 import skl_locus
+import skl_locus.adaptive
 import skl_locus.datasets
 import skl_locus.inspection
 import skl_locus.metrics
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "skl_locus"
 MODULES = (
     skl_locus,
+    skl_locus.adaptive,
     skl_locus.datasets,
     skl_locus.inspection,
     skl_locus.metrics,

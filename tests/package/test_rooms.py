@@ -35,6 +35,8 @@ MAY_IMPORT = {
         "_costs",
         "_data",
     },
+    "adaptive": {"inspection", "_estimation", "_routing", "_data"},
+    "baselines": {"_estimation", "_routing", "_networks", "_torch", "_data"},
     "_locus": {
         "_evidence",
         "_estimation",
@@ -68,6 +70,7 @@ MAY_IMPORT = {
 """Rooms that each room may import, `COMMON` apart."""
 
 RESERVED = {"adaptive", "batches"}
+RESERVED = {"integrations", "batches", "_cli", "__main__"}
 """Names of rooms to come; nothing else may take them."""
 
 MAX_TOP_LEVEL = 25
