@@ -2,7 +2,7 @@
 
     python examples/experiments/study_prediction.py --report --seeds 5
     python examples/experiments/study_prediction.py --report --cells shift \
-        --seeds 1 --methods "Best single"
+        --seeds 1 --comparators "Best single"
 
 Every cell is a log, a pool, a number of training queries and whether all models saw
 all of them (complete) or each its own random quarter (sparse). "shift" stands for as
@@ -87,13 +87,11 @@ def parse_options(arguments):
     parser.add_argument("--cells", nargs="+", default=[COMPLETE, SPARSE])
     parser.add_argument("--sizes", nargs="+", type=int, metavar="N")
     parser.add_argument(
-        "--methods", nargs="+", default=list(COMPARATORS), choices=COMPARATORS
-    parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="queries")
-    parser.add_argument(
-        "--cells", nargs="+", choices=(COMPLETE, SPARSE), default=(COMPLETE, SPARSE)
-    )
-    parser.add_argument(
-        "--comparators", nargs="+", choices=METHODS, default=COMPARATORS, metavar="NAME"
+        "--comparators",
+        nargs="+",
+        choices=METHODS,
+        default=list(COMPARATORS),
+        metavar="NAME",
     )
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
@@ -125,9 +123,6 @@ def differences_of(folder, pool, options):
     jobs = [
         {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
         for cell, n in cells_and_sizes(log, folder, options)
-        for method in (LOCUS, *options.methods)
-        for n in available_sizes(log, options.sizes or SIZES[folder])
-        for cell in options.cells
         for method in (LOCUS, *options.comparators)
         for seed in range(options.seeds)
     ]

@@ -36,7 +36,6 @@ MAY_IMPORT = {
         "_data",
     },
     "adaptive": {"inspection", "_estimation", "_routing", "_data"},
-    "baselines": {"_estimation", "_routing", "_networks", "_torch", "_data"},
     "_locus": {
         "_evidence",
         "_estimation",
@@ -69,8 +68,7 @@ MAY_IMPORT = {
 }
 """Rooms that each room may import, `COMMON` apart."""
 
-RESERVED = {"adaptive", "batches"}
-RESERVED = {"integrations", "batches", "_cli", "__main__"}
+RESERVED = {"batches"}
 """Names of rooms to come; nothing else may take them."""
 
 MAX_TOP_LEVEL = 25
