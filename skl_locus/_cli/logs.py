@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 FORMATS = (
     "alpaca_eval",
     "embedllm",
+    "evalscope",
     "helm",
     "inspect",
+    "lighteval",
     "llmrouterbench",
     "lm_eval",
     "long",
+    "mlflow",
+    "promptfoo",
     "routerbench",
     "wide",
 )

@@ -262,7 +262,7 @@ def test_a_pickle_of_a_private_class_that_has_moved_says_so():
 def test_public_names_that_are_not_there_are_reported_as_ever():
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'skl_l.*nothing'"):
         importlib.import_module("skl_locus.nothing")
-    assert importlib.util.find_spec("skl_locus.__main__") is None
+    assert importlib.util.find_spec("skl_locus.__nothing__") is None
 
 
 @every_router
