@@ -16,6 +16,7 @@ except ModuleNotFoundError:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing that a test loads may come from the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 # Property tests try the same examples every time, however busy the machine is: neither
 # the deadline nor the check that examples are drawn fast may fail them.
@@ -34,6 +35,7 @@ EXTRAS = {
     "fastapi",
     "httpx",
     "hypothesis",
+    "litellm",
     "matplotlib",
     "numpydoc",
     "polars",

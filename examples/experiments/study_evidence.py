@@ -123,13 +123,18 @@ def parse_options(arguments):
 
 def cells_of(options, folder):
     """List the cells; ``shift`` stands for one per task."""
-    if EVERY_TASK not in options.cells:
-        return options.cells
     log = read_log(Files.in_folder(options.data / folder, "minilm"), report=False)
+    return cells_with_tasks(options.cells, log)
+
+
+def cells_with_tasks(cells, log):
+    """Put a cell for each task that has enough queries in the place of ``shift``."""
     counts = pd.Series(log.tasks[log.rest]).value_counts()
     tasks = counts.index[counts >= SMALLEST_TASK].sort_values()
-    others = [cell for cell in options.cells if cell != EVERY_TASK]
-    return others + [f"{SHIFT}{task}" for task in tasks]
+    by_task = [f"{SHIFT}{task}" for task in tasks]
+    return [
+        own for cell in cells for own in (by_task if cell == EVERY_TASK else [cell])
+    ]
 
 
 def study(options, folder, pool, cell, n, seed, swapped):

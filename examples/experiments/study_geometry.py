@@ -8,17 +8,20 @@ the share of unseen test queries on which two models differ: "pearson"; "beyond"
 correlation of what is left of both once a quadratic in the difference of mean scores is
 taken off; "beyond ability", the same for what a Rasch model (one number per model)
 expects of two models; and "nearest", the agreement with the model that seems nearest.
-"quarter" gives each
-model its own random quarter of the training queries. For recognition, two fifths of the
-models are kept out of training and embedded twice, from disjoint sets of 128 queries:
-"itself" is how often the nearest of the second set is the model itself. "family" (where
-families are known) is how often the nearest other model is of the same family.
+"quarter" gives each model its own random quarter of the training queries; in "joined",
+a quarter of the models was not in the fit and joins with 128 evaluations each. For
+recognition, two fifths of the models are kept out of training and embedded twice, from
+disjoint sets of 128 queries: "itself" is how often the nearest of the second set is the
+model itself. "family" (where families are known) is how often the nearest other model
+is of the same family.
 
 Baselines: the difference of mean scores; Hamming distance of the answers (of common
 queries); PCA and a random projection of the centred scores; what a Rasch model expects;
 the factor model alone. `LOCUS` and `network` are the two geometries of `LocusEmbedder`;
 both need a network to be trained, and `LOCUS` shows the same without one, since its
-coordinates do not depend on the network. Without ``--report`` test halves are not read.
+coordinates do not depend on the network. `neighbors` are the distances of
+``LocusRouter.neighbors``, which add what the coordinates leave out. Without
+``--report`` test halves are not read.
 """
 
 import argparse
@@ -29,13 +32,23 @@ import pandas as pd
 from evaluate import same_family
 from joblib import Parallel, delayed, parallel_config
 from options import SHARED_DATA
-from protocol import COMPLETE, SPARSE, Files, draw, frame, read_log, restrict
+from protocol import (
+    COMPLETE,
+    SPARSE,
+    Files,
+    draw,
+    frame,
+    read_log,
+    restrict,
+    subsample,
+)
 from scipy.special import expit
 from sklearn.metrics import pairwise_distances
 
 from skl_locus import LocusEmbedder
 from skl_locus._estimation.factors import FactorModel, fit_rasch
 from skl_locus._locus.score_space import ScoreSpace
+from skl_locus._routing.pool import compared_embeddings
 from skl_locus.inspection import disagreement
 
 LOGS = {
@@ -54,13 +67,18 @@ METHODS = (
     "projection",
     "factors",
     "LOCUS",
+    "neighbors",
     "network",
 )
 NEEDS_TRAINING = ("network",)
 N_COMPONENTS = 128
+METRIC = "euclidean"
 NEW_SHARE, NEW_QUERIES = 0.4, 128
-QUARTER = "quarter"
-CELLS = {COMPLETE: COMPLETE, QUARTER: SPARSE}
+QUARTER, JOINED = "quarter", "joined"
+CELLS = {COMPLETE: COMPLETE, QUARTER: SPARSE, JOINED: COMPLETE}
+JOINED_SHARE = 0.25
+"""Of the models, which join after the fit with `NEW_QUERIES` evaluations each."""
+
 MIN_COMMON = 30
 SMALLEST_SPREAD = 1e-9
 """Standard deviation below which residuals are rounding."""
@@ -122,12 +140,16 @@ def geometry(log, n_queries, seed, methods):
     rows = []
     for cell, kind in CELLS.items():
         drawn = draw(log, kind, n_queries, seed)
-        training = frame(log, drawn.train, drawn.seen)
+        seen, fitted = drawn.seen, np.ones(len(log.models), dtype=bool)
+        if cell == JOINED:
+            seen, fitted = joined(drawn.seen, seed)
+        training = frame(log, drawn.train, seen)
+        pool = frame(log, drawn.train, np.where(fitted, seen, np.nan))
         by_ability = rasch_distances(training)
         for method in methods:
             if method in NEEDS_TRAINING and cell != COMPLETE:
                 continue
-            distances = distances_of(method, training, drawn.seen, seed)
+            distances = distances_of(method, training, pool, seen, seed)
             values = {
                 "pearson": correlation(distances, truth),
                 "beyond": partial_correlation(distances, truth, by_mean),
@@ -139,6 +161,16 @@ def geometry(log, n_queries, seed, methods):
                 values["family"] = same_family(distances, families)[0]
             rows += [(cell, method, *item) for item in values.items()]
     return rows
+
+
+def joined(seen, seed):
+    """Leave few scores of a quarter of the models, and say which are of the fit."""
+    rng = np.random.default_rng(seed)
+    n_models = seen.shape[1]
+    new = rng.permutation(n_models)[: round(JOINED_SHARE * n_models)]
+    fitted = ~np.isin(np.arange(n_models), new)
+    few = subsample(np.where(fitted, np.nan, seen), NEW_QUERIES, rng)
+    return np.where(fitted, seen, few), fitted
 
 
 def recognition(log, n_queries, seed, methods):
@@ -177,8 +209,8 @@ def part_of(log, drawn, rows, models):
 
 def embed_new(method, training, parts, seed):
     """Embed the models of two tables; None where a method cannot."""
-    if method in ("Hamming", "PCA", "projection"):
-        return None  # nothing in common: the sets share no query
+    if method in ("Hamming", "PCA", "projection", "neighbors"):
+        return None  # nothing in common, or nothing but a constant beside `LOCUS`
     if method == "mean score":
         return [part.groupby("model")["score"].mean().to_frame() for part in parts]
     if method == "network":
@@ -201,8 +233,11 @@ def read(reader, table, *, reset):
     return reader._read_evaluations(table, table["score"], reset=reset)
 
 
-def distances_of(method, training, seen, seed):
-    """Return the distances of a method between all models of a table, by label."""
+def distances_of(method, training, pool, seen, seed):
+    """Return the distances of a method between all models of a table, by label.
+
+    What is learned is learned from the rows of the table that are in ``pool``.
+    """
     if method == "mean score":
         means = np.nanmean(seen, axis=0)
         return np.abs(means[:, None] - means)
@@ -215,10 +250,16 @@ def distances_of(method, training, seen, seed):
     if method == "network":
         embedder = LocusEmbedder(geometry="network", random_state=seed)
         return pairwise_distances(embedder.fit_transform(training))
-    log = read(LocusEmbedder(), training, reset=True)
-    if method == "LOCUS":
-        return pairwise_distances(ScoreSpace.fit(log, N_COMPONENTS).embed(log))
-    model = FactorModel.fit(log)
+    reader = LocusEmbedder()
+    of_pool = read(reader, pool, reset=True)
+    log = read(reader, training, reset=False)
+    if method in ("LOCUS", "neighbors"):
+        space = ScoreSpace.fit(of_pool, N_COMPONENTS)
+        embeddings, left_out = space.embed_with_variances(log)
+        if method == "LOCUS":
+            return pairwise_distances(embeddings)
+        return pairwise_distances(*compared_embeddings(embeddings, left_out, METRIC))
+    model = FactorModel.fit(of_pool)
     abilities, factor_scores, _ = model.scores(log)
     return pairwise_distances(model.expected_scores(abilities, factor_scores))
 

@@ -1,12 +1,16 @@
 """Compare prediction and routing of `LocusRouter` with fixed comparators on four logs.
 
-    python examples/experiments/study_prediction.py --report --seeds 3
+    python examples/experiments/study_prediction.py --report --seeds 5
+    python examples/experiments/study_prediction.py --report --cells shift \
+        --seeds 1 --methods "Best single"
 
 Every cell is a log, a pool, a number of training queries and whether all models saw
-all of them (complete) or each its own random quarter (sparse). The comparators are
-fixed in advance. Differences are paired, with intervals by a two-way bootstrap over
-draws and test queries and Holm's correction over all cells. The router is also measured
-without its network, and with its network alone. Only ``--report`` reads test halves.
+all of them (complete) or each its own random quarter (sparse). "shift" stands for as
+many cells as there are tasks: each is missing from the training queries once, and the
+test is on its queries alone. The comparators are fixed in advance. Differences are
+paired, with intervals by a two-way bootstrap over draws and test queries and Holm's
+correction over all cells. The router is also measured without its network, and with its
+network alone. Only ``--report`` reads test halves.
 """
 
 import argparse
@@ -23,6 +27,7 @@ from options import DEFAULT_POOLS, SHARED_DATA
 from protocol import (
     ALL_MODELS,
     COMPLETE,
+    SHIFT,
     SPARSE,
     Files,
     available_sizes,
@@ -30,7 +35,7 @@ from protocol import (
     read_log,
     restrict,
 )
-from study_evidence import without_evidence
+from study_evidence import EVERY_TASK, cells_with_tasks, without_evidence
 
 from skl_locus._utils.statistics import holm
 from skl_locus.datasets import get_data_home
@@ -42,6 +47,9 @@ SIZES = {
     "routerbench": (256, 1500),
 }
 """Training queries of each log: few of them, and a thousand or nearly all there are."""
+
+SHIFT_SIZE = 1024
+"""Training queries where a task is missing, or all there are."""
 
 COMPARATORS = ("Linear", "KMeans", "kNN (softmax)", "IRT-Net", "Best single")
 NO_NETWORK, NETWORK = "LOCUS without network", "LOCUS network alone"
@@ -76,6 +84,11 @@ def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--logs", nargs="+", default=list(SIZES), metavar="NAME")
+    parser.add_argument("--cells", nargs="+", default=[COMPLETE, SPARSE])
+    parser.add_argument("--sizes", nargs="+", type=int, metavar="N")
+    parser.add_argument(
+        "--methods", nargs="+", default=list(COMPARATORS), choices=COMPARATORS
+    )
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, metavar="FILE")
@@ -105,9 +118,8 @@ def differences_of(folder, pool, options):
     speed = {"tiny": True} if options.smoke else {}
     jobs = [
         {"method": method, "cell": cell, "n": n, "seed": seed, **speed}
-        for n in available_sizes(log, SIZES[folder])
-        for cell in (COMPLETE, SPARSE)
-        for method in (LOCUS, *COMPARATORS)
+        for cell, n in cells_and_sizes(log, folder, options)
+        for method in (LOCUS, *options.methods)
         for seed in range(options.seeds)
     ]
     results = run_jobs(totals_of, log, jobs, options, f"prediction ({pool})")
@@ -127,6 +139,19 @@ def differences_of(folder, pool, options):
                 values = {"metric": metric, "locus": own, "theirs": theirs}
                 rows.append({**about, **values, **row})
     return pd.DataFrame(rows)
+
+
+def cells_and_sizes(log, folder, options):
+    """List the cells with their numbers of training queries, sizes first."""
+    sizes = available_sizes(log, options.sizes or SIZES[folder])
+    ordinary = [cell for cell in options.cells if cell != EVERY_TASK]
+    listed = [(cell, n) for n in sizes for cell in ordinary]
+    if EVERY_TASK in options.cells:
+        for cell in cells_with_tasks([EVERY_TASK], log):
+            task = cell.removeprefix(SHIFT)
+            others = int((log.tasks[log.rest] != task).sum())
+            listed.append((cell, min(SHIFT_SIZE, others)))
+    return listed
 
 
 def mean_of(draws, metric):

@@ -22,6 +22,13 @@ answers changed on both sides. "unchanged" is how often `drift_test` rejects at 
 "nearest" and "as able" are how often it notices that the model with the most equal
 answers, or one with a near mean score, answers instead. "network" and "factors" are
 directions in which the sides are compared; "mean score" looks at nothing else.
+
+"duplicates": up to ten models of the pool get a twin. "shared" twins answer the
+model's own queries, a tenth of the answers changed on both sides; "other" twins have
+one half of the model's evaluations and the model the other. "kept" is how often
+`find_duplicates` does not tell twins apart, among those that it looked at, "told apart"
+the share of the other pairs that it looked at which it does, "nearest" how often the
+twin is the nearest model, and "nearest mean" how often it has the nearest mean score.
 Without ``--report`` test halves are not read.
 """
 
@@ -41,7 +48,7 @@ from skl_locus._locus.known_models import KnownModels
 from skl_locus._locus.score_space import ScoreSpace
 from skl_locus._routing.access import known_models
 from skl_locus._routing.unwrap import known_evaluations
-from skl_locus.inspection import _permutation
+from skl_locus.inspection import _permutation, find_duplicates, model_distances
 from skl_locus.inspection._likelihood import log_likelihoods, stored_scores
 from skl_locus.inspection._matched_pairs import (
     TooFewEvaluationsError,
@@ -63,6 +70,8 @@ N_NEW = (64, 128)
 N_ABLE = 5
 """Models with the nearest mean scores, of which one takes the place of a model."""
 
+N_TWINS = 10
+TWIN = "twin of "
 N_RESAMPLES = 99
 ALPHA = 0.05
 NETWORK = {"max_iter": 200, "local_evidence": False}
@@ -272,7 +281,63 @@ def alarms_of(router, known, pairs, compared, rng):
     return alarms
 
 
-PARTS = {"identify": identify_new_models, "drift": detect_drift}
+def find_twins(log, drawn, seed, fast):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for cell in ("shared", "other"):
+        twins = rng.permutation(len(log.models))[:N_TWINS]
+        seen, theirs = with_twins(drawn.seen, twins, cell, rng)
+        router = LocusRouter(**{"random_state": seed} | NETWORK)
+        table = frame(log, drawn.train, seen)
+        router.fit(table, table["score"])
+        table = frame(log, drawn.train, theirs)
+        table["model"] = TWIN + table["model"]
+        router.add_models(table, table["score"])
+        rows += [(cell, len(drawn.train), *row) for row in twins_found(router, seed)]
+        means = np.nanmean(seen, axis=0), np.nanmean(theirs[:, twins], axis=0)
+        gaps = np.abs(means[1][:, None] - means[0])
+        hits = gaps.argmin(axis=1) == twins
+        rows += [(cell, len(drawn.train), "nearest mean", hit) for hit in hits]
+    return rows
+
+
+def with_twins(seen, twins, cell, rng):
+    """Return the scores of the pool, and of twins in the columns of their models."""
+    has_twin = np.isin(np.arange(seen.shape[1]), twins)
+    if cell == "shared":
+        own, theirs = changed(seen, rng), changed(seen, rng)
+    else:
+        is_own = rng.random(seen.shape) < 0.5
+        own = np.where(is_own | ~has_twin, seen, np.nan)
+        theirs = np.where(is_own, np.nan, seen)
+    return own, np.where(has_twin, theirs, np.nan)
+
+
+def twins_found(router, seed):
+    """Say of each pair that was tested whether it was told apart."""
+    pairs = find_duplicates(router, random_state=seed)
+    are_twins = pairs["model_b"] == TWIN + pairs["model_a"]
+    are_twins |= pairs["model_a"] == TWIN + pairs["model_b"]
+    kept = pairs["duplicate"]
+    rows = [("kept", twin) for twin in kept[are_twins]]
+    rows += [("told apart", not other) for other in kept[~are_twins]]
+    nearest = neighbors_of(router)
+    twins = [name for name in nearest.index if str(name).startswith(TWIN)]
+    return rows + [("nearest", TWIN + nearest[name] == name) for name in twins]
+
+
+def neighbors_of(router):
+    """Return the nearest model of each, itself left out."""
+    distances = model_distances(router)
+    matrix = distances.to_numpy() + np.diag(np.full(len(distances), np.inf))
+    return pd.Series(distances.columns[matrix.argmin(axis=1)], distances.index)
+
+
+PARTS = {
+    "identify": identify_new_models,
+    "drift": detect_drift,
+    "duplicates": find_twins,
+}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ SEED = 11
 FEWEST_EVALUATIONS = 16
 """Of a model, where their numbers are uneven."""
 
+FLIPPED = 0.1
+"""Share of scores that are turned around."""
+
 JUDGE_LEVELS, JUDGE_MEAN, JUDGE_EFFECT, JUDGE_NOISE = 5, 0.35, 0.3, 0.15
 """A judge of few levels who seldom gives the extremes: mean score of a wrong answer,
 what a right one adds, and the standard deviation of the rest."""
@@ -44,7 +47,12 @@ def judged(scores, rng):
     return levels.clip(0, steps) / steps
 
 
-SCORES = {"given": given, "graded": graded, "judged": judged}
+def flipped(scores, rng):
+    """Turn a share of the scores around: right is wrong, and wrong is right."""
+    return np.where(rng.uniform(size=scores.shape) < FLIPPED, 1 - scores, scores)
+
+
+SCORES = {"given": given, "flipped": flipped, "graded": graded, "judged": judged}
 
 
 def uneven(seen, seed):

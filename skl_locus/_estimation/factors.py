@@ -240,7 +240,29 @@ class FactorModel:
             Posterior means of the factors of ``evaluations.queries``.
         """
         # Not the easiness that the fit found: every model of the pool had a part in it.
-        easiness = posterior_modes(
+        easiness = self.easiness_from(evaluations, abilities)
+        residuals = _Residuals.of(evaluations, abilities, easiness)
+        noise = np.full(evaluations.n_models, self.noise)
+        return _posterior_factors(residuals, loadings, noise)[0]
+
+    def easiness_from(
+        self, evaluations: EvaluationSet, abilities: np.ndarray
+    ) -> np.ndarray:
+        """Estimate the easiness of queries from the evaluations of some models alone.
+
+        Parameters
+        ----------
+        evaluations : EvaluationSet
+            Evaluations of the models.
+        abilities : ndarray of shape (n_models,)
+            Their abilities.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,)
+            Posterior modes of b_q of ``evaluations.queries``.
+        """
+        return posterior_modes(
             evaluations.query_codes,
             abilities[evaluations.model_codes],
             evaluations.scores.astype(np.float64),
@@ -248,9 +270,6 @@ class FactorModel:
             0.0,
             DIFFICULTY_PRECISION,
         )
-        residuals = _Residuals.of(evaluations, abilities, easiness)
-        noise = np.full(evaluations.n_models, self.noise)
-        return _posterior_factors(residuals, loadings, noise)[0]
 
     def places_of(self, queries: QuerySet) -> np.ndarray:
         """Return the positions of queries in ``keys``, -1 for unknown ones.

@@ -66,9 +66,10 @@ class KnownModels:
         )
 
     def directions(self, queries: QuerySet, but_for: Collection) -> np.ndarray:
-        """Return how scores on queries bear on ability and on some factors.
+        """Return how scores on queries bear on ability, discrimination and factors.
 
-        The factors are those that the other models have in common.
+        Discrimination is how much more often a model is right on queries that are easy
+        for the others. The factors are those that the other models have in common.
 
         Parameters
         ----------
@@ -79,10 +80,11 @@ class KnownModels:
 
         Returns
         -------
-        ndarray of shape (n_queries, 1 + n_factors)
+        ndarray of shape (n_queries, 2 + n_factors)
             Gradients of the expected standardised score, each for a step of one
-            standard deviation in the pool. Those of factors are zero for queries that
-            no other model was evaluated on.
+            standard deviation in the pool; that of discrimination is as large as that
+            of ability on average. All but ability's are zero for queries that no other
+            model was evaluated on.
         """
         others, loadings = self._others(but_for)
         is_other = np.isin(self.evaluations.model_codes, others)
@@ -90,18 +92,21 @@ class KnownModels:
         rows = np.flatnonzero(is_other & is_asked[self.evaluations.query_codes])
         answers = self.evaluations.take(rows)
         columns = self.evaluations.index_of(answers.model_names)
+        easiness = np.zeros(len(queries))
         factors = np.zeros((len(queries), loadings.shape[1]))
         if len(answers):
-            factors[find_sorted(queries.keys, answers.queries.keys)] = (
-                self.model.factors_from(
-                    answers,
-                    self.abilities[columns],
-                    loadings[np.searchsorted(others, columns)],
-                )
+            places = find_sorted(queries.keys, answers.queries.keys)
+            abilities = self.abilities[columns]
+            easiness[places] = _standardised(
+                self.model.easiness_from(answers, abilities)
+            )
+            factors[places] = self.model.factors_from(
+                answers, abilities, loadings[np.searchsorted(others, columns)]
             )
         variances = np.square(loadings).sum(axis=0) / max(1, len(loadings))
-        steps = np.sqrt([1 / self.model.precision, *variances])
-        return np.column_stack([np.ones(len(queries)), factors]) * steps
+        of_ability = 1 / self.model.precision
+        steps = np.sqrt([of_ability, of_ability, *variances])
+        return np.column_stack([np.ones(len(queries)), easiness, factors]) * steps
 
     def _others(self, but_for: Collection) -> tuple[np.ndarray, np.ndarray]:
         """Return the other models, ascending, and their loadings on common factors.
@@ -126,3 +131,10 @@ class KnownModels:
         sample = sample_of(self.evaluations)
         judges = self.evaluations.index_of(sample.model_names)
         return judges, self.model.residual_covariance(sample, self.abilities[judges])
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Bring values to mean zero and variance one; equal ones become zero."""
+    deviations = values - values.mean()
+    scale = np.sqrt(np.mean(np.square(deviations)))
+    return deviations / scale if scale > 0 else deviations

@@ -239,9 +239,16 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
 
     def _embed(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed every model of a set: (n_models, n_components)."""
+        return self._embed_with_variances(evaluations)[0]
+
+    def _embed_with_variances(
+        self, evaluations: EvaluationSet
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Embed every model of a set; return its specific variance as well."""
         if self._space is None:
-            return self._embed_by_network(evaluations)
-        return self._space.embed(evaluations)
+            none = np.zeros(evaluations.n_models, np.float32)
+            return self._embed_by_network(evaluations), none
+        return self._space.embed_with_variances(evaluations)
 
     def _embed_by_network(self, evaluations: EvaluationSet) -> np.ndarray:
         """Encode every model of a set by the network: (n_models, n_components)."""

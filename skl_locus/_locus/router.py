@@ -37,6 +37,8 @@ class LocusPool(EmbeddingPool):
     means_only : bool, default=False
         Whether the log of the fit has one encoding only: nothing is known of what
         differs between queries.
+    specific_variances : ndarray of shape (n_models,) or None
+        What the embeddings leave out; None in files of earlier versions.
     means : ndarray of shape (n_models,) or None
         Mean score of each model, if it is P(correct) of every query.
     """
@@ -44,6 +46,7 @@ class LocusPool(EmbeddingPool):
     predictor: PackedPredictor
     evidence: EvidenceStack | None
     means_only: bool = False
+    specific_variances: np.ndarray | None = None
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
     means: np.ndarray | None = field(init=False, repr=False, default=None)
 
@@ -84,6 +87,10 @@ class LocusPool(EmbeddingPool):
         evidence = self.packed_evidence.take(columns)
         decisions, logits = evidence.scores_and_probabilities(encodings, logits)
         return expit(decisions, out=decisions), expit(logits, out=logits)
+
+    def left_out(self) -> np.ndarray | None:
+        """Return the specific variances."""
+        return self.specific_variances
 
     def _constant(self, n_queries: int, columns: np.ndarray) -> np.ndarray:
         """Repeat the means, where nothing is known of what differs between queries."""
@@ -203,6 +210,11 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         Labels of the models: sorted at `fit`, additions appended.
     embeddings_ : ndarray of shape (n_models, n_components)
         Embeddings of the models, one row per entry of ``models_``.
+    specific_variances_ : ndarray of shape (n_models,)
+        What the embeddings leave out of each model's scores, as a mean square: nothing
+        for a model of the fit that was evaluated on all queries, most for a new model
+        with few evaluations. ``neighbors`` adds those of both models to the squared
+        distance of their embeddings. Zeros if ``geometry="network"``.
     embedder_ : LocusEmbedder
         Trained encoder, which can embed other models.
     classes_ : ndarray of shape (2,)
@@ -257,6 +269,11 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             twin._evidence_config = self._evidence_config
         return twin
 
+    @property
+    def specific_variances_(self) -> np.ndarray:
+        """What the embeddings leave out of each model's scores: (n_models,)."""
+        return _joined(self._fitted_pool())[:, -1]
+
     def trust(self, queries: Any) -> np.ndarray:
         """Return how far the evidence of known queries counts for new ones.
 
@@ -299,16 +316,20 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         self._fit_geometry(evaluations)
         self.embedder_ = self._shared_embedder()
         network_embeddings = self._embed_by_network(evaluations)
+        embeddings, variances = network_embeddings, None
+        if self._space is not None:
+            embeddings, variances = self._space.embed_with_variances(evaluations)
         evidence = None
         if self.local_evidence:
             evidence = self._fit_evidence(evaluations, held_out)
         return LocusPool(
             evaluations.model_names,
             evaluations,
-            network_embeddings if self._space is None else self._embed(evaluations),
+            embeddings,
             self._network.pack(network_embeddings),
             evidence,
             means_only=len(evaluations.queries.encodings) == 1,
+            specific_variances=variances,
         )
 
     def _fit_evidence(
@@ -340,9 +361,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         pool = self._fitted_pool()
         new = models, evaluations, changed
         encoded = self._updated(pool.network_embeddings, *new, self._embed_by_network)
-        embeddings = encoded
+        embeddings, variances = encoded, None
         if self._space is not None:
-            embeddings = self._updated(pool.embeddings, *new, self._embed)
+            joined = self._updated(_joined(pool), *new, self._embed_joined)
+            embeddings, variances = np.ascontiguousarray(joined[:, :-1]), joined[:, -1]
         evidence = pool.evidence
         if evidence is not None:
             evidence = evidence.updated(evaluations, models, changed)
@@ -350,8 +372,26 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         # Decided at fit: a new model with other queries changes nothing for the others.
         means_only = pool.means is not None
         return LocusPool(
-            models, evaluations, embeddings, predictor, evidence, means_only
+            models,
+            evaluations,
+            embeddings,
+            predictor,
+            evidence,
+            means_only,
+            variances,
         )
+
+    def _embed_joined(self, evaluations: EvaluationSet) -> np.ndarray:
+        """Embed models, each with its specific variance in a last column."""
+        return np.column_stack(self._embed_with_variances(evaluations))
+
+
+def _joined(pool: LocusPool) -> np.ndarray:
+    """Return embeddings with the specific variances in a last column."""
+    variances = pool.specific_variances
+    if variances is None:
+        variances = np.zeros(len(pool.models), pool.embeddings.dtype)
+    return np.column_stack([pool.embeddings, variances])
 
 
 TRAINED_ATTRIBUTES = (

@@ -36,7 +36,11 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
     def neighbors(
         self, model: Any, k: int = 5, *, metric: str = "euclidean"
     ) -> pd.Series:
-        """Find the models with the embeddings nearest to that of one model.
+        """Find the models nearest to one model.
+
+        Euclidean distances between models of a `LocusRouter` are those of the
+        embeddings and of what they leave out (``specific_variances_``), so that models
+        with few evaluations do not seem nearer than others.
 
         Parameters
         ----------
@@ -55,9 +59,8 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         pool = self._fitted_pool()
         check_at_least(k, "k")
         (column,) = pool.columns_of([model])
-        distances = _distances(
-            pool.embeddings[[column]], pool.embeddings, metric=metric
-        )[0]
+        rows, columns = pool.compared_embeddings(metric)
+        distances = _distances(rows[[column]], columns, metric=metric)[0]
         nearest = nearest_others(distances[None], np.array([column]), k)[0]
         index = model_index(pool.models[nearest].tolist(), self.model_col)
         return pd.Series(distances[nearest], index, name="distance")
@@ -82,7 +85,7 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         """
         pool = self._fitted_pool()
         check_at_least(k, "k")
-        nearest = _nearest_models(pool.embeddings, k, metric)
+        nearest = _nearest_models(*pool.compared_embeddings(metric), k, metric)
         index = model_index(pool.models.tolist(), self.model_col)
         ranks = pd.RangeIndex(1, nearest.shape[1] + 1, name="substitute")
         return pd.DataFrame(pool.models[nearest], index, ranks)
@@ -115,7 +118,8 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
     ) -> np.ndarray | None:
         if fallback != "neighbor":
             return super()._substitutes(pool, columns, available, fallback)
-        return _nearest_available(pool.embeddings[columns], available)
+        own, others = pool.compared_embeddings("euclidean")
+        return _nearest_available(own[columns], others[columns], available)
 
 
 def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray:
@@ -125,7 +129,9 @@ def _distances(*embeddings: np.ndarray, metric: str = "euclidean") -> np.ndarray
     return pairwise_distances(*embeddings, metric=metric)
 
 
-def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
+def _nearest_models(
+    rows: np.ndarray, columns: np.ndarray, k: int, metric: str
+) -> np.ndarray:
     """Order the k nearest other models of each one, some models at a time."""
     from sklearn.metrics import pairwise_distances_chunked
 
@@ -133,21 +139,23 @@ def _nearest_models(embeddings: np.ndarray, k: int, metric: str) -> np.ndarray:
         return nearest_others(distances, start + np.arange(len(distances)), k)
 
     chunks = pairwise_distances_chunked(
-        embeddings, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
+        rows, columns, reduce_func=nearest, metric=metric, working_memory=CHUNK_MIB
     )
     return np.concatenate(list(chunks))
 
 
-def _nearest_available(embeddings: np.ndarray, available: np.ndarray) -> np.ndarray:
+def _nearest_available(
+    rows: np.ndarray, columns: np.ndarray, available: np.ndarray
+) -> np.ndarray:
     """Return each model's own column, or the nearest one where it is not available."""
-    substitutes = np.arange(len(embeddings))
+    substitutes = np.arange(len(rows))
     if available.all():
         return substitutes
     from sklearn.metrics import pairwise_distances_chunked
 
     chunks = pairwise_distances_chunked(
-        embeddings[~available],
-        embeddings[available],
+        rows[~available],
+        columns[available],
         reduce_func=lambda distances, start: distances.argmin(axis=1),
         working_memory=CHUNK_MIB,
     )

@@ -95,6 +95,54 @@ class EmbeddingPool(ModelPool):
 
     embeddings: np.ndarray
 
+    def left_out(self) -> np.ndarray | None:
+        """Return what embeddings leave out of squared distances, None for nothing."""
+        return None
+
+    def compared_embeddings(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return embeddings for the rows, and for the columns, of a distance table.
+
+        Parameters
+        ----------
+        metric : str
+            Of `sklearn.metrics.pairwise_distances`.
+
+        Returns
+        -------
+        rows, columns : ndarray of shape (n_models, n_columns)
+            Their distances are those of different models.
+        """
+        return compared_embeddings(self.embeddings, self.left_out(), metric)
+
+
+def compared_embeddings(
+    embeddings: np.ndarray, left_out: np.ndarray | None, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add to squared Euclidean distances what the embeddings of both sides leave out.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n_models, n_components)
+        Coordinates.
+    left_out : ndarray of shape (n_models,) or None
+        To be added to the squared distances of a model from all others.
+    metric : str
+        Other metrics than "euclidean" are those of the embeddings alone.
+
+    Returns
+    -------
+    rows, columns : ndarray of shape (n_models, n_components or n_components + 2)
+        Their distances are those of different models.
+    """
+    if left_out is None or metric != "euclidean" or not left_out.any():
+        return embeddings, embeddings
+    # On two further axes the rows have their own part and the columns theirs, so that
+    # no metric of our own is needed: |a - b|^2 + u_a + u_b.
+    lengths = np.sqrt(left_out)
+    none = np.zeros_like(lengths)
+    rows = np.column_stack([embeddings, lengths, none])
+    return rows, np.column_stack([embeddings, none, lengths])
+
 
 def without_models(evaluations: EvaluationSet, names: Iterable) -> EvaluationSet | None:
     """Drop the evaluations of some models; None if nothing is left."""

@@ -16,13 +16,17 @@ from skl_locus._data.pairs import score_matrix
 from skl_locus._data.queries import query_groups
 from skl_locus._data.schema import Columns
 from skl_locus._data.scores import read_scores
+from skl_locus._routing.pool import compared_embeddings
 from skl_locus._utils.model_frames import model_index
 
 
 def model_distances(models: Any, *, metric: str = "euclidean") -> pd.DataFrame:
-    """Compute the distances between the embeddings of models.
+    """Compute the distances between models (paper section 3.4).
 
-    Paper section 3.4.
+    Those of a fitted `LocusRouter` estimate the root mean square difference of scores:
+    the squared Euclidean distance of two embeddings and what both leave out
+    (``specific_variances_``). From embeddings alone, models with few evaluations, and
+    models added after the fit, seem nearer than they are.
 
     Parameters
     ----------
@@ -50,7 +54,12 @@ def model_distances(models: Any, *, metric: str = "euclidean") -> pd.DataFrame:
     1  5.0  0.0
     """
     embeddings = as_embeddings(models)
-    distances = pairwise_distances(embeddings.to_numpy(np.float64), metric=metric)
+    sides = compared_embeddings(
+        embeddings.to_numpy(np.float64),
+        getattr(models, "specific_variances_", None),
+        metric,
+    )
+    distances = pairwise_distances(*sides, metric=metric)
     distances = (distances + distances.T) / 2
     np.fill_diagonal(distances, 0.0)
     return pd.DataFrame(distances, embeddings.index, embeddings.index)

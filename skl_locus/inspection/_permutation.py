@@ -123,7 +123,7 @@ def p_value_of(statistic: float, null: np.ndarray) -> float:
 def _effects_on_scores(
     known: Any, pairs: MatchedPairs, compared: Collection
 ) -> np.ndarray:
-    """Return what exchanging each pair does to ability and factor scores.
+    """Return what exchanging each pair does to ability, discrimination and factors.
 
     Up to constants, the gradient of the factor model's likelihood by the difference of
     the two sides. Only on shared queries: factors of queries that the pool has not

@@ -197,7 +197,8 @@ class _Writer:
                 self._write(decisions)
             except Exception as error:
                 # Whatever it is, the thread must live on for the decisions to come.
-                self._drop(len(decisions), f"{type(error).__name__}: {error}")
+                with self._lock:
+                    self._drop(len(decisions), f"{type(error).__name__}: {error}")
             for _ in taken:
                 self._waiting.task_done()
             if len(decisions) < len(taken):

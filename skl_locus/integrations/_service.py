@@ -306,6 +306,17 @@ class RoutingService:
         """
         return self._file is not None and self._file.check()
 
+    def note_error(self, error: Exception) -> None:
+        """Count an error of a gateway's hook as one of the service, and warn once.
+
+        Parameters
+        ----------
+        error : Exception
+            The error, which the request survived.
+        """
+        self._add(ERROR)
+        self._warn_once(f"A request could not be judged: {error!r:.200}.")
+
     def close(self) -> None:
         """Finish the decisions under way, and end the threads."""
         self._workers.close()

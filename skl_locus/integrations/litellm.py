@@ -107,6 +107,7 @@ class RouterHook(CustomLogger):
             self.service = RoutingService(router, policy=policy, **service)
         self._given = {} if labels is None else {str(k): v for k, v in labels.items()}
         self._groups = None if groups is None else frozenset(groups)
+        self._routed: set[str] = set()
         unknown = [v for v in self._given.values() if self.service.label_of(v) is None]
         if unknown:
             raise ValueError(
@@ -142,31 +143,45 @@ class RouterHook(CustomLogger):
             Some of the deployments, at least one of them if there are any.
         """
         request = request_kwargs or {}
-        if self._groups is not None and model not in self._groups:
+        try:
+            return await self._best_of(healthy_deployments, model, messages, request)
+        except Exception as error:
+            # LiteLLM would take it for a failure of the request.
+            self.service.note_error(error)
             return healthy_deployments
-        left = _not_failed(healthy_deployments, request)
-        labelled = [(deployment, self._label_of(deployment)) for deployment in left]
-        labels = {label for _, label in labelled if label is not None}
-        # Where one model is left of a group that was routed, it is the answer as well;
-        # a group of a single model is none of the router's business.
-        if (
-            self._groups is None
-            and len(labels) < 2
-            and len(left) == len(healthy_deployments)
-        ):
-            return healthy_deployments
+
+    async def _best_of(
+        self, deployments: list, group: str, messages: list | None, request: dict
+    ) -> list[dict]:
+        labels = [self._label_of(deployment) for deployment in deployments]
+        if not self._is_routed(group, labels):
+            return deployments
+        failed = _failed_ids(request)
+        left = [
+            (deployment, label)
+            for deployment, label in zip(deployments, labels, strict=True)
+            if _id_of(deployment) not in failed
+        ]
+        # Where all have failed, there is nothing to lose.
+        left = left or list(zip(deployments, labels, strict=True))
         decision = await self.service.decide(
             {**request, "messages": messages} if messages else request,
-            models=labels,
+            models={label for _, label in left if label is not None},
             session=_session_of(request),
-            scope=(_metadata_entry(request, "user_api_key_hash"), model),
+            scope=(_metadata_entry(request, "user_api_key_hash"), group),
             request_id=_request_id_of(request),
         )
         if decision.chosen is None:
-            return left
-        return [
-            deployment for deployment, label in labelled if label == decision.chosen
-        ]
+            return [deployment for deployment, _ in left]
+        return [deployment for deployment, label in left if label == decision.chosen]
+
+    def _is_routed(self, group: str, labels: list) -> bool:
+        """Whether to choose in a group, which remains so while models are down."""
+        if self._groups is not None:
+            return group in self._groups
+        if len({label for label in labels if label is not None}) >= 2:
+            self._routed.add(group)
+        return group in self._routed
 
     def _label_of(self, deployment: Mapping[str, Any]) -> Any:
         names = list(_names_of(deployment))
@@ -199,23 +214,13 @@ def _id_of(deployment: Mapping[str, Any]) -> str | None:
     return None if identity is None else str(identity)
 
 
-def _not_failed(deployments: list, request: dict) -> list:
-    """Leave out the deployments that failed in this request, unless none is left.
+def _failed_ids(request: dict) -> set[str]:
+    """Return the deployments that failed in this request.
 
     LiteLLM puts a deployment into cooldown after several failures only. Until then, a
     retry is offered the one that has just failed, and since equal texts have equal
     routes, it would be chosen again until there are no retries left.
     """
-    failed = _failed_ids(request)
-    if not failed:
-        return deployments
-    left = [
-        deployment for deployment in deployments if _id_of(deployment) not in failed
-    ]
-    return left or deployments
-
-
-def _failed_ids(request: dict) -> set[str]:
     failed = {str(identity) for name in FAILED for identity in request.get(name) or ()}
     for metadata in _metadata_of(request):
         attempts = metadata.get("previous_models")

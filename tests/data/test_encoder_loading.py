@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import huggingface_hub
 import numpy as np
+import pandas as pd
 import pytest
 import sentence_transformers
+from sklearn.base import BaseEstimator, TransformerMixin
+from small import SMALL
 
-from skl_locus import QueryEncoder
+from skl_locus import LocusRouter, QueryEncoder
 from skl_locus._data import sentence_models
 
 
@@ -94,3 +97,97 @@ def test_a_pickle_of_a_version_without_revisions_still_works(hub):
     again = pickle.loads(pickle.dumps(encoder))
     assert again.get_params()["revision"] is None
     assert again.transform(["an unknown text"]).shape == (1, 2)
+
+
+def test_the_backend_and_its_options_are_what_is_loaded(hub, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        sentence_transformers,
+        "SentenceTransformer",
+        lambda name, **options: given.append(options) or Loaded(),
+    )
+    monkeypatch.setattr(sentence_models, "find_spec", lambda name: name)
+    encoder = QueryEncoder("some/model").fit(["a text"])
+    # Versions of sentence-transformers before 3.2 have no such parameters.
+    assert not {"backend", "model_kwargs"} & set(given[0])
+    options = {"file_name": "onnx/model_quint8_avx2.onnx", "export": False}
+    encoder.set_params(backend="onnx", model_kwargs=options).transform(["another"])
+    assert given[1]["backend"] == "onnx"
+    assert given[1]["model_kwargs"] == options
+    encoder.transform(["a third one"])
+    assert len(given) == 2
+    again = pickle.loads(pickle.dumps(encoder))
+    again.transform(["another"])
+    assert given[2] == given[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"trust_remote_code": True}, "trust_remote_code.*load a"),
+        ({"token": "a secret"}, "'token'"),
+        ({"dtype": np.float32}, "'dtype'.*must be a text"),
+    ],
+)
+def test_options_that_no_file_may_hold_are_refused(hub, options, match):
+    with pytest.raises(ValueError, match=match):
+        QueryEncoder("some/model", model_kwargs=options).fit(["a text"])
+    assert hub.asked == []
+    # A file from a stranger does not come through `fit`.
+    encoder = QueryEncoder("some/model").fit(["a text"])
+    encoder.__dict__["model_kwargs"] = options
+    again = pickle.loads(pickle.dumps(encoder))
+    del hub.asked[:]
+    with pytest.raises(ValueError, match=match):
+        again.transform(["another text"])
+    assert hub.asked == []
+
+
+def test_a_backend_that_is_not_installed_is_named_with_its_extra(hub, monkeypatch):
+    monkeypatch.setattr(sentence_models, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"onnxruntime.*skl-locus\[onnx\]"):
+        QueryEncoder("some/model", backend="onnx").fit(["a text"])
+    with pytest.raises(ValueError, match="backend"):
+        QueryEncoder("some/model", backend="tensorrt").fit(["a text"])
+    assert hub.asked == []
+
+
+def test_progress_is_shown_from_the_first_second_where_it_is_wanted(hub, capfd):
+    texts = [f"text {i}" for i in range(40)]
+    QueryEncoder("some/model").fit(texts)
+    assert capfd.readouterr().err == ""
+    encoder = QueryEncoder("some/model", verbose=1).fit(texts)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "load some/model:   0%" in shown.err
+    # A service that asks for one text fills no log with bars.
+    encoder.transform(["another text"])
+    assert capfd.readouterr().err == ""
+
+
+class Slow(TransformerMixin, BaseEstimator):
+    """Stands in for a text transformer; notes what is on the screen as it works."""
+
+    seen = ""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        Slow.seen = Slow.capture.readouterr().err
+        return np.array([[len(text), 1.0] for text in X])
+
+
+def test_a_router_shows_the_progress_of_its_encoder(capfd):
+    Slow.capture = capfd
+    texts = [f"text {i % 50} {'long ' * (i % 50)}" for i in range(100)]
+    log = pd.DataFrame({"model": ["a"] * 50 + ["b"] * 50, "query": texts})
+    scores = np.arange(100) % 3 / 2
+    for encoder in (Slow(), QueryEncoder(Slow())):
+        LocusRouter(**SMALL, verbose=1, encoder=encoder).fit(log, scores)
+        assert "encode:   0%" in Slow.seen
+        assert "0/50" in Slow.seen
+        capfd.readouterr()
+        LocusRouter(**SMALL, encoder=encoder).fit(log, scores)
+        assert Slow.seen == ""

@@ -294,6 +294,32 @@ def test_the_packaged_minilm():
     assert router.route(["What is 7*8?"])[0] in {"a", "b", "c"}
 
 
+def test_a_model_of_the_onnx_backend_gives_the_same_vectors(folder, model):
+    pytest.importorskip("onnxruntime", reason="of the extra 'onnx'")
+    pytest.importorskip("optimum.onnxruntime", reason="of the extra 'onnx'")
+    encoder = QueryEncoder(folder, backend="onnx").fit(TEXTS)
+    np.testing.assert_allclose(encoder.transform(NEW), model.encode(NEW), atol=1e-5)
+
+
+def test_a_static_model_is_given_by_its_folder(folder, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoTokenizer
+
+    try:
+        from sentence_transformers.sentence_transformer import modules
+    except ImportError:
+        from sentence_transformers import models as modules
+    tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    weights = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 4))
+    static = modules.StaticEmbedding(tokenizer, weights.astype(np.float32))
+    SentenceTransformer(modules=[static], device="cpu").save(
+        str(tmp_path / "static"), create_model_card=False
+    )
+    encoder = QueryEncoder(tmp_path / "static").fit(TEXTS)
+    words = encoder.transform(["what", "emma", "what emma"])
+    np.testing.assert_allclose(words[2], words[:2].mean(axis=0), atol=1e-6)
+
+
 def test_half_of_an_emoji_fails_no_text(model):
     cut, other = "who wrote emma \ud83d", "what is faust"
     encoder = QueryEncoder(model).fit([cut, other])

@@ -162,6 +162,19 @@ def test_the_compared_model_has_no_say_in_the_directions(router):
         assert np.array_equal(before, after) == stays
 
 
+def test_discrimination_follows_the_easiness_that_the_others_find(router):
+    queries = known_models(router).evaluations.queries
+    directions = known_models(router).directions(queries, ["model-1"])
+    ability, discrimination = directions[:, 0], directions[:, 1]
+    assert discrimination.mean() == pytest.approx(0, abs=1e-9)
+    assert np.sqrt(np.mean(discrimination**2)) == pytest.approx(ability[0])
+    evaluations = known_models(router).evaluations
+    of_others = evaluations.model_codes != evaluations.index_of(["model-1"])[0]
+    codes = evaluations.query_codes[of_others]
+    means = np.bincount(codes, evaluations.scores[of_others]) / np.bincount(codes)
+    assert np.corrcoef(means, discrimination)[0, 1] > 0.9
+
+
 def test_queries_that_no_other_model_answered_have_no_factors(router):
     queries = known_models(router).evaluations.queries
     others = [f"model-{i}" for i in range(8)]

@@ -59,6 +59,33 @@ def test_p_values_count_the_observed_and_are_reproducible(router):
     assert np.array_equal(first.null, second.null)
 
 
+def test_inverted_answers_are_noticed_at_an_unchanged_mean():
+    # A model that is right on 30 queries and wrong on 30. Turned around, it is right as
+    # often, but on those that are hard for all.
+    rng = np.random.default_rng(1)
+    easiness, vectors = rng.normal(size=200), rng.normal(size=(200, 4))
+    rows = pd.concat(
+        pd.DataFrame(
+            {
+                "model": f"model-{i}",
+                "query": list(vectors),
+                "query_id": [f"q{q}" for q in range(200)],
+                "score": (rng.logistic(size=200) < 2 * easiness).astype(float),
+            }
+        )
+        for i in range(8)
+    )
+    router = LocusRouter(**TELLING | {"max_iter": 2}).fit(rows, rows["score"])
+    own = rows[rows["model"] == "model-3"]
+    right, wrong = (own[own["score"] == score].head(30) for score in (1, 0))
+    inverted = pd.concat([right.assign(score=0.0), wrong.assign(score=1.0)])
+    found = drift_test(
+        router, "model-3", inverted, inverted["score"], n_resamples=199, random_state=0
+    )
+    assert found.agreement == 0
+    assert found.p_value == 1 / 200
+
+
 def test_too_few_evaluations_on_other_queries_are_refused(router):
     new = rows_of("model-1").tail(101)
     with pytest.raises(ValueError, match="at least 202 are needed"):

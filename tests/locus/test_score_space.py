@@ -141,3 +141,93 @@ def test_one_unnamed_model_has_the_coordinates_of_the_network():
     embedder = LocusEmbedder(**SMALL).fit(X, rng.integers(2, size=30))
     assert embedder._space is None
     assert embedder.transform(X).shape == (1, 32)
+
+
+def few_of(log, n, seed):
+    return log.groupby("model").sample(n, random_state=seed)
+
+
+@pytest.fixture(scope="module")
+def joined():
+    """A router with five models that joined with few evaluations; the log of all."""
+    pool = make_evaluations(
+        n_models=25,
+        n_queries=400,
+        n_families=5,
+        random_state=0,
+    ).evaluations
+    new = pool["model"] >= "model-20"
+    train, few = pool[~new], few_of(pool[new], 80, 0)
+    router = LocusRouter(**SMALL).fit(train, train["score"])
+    before = router.specific_variances_
+    router.add_models(few, few["score"])
+    return router, before, pool
+
+
+def test_nothing_is_left_out_of_a_complete_pool(joined):
+    router, before, _ = joined
+    assert_array_equal(before, np.zeros(20))
+    assert_array_equal(router.specific_variances_[:20], before)
+
+
+def test_what_new_models_leave_out_makes_up_for_their_distances(joined):
+    router, _, pool = joined
+    truth = disagreement(pool, pool["score"]).loc[router.models_, router.models_]
+    of_new = np.triu(np.ones((25, 25), dtype=bool), 1)
+    of_new[:20, :20] = False
+    truth = truth.to_numpy()[of_new]
+    raw = (pairwise_distances(router.embeddings_) ** 2)[of_new]
+    found = (model_distances(router).to_numpy() ** 2)[of_new]
+    # Embeddings alone show less than half of it.
+    assert raw.mean() < 0.5 * truth.mean()
+    assert found.mean() == pytest.approx(truth.mean(), rel=0.1)
+
+
+def test_new_models_are_not_the_neighbors_of_all_others(joined):
+    router, _, _ = joined
+    nearest = router.fallback_table(1)[1]
+    assert (nearest[:20] >= "model-20").mean() < 0.5
+    assert (nearest[20:] >= "model-20").mean() < 0.5
+    # By embeddings alone they are.
+    raw = pairwise_distances(router.embeddings_)
+    np.fill_diagonal(raw, np.inf)
+    assert (raw.argmin(axis=1) >= 20).all()
+
+
+def test_neighbors_and_distances_agree(joined):
+    router, _, _ = joined
+    distances = model_distances(router)
+    for name in ("model-03", "model-22"):
+        neighbors = router.neighbors(name, 24)
+        assert_allclose(neighbors, distances.loc[name, neighbors.index], atol=1e-5)
+        assert neighbors.is_monotonic_increasing
+    by_cosine = model_distances(router, metric="cosine")
+    plain = model_distances(router.embeddings_, metric="cosine")
+    assert_array_equal(by_cosine, plain)
+
+
+def test_the_networks_geometry_leaves_nothing_out():
+    router = LocusRouter(**SMALL, geometry="network").fit(LOG, LOG["score"])
+    few = few_of(LOG[LOG["model"] == "model-03"], 40, 0).assign(model="new")
+    router.add_models(few, few["score"])
+    assert_array_equal(router.specific_variances_, np.zeros(21))
+
+
+def test_a_pool_of_an_earlier_version_leaves_nothing_out(joined):
+    router = LocusRouter(**SMALL).fit(LOG, LOG["score"])
+    object.__setattr__(router._pool, "specific_variances", None)
+    few = few_of(LOG[LOG["model"] == "model-03"], 40, 0).assign(model="new")
+    router.add_models(few, few["score"])
+    assert_array_equal(router.specific_variances_[:-1], np.zeros(20))
+    assert router.specific_variances_[-1] > 0
+
+
+def test_graded_scores_leave_out_less():
+    few = few_of(LOG[LOG["model"] == "model-03"], 40, 0).assign(model="new")
+    variances = []
+    for scale in (1.0, 0.5):
+        log = LOG.assign(score=0.25 + scale * (LOG["score"] - 0.25))
+        new = few.assign(score=0.25 + scale * (few["score"] - 0.25))
+        router = LocusRouter(**SMALL).fit(log, log["score"])
+        variances.append(router.add_models(new, new["score"]).specific_variances_[-1])
+    assert variances[1] == pytest.approx(variances[0] / 4, rel=0.2)

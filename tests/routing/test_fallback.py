@@ -33,7 +33,8 @@ def router(request):
 def test_by_hand_the_nearest_available_model_answers():
     scores = np.array([[0.9, 0.5, 0.8], [0.1, 0.7, 0.2]])
     available = np.array([False, True, True])
-    substitutes = _nearest_available(np.array([[0.0], [1.0], [2.0]]), available)
+    embeddings = np.array([[0.0], [1.0], [2.0]])
+    substitutes = _nearest_available(embeddings, embeddings, available)
     assert substitutes.tolist() == [1, 1, 2]
     assert choose_best(scores, available, substitutes).tolist() == [1, 1]
 
@@ -42,12 +43,12 @@ def test_substitutes_are_sought_among_few_distances_at_a_time(monkeypatch):
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(500, 3))
     available = rng.random(500) < 0.5
-    expected = _nearest_available(embeddings, available)
+    expected = _nearest_available(embeddings, embeddings, available)
     distances = np.where(available, pairwise_distances(embeddings), np.inf)
     np.testing.assert_array_equal(expected[~available], distances.argmin(1)[~available])
     monkeypatch.setattr(_embedding_routing, "CHUNK_MIB", 0.01)
     tracemalloc.start()
-    found = _nearest_available(embeddings, available)
+    found = _nearest_available(embeddings, embeddings, available)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     np.testing.assert_array_equal(found, expected)

@@ -139,7 +139,8 @@ def test_nearest_others_are_the_beginning_of_a_stable_sort(distances, k, own):
 def test_a_fallback_table_is_made_in_chunks(monkeypatch):
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(2_000, 8)).astype(np.float32)
-    whole = _embedding_routing._nearest_models(embeddings, 3, "euclidean")
+    both = embeddings, embeddings
+    whole = _embedding_routing._nearest_models(*both, 3, "euclidean")
     monkeypatch.setattr(_embedding_routing, "CHUNK_MIB", 1)
-    chunked = _embedding_routing._nearest_models(embeddings, 3, "euclidean")
+    chunked = _embedding_routing._nearest_models(*both, 3, "euclidean")
     assert_array_equal(whole, chunked)
