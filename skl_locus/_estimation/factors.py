@@ -218,7 +218,11 @@ class FactorModel:
         return _covariance(_Residuals.of(evaluations, abilities, easiness))
 
     def factors_from(
-        self, evaluations: EvaluationSet, abilities: np.ndarray, loadings: np.ndarray
+        self,
+        evaluations: EvaluationSet,
+        abilities: np.ndarray,
+        loadings: np.ndarray,
+        easiness: np.ndarray | None = None,
     ) -> np.ndarray:
         """Estimate the factors of queries from the evaluations of some models alone.
 
@@ -233,6 +237,8 @@ class FactorModel:
             Their abilities.
         loadings : ndarray of shape (n_models, n_factors)
             Their scores on any factors, whichever.
+        easiness : ndarray of shape (n_queries,), default=None
+            What `easiness_from` returns of the same, where it is known already.
 
         Returns
         -------
@@ -240,7 +246,8 @@ class FactorModel:
             Posterior means of the factors of ``evaluations.queries``.
         """
         # Not the easiness that the fit found: every model of the pool had a part in it.
-        easiness = self.easiness_from(evaluations, abilities)
+        if easiness is None:
+            easiness = self.easiness_from(evaluations, abilities)
         residuals = _Residuals.of(evaluations, abilities, easiness)
         noise = np.full(evaluations.n_models, self.noise)
         return _posterior_factors(residuals, loadings, noise)[0]

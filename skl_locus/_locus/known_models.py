@@ -97,11 +97,13 @@ class KnownModels:
         if len(answers):
             places = find_sorted(queries.keys, answers.queries.keys)
             abilities = self.abilities[columns]
-            easiness[places] = _standardised(
-                self.model.easiness_from(answers, abilities)
-            )
+            of_answers = self.model.easiness_from(answers, abilities)
+            easiness[places] = _standardised(of_answers)
             factors[places] = self.model.factors_from(
-                answers, abilities, loadings[np.searchsorted(others, columns)]
+                answers,
+                abilities,
+                loadings[np.searchsorted(others, columns)],
+                of_answers,
             )
         variances = np.square(loadings).sum(axis=0) / max(1, len(loadings))
         of_ability = 1 / self.model.precision

@@ -6,10 +6,10 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,8 @@ MALFORMED = "malformed"
 """Reason to leave out a record or file that cannot be used."""
 
 Scale = float | tuple[float, float] | Mapping[str, float | tuple[float, float]] | None
+
+Run = TypeVar("Run")
 
 
 class LogBuilder:
@@ -289,3 +291,38 @@ def _is_scale(part: Any) -> bool:
         return False
     numbers = all(isinstance(end, Real) and math.isfinite(end) for end in part)
     return numbers and part[0] != part[1]
+
+
+def largest_run(
+    runs: list[Run],
+    size_and_time: Callable[[Run], Any],
+    about: tuple[str, str],
+    log: LogBuilder,
+) -> Run:
+    """Return the largest of several runs, the newest of these, and say so.
+
+    Parameters
+    ----------
+    runs : list
+        Runs of one model on one task, at least one.
+    size_and_time : callable
+        What runs are ordered by; not called for a single one.
+    about : tuple of str
+        The model and the task.
+    log : LogBuilder
+        Counts the others, and warns.
+
+    Returns
+    -------
+    object
+        One of the runs.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    model, task = about
+    log.skip("other run", len(runs) - 1)
+    log.warn_ambiguous(
+        f"{model!r} has {len(runs)} runs on {task!r}, of which the largest "
+        "is read, the newest of these; pass the folder of one run to read it"
+    )
+    return max(runs, key=size_and_time)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from skl_locus.datasets._readers._builder import LogBuilder, Scale
+from skl_locus.datasets._readers._builder import LogBuilder, Scale, largest_run
 from skl_locus.datasets._readers._chats import text_of_prompt
 from skl_locus.datasets._readers._files import (
     file_or_folder,
@@ -136,19 +136,11 @@ def _newest_runs(files: list[Path], log: LogBuilder) -> list[Path]:
     runs: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for file in files:
         runs[file.absolute().parent.name, file.stem].append(file)
-    chosen = []
-    for (model, task), several in sorted(runs.items()):
-        if len(several) > 1:
-            # The folders of runs are named by their time.
-            best = max(several, key=lambda file: (_n_lines(file), str(file)))
-            log.skip("other run", len(several) - 1)
-            log.warn_ambiguous(
-                f"{model!r} has {len(several)} runs on {task!r}, of which the largest "
-                "is read, the newest of these; pass the folder of one run to read it"
-            )
-            several = [best]
-        chosen += several
-    return chosen
+    # The folders of runs are named by their time.
+    return [
+        largest_run(several, lambda file: (_n_lines(file), str(file)), about, log)
+        for about, several in sorted(runs.items())
+    ]
 
 
 def _n_lines(path: Path) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skl_locus.datasets._readers._builder import LogBuilder, Scale
+from skl_locus.datasets._readers._builder import LogBuilder, Scale, largest_run
 from skl_locus.datasets._readers._files import file_or_folder, files_in, table_rows
 from skl_locus.datasets._readers._values import (
     RecordError,
@@ -106,16 +106,10 @@ def read_lighteval(
             for task, rows in _rows_by_task(file, log).items():
                 runs[_model_of(file), task].append((len(rows), str(file), rows))
     reader = _Reader(log, metric)
-    for (model, task), several in sorted(runs.items()):
-        if len(several) > 1:
-            log.skip("other run", len(several) - 1)
-            log.warn_ambiguous(
-                f"{model!r} has {len(several)} runs on {task!r}, of which the largest "
-                "is read, the newest of these; pass the folder of one run to read it"
-            )
+    for about, several in sorted(runs.items()):
         # Paths are in the order of time, which is in the names of files.
-        _, file_name, rows = max(several, key=lambda run: run[:2])
-        reader.add(model, task, Path(file_name), rows)
+        _, file_name, rows = largest_run(several, lambda run: run[:2], about, log)
+        reader.add(*about, Path(file_name), rows)
     return log.frame()
 
 
