@@ -114,9 +114,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     ----------
     n_components : int, default=128
         Length of an embedding and width d of the network.
-    n_latents : int, default=64
+    n_latents : int, default=32
         Number r of latents in a bottleneck block (eq. 2).
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number L of blocks.
     n_heads : int, default=4
         Number of attention heads. If it does not divide ``n_components``, the
@@ -149,7 +149,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     query_noise : float, default=1.0
         Standard deviation of the Gaussian noise added to the network's inputs in
         training; the inputs have unit variance.
-    max_iter : int, default=500
+    max_iter : int, default=250
         Maximum number of optimiser steps.
     batch_size : int, default=8
         Number of models per step.
@@ -158,7 +158,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         training. Embeddings are made from all evaluations.
     n_targets : int, default=256
         Maximum number of queries per model in the loss of a step.
-    learning_rate_init : float, default=5e-4
+    learning_rate_init : float, default=1e-3
         Highest learning rate of AdamW.
     alpha : float, default=0.05
         Weight decay.
