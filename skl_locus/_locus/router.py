@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
+from skl_locus._utils.row_threads import map_rows
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,15 @@ class LocusPool(EmbeddingPool):
         """Return P(correct) from the weighted logits of network and evidence."""
         if self.means is not None:
             return self._constant(len(encodings), columns)
-        logits = self.predictor.take(columns).logits(encodings)
-        if self.packed_evidence is not None:
-            logits = self.packed_evidence.take(columns).logits(encodings, logits)
-        return expit(logits, out=logits)
+        predictor, evidence = self._of(columns)
+
+        def some(rows: slice) -> np.ndarray:
+            logits = predictor.logits(encodings[rows])
+            if evidence is not None:
+                logits = evidence.logits(encodings[rows], logits)
+            return expit(logits, out=logits)
+
+        return _joined_rows(map_rows(some, len(encodings), len(columns)))
 
     def scores_and_probabilities(
         self, encodings: np.ndarray, columns: np.ndarray
@@ -80,13 +86,27 @@ class LocusPool(EmbeddingPool):
         if self.means is not None:
             probabilities = self._constant(len(encodings), columns)
             return probabilities, probabilities
-        logits = self.predictor.take(columns).logits(encodings)
-        if self.packed_evidence is None:
-            probabilities = expit(logits)
+        predictor, evidence = self._of(columns)
+        if evidence is None:
+            probabilities = self.correctness(encodings, columns)
             return probabilities, probabilities
-        evidence = self.packed_evidence.take(columns)
-        decisions, logits = evidence.scores_and_probabilities(encodings, logits)
-        return expit(decisions, out=decisions), expit(logits, out=logits)
+
+        def some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            logits = predictor.logits(encodings[rows])
+            both = evidence.scores_and_probabilities(encodings[rows], logits)
+            decisions, logits = both
+            return expit(decisions, out=decisions), expit(logits, out=logits)
+
+        parts = map_rows(some, len(encodings), len(columns))
+        decisions, probabilities = map(_joined_rows, zip(*parts, strict=True))
+        return decisions, probabilities
+
+    def _of(self, columns: np.ndarray) -> tuple[PackedPredictor, PackedEvidence | None]:
+        """Return what predicts some of the models."""
+        evidence = self.packed_evidence
+        if evidence is not None:
+            evidence = evidence.take(columns)
+        return self.predictor.take(columns), evidence
 
     def left_out(self) -> np.ndarray | None:
         """Return the specific variances."""
@@ -96,6 +116,10 @@ class LocusPool(EmbeddingPool):
         """Repeat the means, where nothing is known of what differs between queries."""
         assert self.means is not None
         return np.tile(self.means[columns], (n_queries, 1))
+
+
+def _joined_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
