@@ -259,9 +259,9 @@ class PackedPredictor:
         few_per_tile = max(1, TILE_COLUMNS // len(self.out))
         rows_per_tile = max(1, TILE_ELEMENTS // (few_per_tile * len(self.out)))
         # One buffer for all tiles stays in a cache; new ones would have to be mapped.
-        tile = np.empty(
-            (min(rows_per_tile, len(many)), few_per_tile * len(self.out)),
-            dtype=np.result_type(many, few),
+        n_units = min(few_per_tile, len(few)) * len(self.out)
+        buffer = np.empty(
+            min(rows_per_tile, len(many)) * n_units, np.result_type(many, few)
         )
         for start in range(0, len(few), few_per_tile):
             columns = slice(start, start + few_per_tile)
@@ -275,7 +275,8 @@ class PackedPredictor:
             # Hidden units are used once: tiles that fit a cache are never written back.
             for first in range(0, len(many), rows_per_tile):
                 rows = slice(first, first + rows_per_tile)
-                hidden = tile[: len(many[rows]), : len(stacked)]
+                shape = len(many[rows]), len(stacked)
+                hidden = buffer[: math.prod(shape)].reshape(shape)
                 np.matmul(many[rows], stacked.T, out=hidden)
                 logits[rows, columns] += self._from_hidden(hidden)
 
