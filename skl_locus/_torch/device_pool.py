@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +14,7 @@ from torch import Tensor
 from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import inference_placement
-from skl_locus._utils.forks import is_forked
+from skl_locus._torch.kept_copies import KeptCopies
 
 MAX_HIDDEN = 2**26
 """Hidden units computed at a time; 256 MB in float32."""
@@ -332,9 +329,6 @@ def device_pool_of(
 ) -> DevicePool | None:
     """Return the copy of a pool on a device, made at the first request.
 
-    Copies are kept beside their owners, so that no pickle, clone or deep copy has one,
-    and are gone with them: a router that changes gets another pool.
-
     Parameters
     ----------
     owner : object
@@ -357,37 +351,18 @@ def device_pool_of(
     where = chosen_device(device)
     if where is None:
         return None
-    with _guard:
-        known = _copies.get(id(owner))
-        if known is None or known[0] != where:
-            if known is None:
-                weakref.finalize(owner, _copies.pop, id(owner), None)
-            known = where, DevicePool.of(predictor, evidence, max_logit, where)
-            _copies[id(owner)] = known
-        return known[1]
+    return _copies.of(
+        owner, where, lambda: DevicePool.of(predictor, evidence, max_logit, where)
+    )
 
 
 def chosen_device(device: str) -> torch.device | None:
     """Return where large blocks are computed; None for the processor, without torch."""
-    if is_forked():
-        return None
     where = inference_placement(device, "float32").device
     return None if where.type == "cpu" else where
 
 
-_copies: dict[int, tuple[torch.device, DevicePool]] = {}
-_guard = Lock()
-
-
-def _forget() -> None:
-    """Start anew in a forked process, which cannot use its parent's device."""
-    global _guard
-    _guard = Lock()
-    _copies.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+_copies = KeptCopies[DevicePool]()
 
 
 def _copied(array: np.ndarray, device: torch.device) -> Tensor:

@@ -13,6 +13,7 @@ from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.batches import pad
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
+from skl_locus._torch.kept_copies import KeptCopies
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
 from skl_locus._torch.threads import parallel_map
@@ -51,7 +52,7 @@ def embed(
     ndarray of shape (n_models, n_components)
         Embeddings, in the order of ``evaluations.model_names``.
     """
-    encoder = load_network(state, placement).encoder
+    encoder = _kept_network(state, placement).encoder
     embeddings = np.empty(
         (evaluations.n_models, state.config["n_components"]),
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
@@ -69,6 +70,18 @@ def load_network(state: NetworkState, placement: Placement) -> LocusNetwork:
     """Rebuild the torch network of a state, ready for inference."""
     config = NetworkConfig(**state.config)
     return load_module(lambda: LocusNetwork(config), state.weights, placement)
+
+
+def _kept_network(state: NetworkState, placement: Placement) -> LocusNetwork:
+    """Return the network of a state for inference alone, which changes nothing in it.
+
+    Rebuilding it takes as long as embedding a model.
+    """
+    place = placement.device, placement.dtype
+    return _networks.of(state, place, lambda: load_network(state, placement))
+
+
+_networks = KeptCopies[LocusNetwork]()
 
 
 def chunk_tokens(placement: Placement) -> int:

@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skl_locus import LocusRouter
 from skl_locus._evidence.packed import MAX_LOGIT
 from skl_locus._torch import device_pool
+from skl_locus._torch.device import inference_placement
 from skl_locus._torch.device_pool import DevicePool
 
 CPU = torch.device("cpu")
@@ -203,7 +204,8 @@ def test_a_forked_process_computes_on_the_processor(default_router, monkeypatch)
     assert device_pool.chosen_device("cuda") == torch.device("cuda")
     child = os.fork()
     if child == 0:
-        os._exit(0 if device_pool.chosen_device("cuda") is None else 1)
+        placed = inference_placement("cuda", "auto").device == CPU
+        os._exit(0 if placed and device_pool.chosen_device("cuda") is None else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
