@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._networks.locus_state import InputMap, NetworkState
@@ -101,19 +102,29 @@ def _embed_group(
     with _products_of(placement):
         tables = _tables(encoder, input_map, encodings, group.pairs, placement)
 
-    def embed_chunk(chunk: slice) -> np.ndarray:
-        index, mask = group.padded(chunk)
+    # Indices are on the device before the first of them is used: a copy waits for all
+    # that was started before it.
+    copies = [
+        _on_device(*group.padded(chunk), placement)
+        for chunk in group.chunks(chunk_tokens(placement))
+    ]
+
+    def embed_chunk(index_and_mask: tuple[Tensor, Tensor | None]) -> Tensor:
         # Autocast holds for one thread, and this runs in several.
         with _products_of(placement):
-            embedded = tables.embed(
-                encoder,
-                to_tensor(index, placement),
-                None if mask.all() else to_tensor(mask, placement),
-            )
-        return embedded.to(placement.dtype).cpu().numpy()
+            return tables.embed(encoder, *index_and_mask).to(placement.dtype)
 
-    chunks = group.chunks(chunk_tokens(placement))
-    return np.concatenate(parallel_map(embed_chunk, chunks, placement.device))
+    return torch.cat(parallel_map(embed_chunk, copies, placement.device)).cpu().numpy()
+
+
+def _on_device(
+    index: np.ndarray, mask: np.ndarray, placement: Placement
+) -> tuple[Tensor, Tensor | None]:
+    """Copy a padded index and its mask, which is left out where nothing is padded."""
+    return (
+        to_tensor(index, placement),
+        None if mask.all() else to_tensor(mask, placement),
+    )
 
 
 def _products_of(placement: Placement) -> torch.autocast:

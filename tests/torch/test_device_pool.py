@@ -234,6 +234,18 @@ def test_nothing_is_computed_in_float64(router, on_device):
         router.rank(QUERIES, models=router.models_[:2])
 
 
+def test_training_and_embedding_are_not_in_float64():
+    log = make_log(0)
+    router = LocusRouter(**SMALL, geometry="network")
+    with NoFloat64():
+        router.fit(log, log.score).embedder_.transform(log)
+
+
+def test_float64_would_be_noticed():
+    with NoFloat64(), pytest.raises(AssertionError):
+        torch.ones(2) + torch.ones(2, dtype=torch.float64)
+
+
 def test_everything_stays_on_the_device(router):
     # Nothing is computed there, but a tensor of another device fails.
     pool, meta = router._pool, torch.device("meta")
