@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from skl_locus._utils.forks import is_forked
+
 PRECISIONS = ("auto", "float32", "float64", "mixed", "bfloat16")
 
 
@@ -64,7 +66,7 @@ def resolve_placement(device: str, precision: str) -> Placement:
 
 
 def inference_placement(device: str, precision: str) -> Placement:
-    """Place inference where the fit ran, or on the CPU if that is not here.
+    """Place inference where the fit ran, or on the CPU where that cannot be used.
 
     Parameters
     ----------
@@ -82,6 +84,9 @@ def inference_placement(device: str, precision: str) -> Placement:
     try:
         where = _resolve_device(device)
     except ValueError:
+        where = torch.device("cpu")
+    if is_forked():
+        # A process cannot use a device that its parent has used before the fork.
         where = torch.device("cpu")
     return Placement(
         where, dtype, amp=False, bfloat16_inference=precision == "bfloat16"
