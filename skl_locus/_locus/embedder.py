@@ -13,6 +13,7 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
 from skl_locus._locus.parameters import LocusParameters
+from skl_locus._utils.blas_threads import undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
 
@@ -244,8 +245,9 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         evaluations = self._scored(X, y, rows)
         if rows.labels is not None or y is not None:
             warn_if_constant(evaluations.scores)
-        self._train(evaluations, hold_out=self.early_stopping)
-        self._fit_geometry(evaluations)
+        with undivided_if_small(evaluations.queries.encodings.size):
+            self._train(evaluations, hold_out=self.early_stopping)
+            self._fit_geometry(evaluations)
         return evaluations
 
     def _scored(self, X: Any, y: Any, rows: RowCodes) -> EvaluationSet:

@@ -20,7 +20,7 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
-from skl_locus._utils.row_threads import map_rows
+from skl_locus._utils.blas_threads import map_rows, undivided_if_small
 
 if TYPE_CHECKING:
     from skl_locus._torch.device_pool import DevicePool
@@ -363,6 +363,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
+        with undivided_if_small(evaluations.queries.encodings.size):
+            return self._fit_pool(evaluations)
+
+    def _fit_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence
         )
