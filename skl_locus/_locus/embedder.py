@@ -97,7 +97,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     random_state : int, RandomState or None, default=None
         Seed of all randomness; the global random generators are not touched.
     device : str, default="auto"
-        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+        Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
+        are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
         Arithmetic of the training; "auto" is mixed precision on CUDA and float32
         elsewhere. "bfloat16" trains like "auto" and rounds the products when models

@@ -140,7 +140,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
 
         Sets ``_network``, ``device_`` and the history of the training.
         """
-        from skl_locus._torch.device import resolve_placement
+        from skl_locus._torch.device import Workload, resolve_placement
         from skl_locus._torch.fit_locus import fit_locus
 
         if self.min_context > self.max_context:
@@ -148,7 +148,13 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
                 f"min_context={self.min_context} is larger than "
                 f"max_context={self.max_context}."
             )
-        placement = resolve_placement(self.device, self.precision)
+        n_tokens = self.batch_size * (self.max_context + self.n_targets)
+        workload = Workload(
+            n_tokens * self.n_components,
+            self.max_iter,
+            len(evaluations) * self.n_components,
+        )
+        placement = resolve_placement(self.device, self.precision, workload)
         # One draw from the given state: a RandomState moves on, so that two fits differ
         # as scikit-learn has it, and everything else follows from the seed.
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as _cross_entropy
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._networks.vector_state import VectorPredictor, VectorShape
+from skl_locus._networks.vector_state import VectorPredictor, VectorShape, widest
 from skl_locus._torch.attention import SeededDropout
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
@@ -109,8 +109,7 @@ def fit_vectors(
     if held_out is not None:
         own = training.index_of(held_out.model_names)
         validate = _validation(_Pairs.of(held_out, own, placement))
-    width = max(shape.n_components, shape.hidden_size, shape.n_features)
-    with threads_for_step(sampling.batch_size * width, placement.device):
+    with threads_for_step(sampling.batch_size * widest(shape), placement.device):
         history = train(network, lambda: [batch_loss], validate, options)
     vectors = network.vectors.detach().cpu().numpy()
     return vectors, network_weights(network.predictor), history

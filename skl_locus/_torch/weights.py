@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 from skl_locus._torch.device import Placement
 
+PINNED_BYTES = 2**20
+"""Bytes up to which an array is copied by way of pinned memory, which torch keeps for
+the next copy: those of a training step."""
+
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
@@ -84,4 +88,9 @@ def network_weights(network: nn.Module) -> dict[str, np.ndarray]:
 def to_tensor(array: np.ndarray, placement: Placement) -> Tensor:
     """Copy an array to the device; floats take the placement's type."""
     dtype = placement.dtype if array.dtype.kind == "f" else None
+    if placement.device.type == "cuda" and array.nbytes <= PINNED_BYTES:
+        # From pinned memory the copy waits for its turn while the host goes on; from
+        # other memory the host waits for all that the device has still to do.
+        pinned = torch.tensor(array, dtype=dtype).pin_memory()
+        return pinned.to(placement.device, non_blocking=True)
     return torch.tensor(array, dtype=dtype, device=placement.device)
