@@ -20,7 +20,7 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
-from skl_locus._utils.row_threads import map_rows
+from skl_locus._utils.blas_threads import map_rows, undivided_if_small
 
 if TYPE_CHECKING:
     from skl_locus._torch.device_pool import DevicePool
@@ -167,9 +167,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     ----------
     n_components : int, default=128
         Length of an embedding and width d of the network.
-    n_latents : int, default=64
+    n_latents : int, default=32
         Number r of latents in a bottleneck block (eq. 2).
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number L of blocks.
     n_heads : int, default=4
         Number of attention heads. If it does not divide ``n_components``, the
@@ -202,7 +202,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     query_noise : float, default=1.0
         Standard deviation of the Gaussian noise added to the network's inputs in
         training; the inputs have unit variance.
-    max_iter : int, default=500
+    max_iter : int, default=250
         Maximum number of optimiser steps.
     batch_size : int, default=8
         Number of models per step.
@@ -211,7 +211,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         training. Embeddings are made from all evaluations.
     n_targets : int, default=256
         Maximum number of queries per model in the loss of a step.
-    learning_rate_init : float, default=5e-4
+    learning_rate_init : float, default=1e-3
         Highest learning rate of AdamW.
     alpha : float, default=0.05
         Weight decay.
@@ -363,6 +363,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
+        with undivided_if_small(evaluations.queries.encodings.size):
+            return self._fit_pool(evaluations)
+
+    def _fit_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence
         )

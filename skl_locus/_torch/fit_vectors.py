@@ -111,7 +111,7 @@ def fit_vectors(
         validate = _validation(_Pairs.of(held_out, own, placement))
     width = max(shape.n_components, shape.hidden_size, shape.n_features)
     with threads_for_step(sampling.batch_size * width, placement.device):
-        history = train(network, batch_loss, validate, options)
+        history = train(network, lambda: [batch_loss], validate, options)
     vectors = network.vectors.detach().cpu().numpy()
     return vectors, network_weights(network.predictor), history
 
@@ -174,7 +174,7 @@ def fit_new_vector(
 
     width = max(predictor.shape.n_components, predictor.shape.hidden_size)
     with threads_for_step(batch_size * width, placement.device):
-        train(network, batch_loss, validate, options)
+        train(network, lambda: [batch_loss], validate, options)
     return network.vector.detach().cpu().numpy()
 
 

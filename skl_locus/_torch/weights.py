@@ -42,7 +42,13 @@ def new_module(
     # nothing to draw.
     with torch.device("meta"):
         module = make()
-    module.to_empty(device=placement.device).to(placement.dtype)
+    # As `Module.to_empty`, which imports a system for computer algebra: 0.8 s.
+    empty = {
+        name: torch.empty(weight.shape, dtype=placement.dtype, device=placement.device)
+        for name, weight in module.state_dict().items()
+    }
+    module.load_state_dict(empty, assign=True)
+    module.requires_grad_(True)
     for part in module.modules():
         initialize(part, generator)
     return module

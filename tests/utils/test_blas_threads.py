@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skl_locus._utils import row_threads
-from skl_locus._utils.row_threads import MIN_NUMBERS, map_rows
+from skl_locus._utils import blas_threads
+from skl_locus._utils.blas_threads import (
+    MIN_NUMBERS,
+    SMALL,
+    map_rows,
+    map_tasks,
+    undivided_if_small,
+)
 
 N_ROWS = 4 * MIN_NUMBERS
 
@@ -16,7 +22,7 @@ N_ROWS = 4 * MIN_NUMBERS
 @pytest.fixture
 def two_threads(monkeypatch):
     """Behave as with two BLAS threads on any machine."""
-    monkeypatch.setattr(row_threads, "_n_threads", lambda controller: 2)
+    monkeypatch.setattr(blas_threads, "_n_threads", lambda controller: 2)
 
 
 def test_parts_cover_all_rows_in_order(two_threads):
@@ -73,3 +79,42 @@ def test_error_state_of_the_caller_holds_in_all_threads(two_threads):
 def test_one_thread_of_blas_is_never_divided():
     with threadpool_limits(1):
         assert len(map_rows(lambda rows: rows, N_ROWS, 1)) == 1
+
+
+def test_tasks_are_done_at_the_same_time_and_returned_in_order(two_threads):
+    both = threading.Barrier(2, timeout=10)
+
+    def work(task):
+        both.wait()
+        return task
+
+    assert map_tasks(work, range(4)) == [0, 1, 2, 3]
+
+
+def test_tasks_within_a_limited_block_have_its_threads(two_threads):
+    both = threading.Barrier(2, timeout=10)
+    with undivided_if_small(SMALL):
+        map_tasks(lambda task: both.wait(), range(2))
+
+
+def test_small_work_is_undivided_and_large_work_is_as_it_was():
+    def n_threads():
+        blas = ThreadpoolController().select(user_api="blas")
+        return {library.num_threads for library in blas.lib_controllers}
+
+    with threadpool_limits(2, user_api="blas"):
+        before = n_threads()
+        with undivided_if_small(SMALL):
+            assert n_threads() == {1}
+        with undivided_if_small(SMALL + 1):
+            assert n_threads() == before
+        assert n_threads() == before
+
+
+def test_a_task_that_fails_leaves_the_limit_as_it_was(two_threads):
+    def fail(task):
+        raise RuntimeError("task")
+
+    with pytest.raises(RuntimeError, match="task"):
+        map_tasks(fail, range(2))
+    assert len(map_rows(lambda rows: rows, N_ROWS, 1)) == 2
