@@ -74,7 +74,7 @@ def prepare_single(options):
 
 
 def prepare_public(options):
-    """Return the public call, and the part of it that the other rows time."""
+    """Return the plain form, the public call and its part that the other rows time."""
     n_queries, n_models = size(options)
     log = make_evaluations(
         n_models=n_models,
@@ -87,7 +87,9 @@ def prepare_public(options):
     router.fit(log.evaluations, log.evaluations["score"])
     vectors = encodings(n_queries, N_FEATURES)
     predictor = router._pool.predictor
+    plain, _ = forms(options)
     return {
+        "plain": lambda: plain(vectors),
         "predictor alone": lambda: predictor.logits(vectors),
         "correctness_matrix": lambda: router.correctness_matrix(vectors),
     }

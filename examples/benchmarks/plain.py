@@ -109,7 +109,14 @@ class Block(nn.Module):
 
 def plain_twin(network):
     """Give a plain network the weights of one of the package, without bilinear term."""
-    twin = PlainNetwork(network.config.n_features)
+    config = network.config
+    twin = PlainNetwork(
+        config.n_features,
+        config.n_components,
+        config.n_latents,
+        config.n_heads,
+        config.predictor_hidden,
+    )
     encoder, predictor = network.encoder, network.predictor
     tokenizer = encoder.tokenizer
     token_parts = (

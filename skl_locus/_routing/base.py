@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -30,10 +31,22 @@ from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.runtime import lock_of
-from skl_locus._utils.turns import turn_for
+from skl_locus._utils.turns import turn_of
 from skl_locus._utils.validation import check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _in_turn(method: Method) -> Method:
+    """Make a method of queries take turns among threads where it has little to do."""
+
+    @functools.wraps(method)
+    def run(self: RouterMixin, queries: Any, *args: Any, **kwargs: Any) -> Any:
+        with turn_of(queries, len(self._fitted_pool().models)):
+            return method(self, queries, *args, **kwargs)
+
+    return cast(Method, run)
 
 
 class RouterMixin(
@@ -170,6 +183,7 @@ class RouterMixin(
         """
         return self._predict_rows(X)[0]
 
+    @_in_turn
     def correctness_matrix(self, queries: Any, models: Any = None) -> np.ndarray:
         """Return P(correct) of every model on every query (eq. 4).
 
@@ -191,15 +205,14 @@ class RouterMixin(
         batch = self._read_queries(queries)
         if len(batch) == 0:
             return np.empty((0, len(columns)), dtype=np.float32)
-        n_distinct = len(batch.encodings)
-        with turn_for(n_distinct * len(columns)):
-            blocks = [
-                pool.correctness(batch.encodings[block], columns)
-                for block in query_blocks(n_distinct, len(columns))
-            ]
+        blocks = [
+            pool.correctness(batch.encodings[block], columns)
+            for block in query_blocks(len(batch.encodings), len(columns))
+        ]
         matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         return matrix[batch.codes]
 
+    @_in_turn
     def route(
         self,
         queries: Any,
@@ -292,6 +305,7 @@ class RouterMixin(
         )
         return pool.models[columns[chosen[:, 0]]]
 
+    @_in_turn
     def rank(
         self,
         queries: Any,
@@ -485,8 +499,7 @@ class RouterMixin(
         order = np.argsort(rows.query_codes, kind="stable")
         sorted_queries = rows.query_codes[order]
         for block in query_blocks(len(rows.vectors), len(used)):
-            with turn_for((block.stop - block.start) * len(used)):
-                scores, P = pool.scores_and_probabilities(rows.vectors[block], used)
+            scores, P = pool.scores_and_probabilities(rows.vectors[block], used)
             first, last = np.searchsorted(sorted_queries, [block.start, block.stop])
             chunk = order[first:last]
             at = rows.query_codes[chunk] - block.start, rows.model_codes[chunk]
@@ -519,15 +532,13 @@ class RouterMixin(
             return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
         if incumbents is None and not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
-            n_distinct = len(batch.encodings)
-            with turn_for(n_distinct * len(columns)):
-                chosen, probabilities = _in_blocks(
-                    lambda block: _chosen(
-                        choose,
-                        *pool.scores_and_probabilities(batch.encodings[block], columns),
-                    ),
-                    query_blocks(n_distinct, len(columns)),
-                )
+            chosen, probabilities = _in_blocks(
+                lambda block: _chosen(
+                    choose,
+                    *pool.scores_and_probabilities(batch.encodings[block], columns),
+                ),
+                query_blocks(len(batch.encodings), len(columns)),
+            )
             return chosen[codes], probabilities[codes]
         matrix = None
         if objective.needs_costs:
@@ -549,8 +560,7 @@ class RouterMixin(
                 chosen = settle(chosen, preferences, P, known, objective)
             return chosen, np.take_along_axis(P, chosen, axis=1)
 
-        with turn_for(len(codes) * len(columns)):
-            return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
+        return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
     def _decision_scores(
         self, pool: PoolT, queries: Any, columns: np.ndarray

@@ -1,6 +1,8 @@
 """Training and embedding on a CUDA device: ``python -m pytest -m cuda``."""
 
+import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,3 +71,45 @@ def test_embeddings_are_those_of_the_processor(router):
     embedder = there.embedder_
     embedder.device_ = "cpu"
     assert_allclose(embedder.transform(LOG), on_cuda, atol=5e-3)
+
+
+@pytest.fixture
+def any_block(monkeypatch):
+    """Score blocks of any size on the device."""
+    monkeypatch.setattr("skl_locus._locus.router.MIN_SCORES_ON_DEVICE", 1)
+
+
+def test_blocks_on_the_device_are_those_of_the_processor(router, any_block):
+    there = router.correctness_matrix(POOL.encodings)
+    here = replace(router._pool, device="cpu")
+    columns = np.arange(len(router.models_))
+    queries = POOL.encodings.astype(np.float32)
+    assert_allclose(there, here.correctness(queries, columns), atol=1e-5)
+    best, P = router.rank(POOL.encodings)
+    assert_array_equal(router.route(POOL.encodings), best[:, 0])
+    assert_allclose(np.sort(P), np.sort(there), atol=1e-5)
+
+
+def test_queries_in_another_order_change_no_bit_on_the_device(router, any_block):
+    order = np.random.default_rng(0).permutation(len(POOL.encodings))
+    whole = router.correctness_matrix(POOL.encodings)
+    mixed = router.correctness_matrix(POOL.encodings[order])
+    assert_array_equal(mixed, whole[order])
+
+
+def test_a_pickle_holds_no_copy_of_the_device(router, any_block):
+    router.correctness_matrix(POOL.encodings)
+    assert b"torch" not in pickle.dumps(router)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_process_scores_on_the_processor(router, any_block):
+    expected = router.correctness_matrix(POOL.encodings)
+    child = os.fork()
+    if child == 0:
+        try:
+            found = router.correctness_matrix(POOL.encodings)
+            os._exit(0 if np.allclose(found, expected, atol=1e-5) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
