@@ -37,6 +37,8 @@ PAPER = {("embed", 4096): "about 100 (V100)", ("score", 4096): "about 20 (V100)"
 def main(arguments=None):
     options = parse_options(arguments)
     placement = resolve_placement(options.device, "float32")
+    # "auto" would leave fits of a few steps on the processor.
+    options.device = str(placement.device)
     print(f"device: {device_name(placement.device)}, torch {torch.__version__}")
     state = untrained(options.n_features, placement)
     network = load_network(state, placement)

@@ -302,7 +302,7 @@ def _validation(
             )
 
         losses = torch.stack(compute(loss_of, chunks))
-        return float(losses.double().sum()) / len(held_out)
+        return losses.cpu().numpy().sum(dtype=np.float64) / len(held_out)
 
     return validate
 
