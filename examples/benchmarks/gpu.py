@@ -31,6 +31,9 @@ N_MODELS = 112
 SIZES = (256, 1024, 4096)
 """Evaluations of each model, and queries."""
 
+SIZES_OF_PAPER = {"n_layers": 2, "n_latents": 64}
+"""Of the network in all rows but the fits, which have the default parameters."""
+
 PAPER = {("embed", 4096): "about 100 (V100)", ("score", 4096): "about 20 (V100)"}
 
 
@@ -75,7 +78,9 @@ def parse_options(arguments):
 def untrained(n_features, placement, *, bilinear=True):
     generator = torch.Generator(placement.device).manual_seed(0)
     network = new_network(
-        NetworkConfig(n_features, bilinear=bilinear), generator, placement
+        NetworkConfig(n_features, bilinear=bilinear, **SIZES_OF_PAPER),
+        generator,
+        placement,
     )
     identity = InputMap(
         np.zeros(n_features, np.float32), np.eye(n_features, dtype=np.float32)
@@ -141,7 +146,11 @@ def public_works(options):
     log = pool.evaluations
     # What a call costs does not depend on how long the network was trained.
     router = LocusRouter(
-        max_iter=2, geometry="network", device=options.device, random_state=0
+        max_iter=2,
+        geometry="network",
+        device=options.device,
+        random_state=0,
+        **SIZES_OF_PAPER,
     ).fit(log, log["score"])
     embedder, evaluations = router.embedder_, router._pool.evaluations
     queries = np.ascontiguousarray(pool.encodings, dtype=np.float32)
