@@ -133,7 +133,7 @@ class PolicySettings:
 
         if self.costs is None:
             return CostModel()
-        table = _read_costs(self.costs)
+        table = read_costs(self.costs)
         if "cost" in table:
             return table["cost"].to_dict()
         return CostModel(prices=table[PRICES])
@@ -152,7 +152,8 @@ def split_by_query(
     return table.iloc[train], table.iloc[test]
 
 
-def _read_costs(path: Path) -> pd.DataFrame:
+def read_costs(path: Path) -> pd.DataFrame:
+    """Read a table of costs per call, or of prices, with the models as its index."""
     import pandas as pd
 
     try:

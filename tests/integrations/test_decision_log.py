@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -373,3 +374,70 @@ def test_decisions_with_feedback_are_a_log_of_evaluations(path, router):
     assert feedback_report(table).models.loc["small", "verdict"] == "too high"
     # The digest is that of the router: without the text, it still names the query.
     read_long(read_decisions(path, scores=answers[["request_id", "score"]]))
+
+
+@pytest.mark.filterwarnings("ignore:Decisions are not written:RuntimeWarning")
+def test_a_log_that_cannot_be_rotated_touches_no_other_file(
+    path, tmp_path, monkeypatch
+):
+    log = DecisionLog(path, max_bytes=1)
+    log.observe(decision(0))
+    log.flush()
+    opened = os.open
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    # Between the end of the old file and the begin of the new one.
+    monkeypatch.setattr(module.os, "open", fail)
+    log.observe(decision(1))
+    log.flush()
+    monkeypatch.setattr(module.os, "open", opened)
+    # These take the numbers of files that are free now.
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(open(tmp_path / f"other-{number}", "wb"))
+            for number in range(9)
+        ]
+        log.observe(decision(2))
+        log.flush()
+        for other in others:
+            other.write(b"mine")
+            other.flush()  # raises if somebody has closed it
+    log.close()
+    for number in range(9):
+        assert (tmp_path / f"other-{number}").read_bytes() == b"mine"
+    assert log.n_dropped == 1
+    names = read_decisions(path)["request_id"].tolist()
+    assert names == ["request 0", "request 2"]
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from skl_locus.integrations import Decision, DecisionLog
+
+path, name = sys.argv[1:]
+log = DecisionLog(path, max_bytes=5_000, backups=500)
+for i in range(1_000):
+    log.observe(Decision(datetime.now(UTC), 0.002, f"{name}-{i}", chosen="small"))
+    if i % 7 == 0:
+        log.flush()
+log.close()
+assert log.n_dropped == 0
+"""
+
+
+def test_processes_may_share_a_log_and_lose_nothing(path):
+    writers = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", WRITER, path, name])
+        for name in ("a", "b", "c")
+    ]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
+    table = read_decisions(path, errors="raise")
+    assert sorted(table["request_id"]) == sorted(
+        f"{name}-{i}" for name in "abc" for i in range(1_000)
+    )
+    assert len(list(path.parent.iterdir())) > 10
+    # All processes see the size of the file, to which each of them adds.
+    assert all(part.stat().st_size < 10_000 for part in path.parent.iterdir())
