@@ -96,7 +96,10 @@ def outcome(estimator, held_out):
     """Return the mean score of the routes among the models at hand, and their cost."""
     known = held_out[held_out["model"].isin(router_in(estimator).models_)]
     if known.empty:
-        raise SystemExit("no query of the log is held out; wait for a larger log")
+        raise SystemExit(
+            "the log has no held-out query of a model that is in the router; add the "
+            "evaluations of one, or wait for a larger log"
+        )
     if hasattr(estimator, "evaluate"):
         figures = estimator.evaluate(known, known["score"])
         return {"score": float(figures["quality"]), "cost": float(figures["cost"])}

@@ -38,10 +38,12 @@ POLICY_OPTIONS = (
         "million tokens (model, price_in, price_out); otherwise costs are those in "
         "the log.",
     ),
-    click.option("--cost-weight", type=float, help="Value of a unit of cost."),
+    click.option(
+        "--cost-weight", type=click.FloatRange(min=0), help="Value of a unit of cost."
+    ),
     click.option(
         "--min-correctness",
-        type=float,
+        type=click.FloatRange(0, 1),
         help="Take the cheapest model that is right with this probability.",
     ),
     click.option(
@@ -54,7 +56,9 @@ POLICY_OPTIONS = (
         "--target-cost", type=float, help="Best score at which the mean cost is this."
     ),
     click.option(
-        "--confidence", type=float, help="Certify --min-correctness at this level."
+        "--confidence",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Certify --min-correctness at this level.",
     ),
     click.option(
         "--held-out",

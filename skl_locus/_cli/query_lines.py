@@ -149,6 +149,12 @@ def _from_object(line: str, number: int, place: str | Path) -> Query:
             number,
         )
     value = record["query"] if "query" in record else _text_of(record, number, place)
+    if not isinstance(value, (str, list)):
+        raise LogFormatError(
+            f"the query is {value!r:.60}, neither a text nor a list of numbers",
+            place,
+            number,
+        )
     return Query(number, value, record.get("id"), record.get("incumbent"))
 
 

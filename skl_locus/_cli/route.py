@@ -65,22 +65,24 @@ DECIMALS = 6
     help="Table of the models' costs per call (columns model, cost), for a router "
     "without a policy.",
 )
-@click.option("--cost-weight", type=float, help="Value of a unit of cost.")
+@click.option(
+    "--cost-weight", type=click.FloatRange(min=0), help="Value of a unit of cost."
+)
 @click.option(
     "--min-correctness",
-    type=float,
+    type=click.FloatRange(0, 1),
     help="Take the cheapest model that is right with this probability.",
 )
 @click.option(
     "--switch-margin",
-    type=float,
+    type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
     help="Gain up to which the incumbent of a query stays.",
 )
 @click.option(
     "--switch-cost",
-    type=float,
+    type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
     help="Cost of another model than the incumbent, in the unit of --costs.",

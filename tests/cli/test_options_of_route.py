@@ -126,3 +126,23 @@ def test_parameters_become_options(message, translated):
     names = ["encoder", "allow_seen", "errors", "scale", "query_col", "format"]
     options = {name: "--" + name.replace("_", "-") for name in names}
     assert in_options(message, options) == translated
+
+
+@pytest.mark.parametrize("value", [None, 5, {"a": 1}, True])
+def test_queries_that_are_none_are_named_with_their_line(saved, value):
+    stdin = lines_of([{"query": "about task-1"}, {"query": value}])
+    outcome = run("route", saved, "--input-format", "jsonl", stdin=stdin)
+    assert outcome.status == 1
+    assert "line 2" in outcome.err
+    assert "neither a text nor" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "option", ["--min-correctness=1.5", "--cost-weight=-1", "--confidence=2"]
+)
+def test_numbers_out_of_range_are_found_before_the_work(option, logs, tmp_path):
+    output = ["-o", tmp_path / "policy.locus", "--encoder", "hashing"]
+    outcome = run("fit", logs / "log.csv", *output, option)
+    assert outcome.status == 2
+    assert option.partition("=")[0] in outcome.err
+    assert "read" not in outcome.err

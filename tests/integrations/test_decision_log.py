@@ -79,6 +79,15 @@ def test_what_is_logged_is_read_back(path):
     assert table.attrs["skipped"] == 0
 
 
+def test_half_a_character_of_a_client_does_not_make_a_log_unreadable(path):
+    halves = {"chosen": "small\ud800", "session": "\ud800", "request_id": "r\udfff"}
+    write(path, [decision(0, **halves), decision(1)])
+    table = read_decisions(path, errors="raise")
+    assert table["model"].tolist() == ["small\ud800", "small"]
+    assert table["session"][0] == "\\ud800"
+    assert table["request_id"][0] == "r\\udfff"
+
+
 def test_threads_write_whole_lines(path):
     with DecisionLog(path) as log, ThreadPoolExecutor(8) as threads:
         list(threads.map(log.observe, map(decision, range(2000))))
@@ -275,6 +284,14 @@ BAD_LINES = {
     "alternatives": (
         '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "alternatives": [1]}'
     ),
+    "a number without an end": (
+        '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "cost": 1e999}'
+    ),
+    "a number too large": (
+        '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "cost": 1'
+        + "0" * 400
+        + "}"
+    ),
     "a label that is an object": (
         '{"time": "2026-11-02T00:00:00+00:00", "chosen": {"a": 1}}'
     ),
@@ -297,6 +314,21 @@ def test_a_folder_of_logs_is_read_in_the_order_of_time(tmp_path):
         write(tmp_path / f"{start}.jsonl", map(decision, range(start, 10, 2)))
     table = read_decisions(tmp_path)
     assert table["request_id"].tolist() == [f"request {i}" for i in range(10)]
+
+
+def test_a_folder_may_have_older_parts_alone(tmp_path):
+    write(tmp_path / "a.jsonl", [decision(0)])
+    write(tmp_path / "b.jsonl", [decision(1)])
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.jsonl.1")
+    assert len(read_decisions(tmp_path)) == 2
+    assert len(read_decisions(tmp_path / "a.jsonl")) == 1
+
+
+@pytest.mark.parametrize("score", ["good", 2.0, -1, [1]])
+def test_scores_that_are_none_are_named(path, score):
+    write(path, [decision(0)])
+    with pytest.raises(ValueError, match="'request 0'"):
+        read_decisions(path, scores={"request 0": score})
 
 
 def test_scores_are_joined_by_the_request(path):
