@@ -7,8 +7,8 @@ the routes is not lower. Gateways load the new file by themselves. Without a fil
 first router is fitted.
 
 The file may also have a policy (``skl-locus fit --costs ...``): its router is changed,
-its rule stays, and the cost of the routes is shown, too. A policy does not choose models
-without a cost; fit it again with theirs.
+its rule stays, and the cost of the routes is shown, too. A policy does not choose
+models without a cost; fit it again with theirs.
 """
 
 import argparse

@@ -26,7 +26,7 @@ def costs(saved, tmp_path):
     return path, table
 
 
-@pytest.mark.parametrize("rule", [{"cost_weight": 2.0}, {"min_correctness": 0.6}])
+@pytest.mark.parametrize("rule", [{"cost_weight": 2.0}, {"min_correctness": 0.05}])
 def test_costs_decide_as_in_python(saved, costs, rule):
     path, table = costs
     options = [

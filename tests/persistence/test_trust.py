@@ -312,6 +312,15 @@ def test_a_folder_is_found_wherever_it_hides(path, tmp_path):
         assert encoder.encoder == MissingModel(tmp_path.name)
 
 
+def test_a_file_cannot_choose_a_folder_with_pickles(path, tmp_path):
+    folder = str(tmp_path / "remembered")
+    pipe = make_pipeline(text_transformer(), KNNRouter(n_neighbors=3), memory=folder)
+    skl_locus.save(make_pipeline(pipe), path)
+    loaded = skl_locus.load(path)
+    assert loaded[0].memory is None
+    assert loaded[0][1].n_neighbors == 3
+
+
 def test_an_own_vectorizer_with_a_function_needs_trust(path):
     encoder = QueryEncoder(
         make_pipeline(TfidfVectorizer(tokenizer=str.split, token_pattern=None))
