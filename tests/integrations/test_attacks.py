@@ -185,3 +185,50 @@ def test_a_service_of_a_file_keeps_vectors_once(tmp_path):
     assert own.cache_size == 0
     assert len(service._judge._batches) == 3  # with the first text, for warming up
     service.close()
+
+
+def test_cancelled_requests_give_their_places_back():
+    encoder = Hanging()
+    router = hanging_router(encoder)
+    service = RoutingService(router, n_threads=2, max_waiting=10, timeout=None)
+
+    async def disconnect():
+        tasks = [asyncio.create_task(service.decide(f"hang {n}")) for n in range(30)]
+        await asyncio.sleep(0.2)
+        for task in tasks:
+            task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    try:
+        left = asyncio.run(disconnect())
+        # Ten have waited, and the others were declined before.
+        cancelled = [one for one in left if isinstance(one, asyncio.CancelledError)]
+        assert len(cancelled) == 10
+        encoder.gate.set()
+        until = time.monotonic() + 60
+        while service.decide_sync("text").declined is not None:
+            assert time.monotonic() < until
+        places = service._workers._places
+        until = time.monotonic() + 60
+        while places._value < 10:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        encoder.gate.set()
+        service.close()
+
+
+def test_a_file_may_vanish_and_return_with_other_models(router, tmp_path):
+    path = tmp_path / "router.locus"
+    skl_locus.save(router, path)
+    service = RoutingService(path, check_every=None, timeout=None)
+    path.unlink()
+    with pytest.warns(ServiceWarning, match="old router stays"):
+        assert not service.reload()
+    assert service.decide_sync(TEXTS[0], session="s").chosen is not None
+    skl_locus.save(chat_router(["model-7", "model-8"]), path)
+    assert service.reload()
+    # The model of the session is no longer there.
+    assert service.decide_sync(TEXTS[0], session="s").chosen in ("model-7", "model-8")
+    assert service.counts == {"reload_failures": 1, "reloads": 1, "decided": 2}
+    service.close()
