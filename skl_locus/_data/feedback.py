@@ -85,7 +85,8 @@ def _as_table(feedback: Any) -> pd.DataFrame:
             "one for each request_id."
         )
     for name, score in zip(table[REQUEST], table["score"], strict=True):
-        if not isinstance(score, (Real, np.bool_)) or not 0 <= score <= 1:
+        is_number = isinstance(score, (Real, np.bool_))
+        if not is_number or not 0 <= float(score) <= 1:
             raise ValueError(
                 f"The score of the request {name!r} is {score!r:.60}, not a number in "
                 "[0, 1]."

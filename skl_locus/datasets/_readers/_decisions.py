@@ -137,10 +137,8 @@ def _parts_of(path: Path) -> list[Path]:
     """Return the files of a log, the oldest ones first."""
     if path.is_dir():
         # A log that was just rotated may have older parts alone.
-        logs = sorted(
-            {ROTATED_LOG.sub(r"\1", str(part)) for part in path.glob("*.jsonl*")}
-        )
-        logs = [log for log in map(Path, logs) if log.suffix == ".jsonl"]
+        names = {ROTATED_LOG.sub(r"\1", part.name) for part in path.glob("*.jsonl*")}
+        logs = [path / name for name in sorted(names) if name.endswith(".jsonl")]
         if not logs:
             raise LogFormatError("there is no *.jsonl in it", path)
         return [part for log in logs for part in _parts_of(log)]
