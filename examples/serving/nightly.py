@@ -5,6 +5,10 @@ router, or refines those that it has. It compares the result with the router in 
 on queries that neither of them has seen, and replaces the file only where the score of
 the routes is not lower. Gateways load the new file by themselves. Without a file, the
 first router is fitted.
+
+The file may also have a policy (``skl-locus fit --costs ...``): its router is changed,
+its rule stays, and the cost of the routes is shown, too. A policy does not choose
+models without a cost; fit it again with theirs.
 """
 
 import argparse
@@ -28,16 +32,22 @@ def main(arguments=None):
     if not options.router.exists():
         router = first_router(train, options.encoder)
         skl_locus.save(router, options.router)
-        return show(saved=True, candidate=routing_score(router, held_out))
+        return show(saved=True, candidate=outcome(router, held_out)["score"])
     current = skl_locus.load(options.router)
     candidate = skl_locus.load(options.router)
-    candidate.add_models(train, train["score"])
-    before = routing_score(current, held_out)
-    after = routing_score(candidate, held_out)
-    is_good = after >= before - options.tolerance
+    router_in(candidate).add_models(train, train["score"])
+    before, after = outcome(current, held_out), outcome(candidate, held_out)
+    is_good = after["score"] >= before["score"] - options.tolerance
     if is_good:
         skl_locus.save(candidate, options.router)
-    return show(saved=is_good, current=before, candidate=after)
+    costs = {
+        f"{name}_cost": values["cost"]
+        for name, values in (("current", before), ("candidate", after))
+        if "cost" in values
+    }
+    return show(
+        saved=is_good, current=before["score"], candidate=after["score"], **costs
+    )
 
 
 def parse_options(arguments):
@@ -77,11 +87,24 @@ def first_router(train, encoder):
     return router.fit(train, train["score"])
 
 
-def routing_score(router, held_out):
-    """Return the mean score of the routes among the models that the router has."""
-    known = held_out[held_out["model"].isin(router.models_)]
+def router_in(estimator):
+    """Return the router of a policy; a router is its own."""
+    return getattr(estimator, "router", estimator)
+
+
+def outcome(estimator, held_out):
+    """Return the mean score of the routes among the models at hand, and their cost."""
+    known = held_out[held_out["model"].isin(router_in(estimator).models_)]
+    if known.empty:
+        raise SystemExit(
+            "the log has no held-out query of a model that is in the router; add the "
+            "evaluations of one, or wait for a larger log"
+        )
+    if hasattr(estimator, "evaluate"):
+        figures = estimator.evaluate(known, known["score"])
+        return {"score": float(figures["quality"]), "cost": float(figures["cost"])}
     table = compare(
-        {"router": router},
+        {"router": estimator},
         known,
         known["score"],
         metrics=["routing_accuracy"],
@@ -89,7 +112,7 @@ def routing_score(router, held_out):
         baselines=False,
         random_state=0,
     )
-    return float(table["estimate"].item())
+    return {"score": float(table["estimate"].item())}
 
 
 def show(**outcome):

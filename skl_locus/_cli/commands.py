@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,7 +69,7 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors become a sentence on standard error."""
         try:
-            with _warnings_as_notes():
+            with _warnings_as_notes(self._option_names()):
                 result = super().invoke(ctx)
                 sys.stdout.flush()
                 return result
@@ -84,8 +85,54 @@ class Program(click.Group):
             if ctx.meta.get(DEBUG):
                 traceback.print_exc()
             else:
-                click.echo(f"{NAME}: error: {_sentence(error)}", err=True)
+                message = in_options(_sentence(error), self._option_names())
+                click.echo(f"{NAME}: error: {message}", err=True)
             raise click.exceptions.Exit(DATA_ERROR) from None
+
+    def _option_names(self) -> dict[str, str]:
+        """Return the options of all commands by the names of Python's parameters."""
+        options = (name for cmd in self.commands.values() for name in _options_of(cmd))
+        return {name[2:].replace("-", "_"): name for name in options}
+
+
+def _options_of(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        yield from (name for name in parameter.opts if name.startswith("--"))
+
+
+PARAMETER = re.compile(
+    r"(?<![\w.?&/-])(?:set_params\()?(?P<name>\w+)="
+    r"(?:(?P<plain>True|None)\b|'(?P<text>\w+)'|\.\.\.\)|(?=[\s.,;:)]|$))"
+)
+"""A parameter as messages write it, such as ``scale=``, ``encoder=None``,
+``errors='skip'`` or ``set_params(encoder=...)``; what users write, such as the query of
+an address, is not like it."""
+
+READER = "the parameters of the reader"
+"""What the error about an unknown format calls the options for names of columns."""
+
+
+def in_options(message: str, options: Mapping[str, str]) -> str:
+    """Return a message for users of Python in the words of the command line.
+
+    Parameters
+    ----------
+    message : str
+        Message of an error.
+    options : mapping of str to str
+        Options by the names of parameters.
+    """
+
+    def option_for(found: re.Match) -> str:
+        option = options.get(found["name"])
+        if option is None:
+            return found[0]
+        if found["plain"] == "None":
+            return f"no {option}"
+        return f"{option} {found['text']}" if found["text"] else option
+
+    message = message.replace(READER, "--model-col, --query-col and --score-col")
+    return PARAMETER.sub(option_for, message)
 
 
 def note(message: str) -> None:
@@ -127,11 +174,12 @@ def _sentence(error: Exception) -> str:
 
 
 @contextmanager
-def _warnings_as_notes() -> Iterator[None]:
+def _warnings_as_notes(options: Mapping[str, str]) -> Iterator[None]:
     """Show warnings for users as notes, without the line of code that gave them."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        note(f"{NAME}: warning: {' '.join(str(message).split())}")
+        text = in_options(" ".join(str(message).split()), options)
+        note(f"{NAME}: warning: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

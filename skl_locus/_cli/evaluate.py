@@ -25,6 +25,7 @@ from skl_locus._cli.saved import (
     load_saved,
     new_encoder,
     new_router,
+    require_encoder,
     router_in,
 )
 
@@ -113,6 +114,7 @@ def evaluate(
         unfitted = {key: new_router(key, {}, random_state) for key in names}
         unfitted[name] = new_router(name, parameters, random_state)
         table, _ = log.read()
+        require_encoder(encoder, table)
         train, test = split_by_query(table, test_size, random_state)
         encoded, train, test = _encoded(encoder, table, train, test)
         routers = {key: _fitted(router, train) for key, router in unfitted.items()}

@@ -17,7 +17,14 @@ from skl_locus._cli.outputs import (
     output_options,
 )
 from skl_locus._cli.policies import POLICY_OPTIONS, PolicySettings
-from skl_locus._cli.saved import HASHING, ROUTERS, new_encoder, new_router, save_router
+from skl_locus._cli.saved import (
+    HASHING,
+    ROUTERS,
+    new_encoder,
+    new_router,
+    require_encoder,
+    save_router,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +129,7 @@ def fit(
         router.set_params(verbose=1)
     check_writable(output, force=force)
     table, _ = log.read()
+    require_encoder(encoder, table)
     estimator = _fitted(router, table, settings, random_state)
     check_writable(output, force=force)
     save_router(estimator, output, evaluations=not no_evaluations)

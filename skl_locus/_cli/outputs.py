@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def check_writable(path: Path | None, *, force: bool) -> None:
     Raises
     ------
     OSError
-        If the file exists and ``force`` is False, or its folder does not exist.
+        If the file exists and ``force`` is False, or its folder does not exist or
+        takes no files.
     """
     if path is None:
         return
@@ -57,6 +59,8 @@ def check_writable(path: Path | None, *, force: bool) -> None:
         raise FileNotFoundError(f"There is no folder {path.parent}; make it first.")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists already; pass --force to replace it.")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"Files cannot be written in the folder {path.parent}.")
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -38,10 +38,12 @@ POLICY_OPTIONS = (
         "million tokens (model, price_in, price_out); otherwise costs are those in "
         "the log.",
     ),
-    click.option("--cost-weight", type=float, help="Value of a unit of cost."),
+    click.option(
+        "--cost-weight", type=click.FloatRange(min=0), help="Value of a unit of cost."
+    ),
     click.option(
         "--min-correctness",
-        type=float,
+        type=click.FloatRange(0, 1),
         help="Take the cheapest model that is right with this probability.",
     ),
     click.option(
@@ -54,7 +56,9 @@ POLICY_OPTIONS = (
         "--target-cost", type=float, help="Best score at which the mean cost is this."
     ),
     click.option(
-        "--confidence", type=float, help="Certify --min-correctness at this level."
+        "--confidence",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Certify --min-correctness at this level.",
     ),
     click.option(
         "--held-out",
@@ -133,7 +137,7 @@ class PolicySettings:
 
         if self.costs is None:
             return CostModel()
-        table = _read_costs(self.costs)
+        table = read_costs(self.costs)
         if "cost" in table:
             return table["cost"].to_dict()
         return CostModel(prices=table[PRICES])
@@ -152,7 +156,8 @@ def split_by_query(
     return table.iloc[train], table.iloc[test]
 
 
-def _read_costs(path: Path) -> pd.DataFrame:
+def read_costs(path: Path) -> pd.DataFrame:
+    """Read a table of costs per call, or of prices, with the models as its index."""
     import pandas as pd
 
     try:

@@ -39,11 +39,14 @@ class Query:
         The text or the vector.
     name : object, default=None
         Its id, which is returned with the result.
+    incumbent : object, default=None
+        The model that answers its session already.
     """
 
     line: int
     value: Any
     name: Any = None
+    incumbent: Any = None
 
 
 def read_queries(path: Path, format: str | None, texts: bool) -> Iterator[Query]:
@@ -93,9 +96,12 @@ def _of_table(path: Path) -> Iterator[Query]:
     table = read_table(path)
     if "query" not in table or not len(table):
         raise LogFormatError("it has no column query, or no rows", path)
-    ids = table["query_id"] if "query_id" in table else [None] * len(table)
-    for row, (value, name) in enumerate(zip(table["query"], ids, strict=True), start=1):
-        yield Query(row, value, name)
+    nothing = [None] * len(table)
+    columns = (table.get(name, nothing) for name in ("query", "query_id", "incumbent"))
+    for row, (value, name, own) in enumerate(zip(*columns, strict=True), start=1):
+        # An empty cell, or in other tables than csv files a missing value.
+        is_label = own is not None and own == own and own != ""
+        yield Query(row, value, name, own if is_label else None)
 
 
 def _lines(path: Path, place: str | Path) -> Iterator[tuple[int, str]]:
@@ -143,7 +149,13 @@ def _from_object(line: str, number: int, place: str | Path) -> Query:
             number,
         )
     value = record["query"] if "query" in record else _text_of(record, number, place)
-    return Query(number, value, record.get("id"))
+    if not isinstance(value, (str, list)):
+        raise LogFormatError(
+            f"the query is {value!r:.60}, neither a text nor a list of numbers",
+            place,
+            number,
+        )
+    return Query(number, value, record.get("id"), record.get("incumbent"))
 
 
 def _text_of(request: dict, number: int, place: str | Path) -> str:

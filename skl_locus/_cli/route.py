@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from skl_locus._cli.outputs import (
     json_text,
     output_options,
 )
+from skl_locus._cli.policies import read_costs
 from skl_locus._cli.query_lines import FORMATS, Query, read_queries
 from skl_locus._cli.saved import (
     encoder_option,
@@ -28,6 +30,7 @@ from skl_locus._cli.saved import (
     takes_texts,
 )
 from skl_locus._utils.files import new_file
+from skl_locus.exceptions import LogFormatError
 
 DECIMALS = 6
 """Decimals of probabilities, which are float32."""
@@ -54,6 +57,35 @@ DECIMALS = 6
 )
 @click.option(
     "--unavailable", multiple=True, metavar="MODEL", help="Not this one; repeatable."
+)
+@click.option(
+    "--costs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Table of the models' costs per call (columns model, cost), for a router "
+    "without a policy.",
+)
+@click.option(
+    "--cost-weight", type=click.FloatRange(min=0), help="Value of a unit of cost."
+)
+@click.option(
+    "--min-correctness",
+    type=click.FloatRange(0, 1),
+    help="Take the cheapest model that is right with this probability.",
+)
+@click.option(
+    "--switch-margin",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Gain up to which the incumbent of a query stays.",
+)
+@click.option(
+    "--switch-cost",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Cost of another model than the incumbent, in the unit of --costs.",
 )
 @encoder_option
 @click.option(
@@ -82,31 +114,39 @@ def route(
     output: Path | None,
     force: bool,
     as_json: bool,
+    costs: Path | None,
+    **rules: float | None,
 ) -> None:
     """Choose models for QUERIES by the router or policy in SAVED.
 
     QUERIES is a file, or standard input by default: one text per line, or one vector
     per line for a router of vectors; jsonl with objects that have "query", or the
-    "messages" of a chat, and optionally "id"; a table (csv, tsv, parquet) with the
-    columns query and optionally query_id; or a .npy file of vectors. The result has one
+    "messages" of a chat, and optionally "id" and "incumbent", the model that answers
+    the session already; a table (csv, tsv, parquet) with the columns query and
+    optionally query_id and incumbent; or a .npy file of vectors. The result has one
     line per query, with the models separated by tabs, or one JSON object with --json.
     """
     check_writable(output, force=force)
     estimator = load_saved(saved, encoder)
-    rank = _ranking_function(estimator, k, models, unavailable)
+    rank = _ranking_function(estimator, k, models, unavailable, costs, rules)
     show = _as_object if as_json else _as_labels
     with _lines_to(output, force) as write:
         batches = read_queries(queries, input_format, takes_texts(estimator))
         for batch in _in_batches(batches, batch_size):
-            ranking = rank([query.value for query in batch])
+            ranking = rank(batch)
             for row, query in enumerate(batch):
                 write(show(query, ranking, row))
 
 
 def _ranking_function(
-    estimator: Any, k: int, models: Sequence[str], unavailable: Sequence[str]
-) -> Callable[[list], Any]:
-    """Return what ranks models for the values of queries."""
+    estimator: Any,
+    k: int,
+    models: Sequence[str],
+    unavailable: Sequence[str],
+    costs: Path | None,
+    rules: dict[str, float | None],
+) -> Callable[[list[Query]], Any]:
+    """Return what ranks models for queries."""
     router = router_in(estimator)
     allowed = labels_of(models, router.models_) if models else list(router.models_)
     unknown = [label for label in allowed if label not in set(router.models_)]
@@ -118,11 +158,53 @@ def _ranking_function(
     allowed = [label for label in allowed if label not in down]
     if not allowed:
         raise ValueError("All models are unavailable.")
-    is_policy = router is not estimator and not hasattr(estimator, "steps")
-    if not is_policy:
-        return lambda values: router.rank(rows_for(estimator, values), k, allowed)
-    others = [label for label in router.models_ if label not in allowed]
-    return lambda values: estimator.rank(values, k, unavailable=others)
+    incumbents = partial(_incumbents, router)
+    if router is not estimator and not hasattr(estimator, "steps"):
+        if costs is not None or any(rules.values()):
+            raise click.UsageError(
+                "SAVED has a policy, with costs and rules of its own; options for them "
+                "are for routers without one."
+            )
+        others = [label for label in router.models_ if label not in allowed]
+        return lambda batch: estimator.rank(
+            _values(batch), k, unavailable=others, incumbent=incumbents(batch)
+        )
+    options = {**rules, "costs": _costs_by_label(costs, router)}
+    return lambda batch: router.rank(
+        rows_for(estimator, _values(batch)),
+        k,
+        allowed,
+        incumbent=incumbents(batch),
+        **options,
+    )
+
+
+def _values(batch: Sequence[Query]) -> list:
+    return [query.value for query in batch]
+
+
+def _incumbents(router: Any, batch: Sequence[Query]) -> list | None:
+    """Return the labels of the models that answer already, None without any."""
+    names = [query.incumbent for query in batch]
+    if all(name is None for name in names):
+        return None
+    known = {str(label): label for label in router.models_}
+    # Others than the router's count as none.
+    return [None if name is None else known.get(str(name)) for name in names]
+
+
+def _costs_by_label(path: Path | None, router: Any) -> dict | None:
+    if path is None:
+        return None
+    table = read_costs(path)
+    if "cost" not in table:
+        raise LogFormatError(
+            "route needs the columns model and cost; prices per token need a policy "
+            "(skl-locus fit --costs)",
+            path,
+        )
+    labels = labels_of(list(table.index), router.models_)
+    return dict(zip(labels, table["cost"], strict=True))
 
 
 @contextmanager

@@ -96,6 +96,23 @@ def new_encoder(name: str | None) -> Any:
     return HashingVectorizer(n_features=HASHED_FEATURES)
 
 
+def require_encoder(encoder: str | None, table: Any) -> None:
+    """Raise if the queries of a log are texts that nothing would encode.
+
+    Raises
+    ------
+    click.UsageError
+        Before any work is done.
+    """
+    queries = table["query"]
+    if encoder is None and len(queries) and isinstance(queries.iloc[0], str):
+        raise click.UsageError(
+            "The queries of LOG are texts: name a text model by --encoder, such as "
+            f"all-MiniLM-L6-v2 or its folder, or --encoder {HASHING}, which needs no "
+            "model; or pass vectors by --encodings."
+        )
+
+
 def new_router(name: str, parameters: dict[str, Any], random_state: int | None) -> Any:
     """Make a router that is not fitted.
 

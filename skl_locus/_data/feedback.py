@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from skl_locus._data.columns import as_frame
@@ -30,6 +32,7 @@ def with_feedback(decisions: pd.DataFrame, feedback: Any) -> pd.DataFrame:
         One row for each request that has a score and was routed; of several decisions
         on one request, as retries make them, the last one.
     """
+    check_decisions(decisions, ("time", "model"))
     if REQUEST not in decisions.columns:
         raise ValueError(
             f"The decisions have no column {REQUEST!r} to join scores by; call the "
@@ -37,12 +40,25 @@ def with_feedback(decisions: pd.DataFrame, feedback: Any) -> pd.DataFrame:
         )
     table = _as_table(feedback)
     known = decisions[decisions[REQUEST].notna() & decisions["model"].notna()]
+    known = known.assign(**{REQUEST: known[REQUEST].astype(str)})
     last = known.sort_values("time", kind="stable").drop_duplicates(
         REQUEST, keep="last"
     )
     last = last.drop(columns=table.columns.difference([REQUEST]), errors="ignore")
     joined = last.merge(table, on=REQUEST, how="inner", validate="1:1")
     return joined.sort_values("time", kind="stable", ignore_index=True)
+
+
+def check_decisions(decisions: Any, columns: Collection[str]) -> None:
+    """Raise a ValueError if decisions are no pandas table, or a column is missing."""
+    if not isinstance(decisions, pd.DataFrame):
+        raise ValueError(
+            "The decisions must be a pandas DataFrame, such as of read_decisions, got "
+            f"{type(decisions).__name__}."
+        )
+    for name in columns:
+        if name not in decisions.columns:
+            raise ValueError(f"The decisions need a column {name!r}.")
 
 
 def _as_table(feedback: Any) -> pd.DataFrame:
@@ -68,6 +84,13 @@ def _as_table(feedback: Any) -> pd.DataFrame:
             f"The request {table[REQUEST][repeated].iloc[0]!r} has two scores; keep "
             "one for each request_id."
         )
+    for name, score in zip(table[REQUEST], table["score"], strict=True):
+        is_number = isinstance(score, (Real, np.bool_))
+        if not is_number or not 0 <= float(score) <= 1:
+            raise ValueError(
+                f"The score of the request {name!r} is {score!r:.60}, not a number in "
+                "[0, 1]."
+            )
     return table.assign(
         **{REQUEST: table[REQUEST].astype(str), "score": table["score"].astype(float)}
     )

@@ -40,7 +40,12 @@ from skl_locus._data.sentence_models import (
     is_sentence_model,
     load_sentence_model,
 )
-from skl_locus._data.vector_cache import DEFAULT_SIZE, VectorCache, name_of
+from skl_locus._data.vector_cache import (
+    DEFAULT_SIZE,
+    VectorCache,
+    name_of,
+    shared_or_encoded,
+)
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.forks import survives_fork
 from skl_locus._utils.progress import progress_bar
@@ -367,10 +372,24 @@ class QueryEncoder(
     def _encode(self, texts: Sequence[str], fitted: Any) -> np.ndarray:
         # Sorted, since in what company a text is encoded may change its last bits.
         order = sorted(range(len(texts)), key=texts.__getitem__)
-        encoded = self._encode_in_order([texts[i] for i in order], fitted)
+        ordered = [texts[i] for i in order]
+        if fitted is None:
+            encoded = shared_or_encoded(
+                self._source(), ordered, lambda: self._encode_in_order(ordered, None)
+            )
+        else:
+            encoded = self._encode_in_order(ordered, fitted)
         places = np.empty(len(order), dtype=np.intp)
         places[order] = np.arange(len(order))
         return encoded[places]
+
+    def _source(self) -> tuple:
+        """Return by what encoders with the same text model are known."""
+        by_name = isinstance(self.encoder, (str, Path))
+        # A model in memory is the same object; its id stays while an encoder has it.
+        model = str(self.encoder) if by_name else id(self.encoder)
+        options = self.revision, self.backend, repr(self.model_kwargs)
+        return model, *options, self.device, self.batch_size
 
     @survives_fork
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
@@ -100,3 +103,48 @@ class VectorCache:
 def name_of(keys: np.ndarray) -> bytes:
     """Return the name of a set of texts by their digests, in ascending order."""
     return hashlib.blake2b(keys.tobytes(), digest_size=NAME_BYTES).digest()
+
+
+_shared: ContextVar[dict[Hashable, np.ndarray] | None] = ContextVar(
+    "skl_locus_shared_vectors", default=None
+)
+"""Vectors by the text model and the texts that were encoded together."""
+
+
+@contextmanager
+def shared_vectors() -> Iterator[None]:
+    """Encode equal sets of texts once for all encoders of the same text model."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def shared_or_encoded(
+    source: Hashable, texts: Sequence[str], encode: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Return vectors that another encoder has made in `shared_vectors`, or make them.
+
+    Parameters
+    ----------
+    source : hashable
+        What encodes, and how.
+    texts : sequence of str
+        Texts in the order in which they are encoded; only equal sets are shared, since
+        the company of a text changes its last bits.
+    encode : callable
+        Encodes them.
+
+    Returns
+    -------
+    ndarray of shape (n_texts, n_features)
+        Vectors, not to be written to.
+    """
+    vectors = _shared.get()
+    if vectors is None:
+        return encode()
+    key = source, tuple(texts)
+    if key not in vectors:
+        vectors[key] = encode()
+    return vectors[key]

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from skl_locus._persistence.registry import PACKAGE, find_class
@@ -62,6 +66,14 @@ PLAIN = {name for meant in LOADERS.values() for name in meant if name[-1] != "."
 """Classes that need no trust where their loader is the one that is meant for them."""
 
 
+ARRAY_LIBRARIES = tuple(
+    f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "cupy", "dask")
+)
+"""Packages of scikit-learn that import libraries which are not needed here."""
+
+_importing = Lock()
+
+
 class UntrustedError(TypeError):
     """Error about classes and functions in a file that nobody trusts.
 
@@ -78,11 +90,7 @@ class UntrustedError(TypeError):
 
 def dump_objects(value: Any) -> bytes:
     """Return plain objects as an archive of skops."""
-    # Importing skops takes longer than the rest of this package, which needs it here
-    # alone: it lists all estimators of scikit-learn.
-    import skops.io
-
-    archive = skops.io.dumps(value)
+    archive = _skops_io().dumps(value)
     # Written without indents, the tree takes a third of the space.
     return _with_schema(archive, _read_schema(archive))
 
@@ -107,7 +115,7 @@ def load_objects(archive: bytes, trusted: Collection[str]) -> Any:
     UntrustedError
         If anything else is in it; nothing has been made then.
     """
-    import skops.io
+    skops_io = _skops_io()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     nodes = _read_schema(archive)
@@ -117,23 +125,48 @@ def load_objects(archive: bytes, trusted: Collection[str]) -> Any:
         raise UntrustedError(refused)
     archive = _with_schema(archive, nodes)
     known = {*own, *PLAIN, *trusted}
-    unknown = set(skops.io.get_untrusted_types(data=archive)) - known
+    unknown = set(skops_io.get_untrusted_types(data=archive)) - known
     if unknown:
         raise UntrustedError(unknown)
     try:
-        return skops.io.loads(archive, trusted=sorted(known))
+        return skops_io.loads(archive, trusted=sorted(known))
     except UntrustedTypesFoundException as error:  # skops has the last word
         raise UntrustedError([str(error)]) from error
 
 
 def foreign_names(archive: bytes) -> list[str]:
     """Return the names in an archive that `load_objects` needs as ``trusted``."""
-    import skops.io
-
     nodes = _read_schema(archive)
     own = _rename_own_classes(nodes)
-    by_skops = set(skops.io.get_untrusted_types(data=archive)) - own - PLAIN
+    by_skops = set(_skops_io().get_untrusted_types(data=archive)) - own - PLAIN
     return sorted(by_skops | _untrusted(nodes, own, ()))
+
+
+def _skops_io() -> Any:
+    """Import skops, which takes longer than the rest of this package.
+
+    It lists all estimators of scikit-learn, for which scikit-learn imports all of its
+    packages. Those of array_api_compat import torch and other libraries of arrays, and
+    there are no estimators in them.
+    """
+    if "skops.io" not in sys.modules:
+        with _importing, _left_out(ARRAY_LIBRARIES):
+            import_module("skops.io")
+    return sys.modules["skops.io"]
+
+
+@contextmanager
+def _left_out(modules: Collection[str]) -> Iterator[None]:
+    """Let imports of modules fail that are not imported yet."""
+    left_out = [name for name in modules if name not in sys.modules]
+    # With None in its place, a module is not found, and scikit-learn goes on without.
+    sys.modules.update(dict.fromkeys(left_out))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in left_out:
+            if sys.modules.get(name) is None:
+                sys.modules.pop(name, None)
 
 
 def _read_schema(archive: bytes) -> dict[str, Any]:

@@ -223,16 +223,19 @@ def _rebuilt(
 
 
 def _drop_folders(parts: list) -> None:
-    """Put a `MissingModel` in place of folders in the parameters of loaded estimators.
+    """Forget the folders in the parameters of loaded estimators.
 
     A folder of a sentence-transformers model can hold code, which runs when the model
-    is loaded; a file may come from a stranger, who must not choose a folder.
+    is loaded, and one in which a pipeline remembers fits has pickles. A file may come
+    from a stranger, who must not choose a folder.
     """
     for part in parts:
         # Not by getattr, with which a frozen estimator answers for the one inside.
         encoder = vars(part).get("encoder")
         if isinstance(encoder, str) and is_folder(encoder):
             part.encoder = MissingModel(Path(encoder).name)
+        if isinstance(vars(part).get("memory"), str):
+            part.memory = None
 
 
 def _give_back(parts: list, encoder: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from skl_locus._data.feedback import with_feedback
+from skl_locus._data.feedback import check_decisions, with_feedback
 from skl_locus._utils.array_checks import check_probabilities, check_scores
 from skl_locus._utils.statistics import stable_mean
 from skl_locus.metrics._calibration import expected_calibration_error
@@ -55,7 +55,8 @@ class FeedbackReport:
 
     def __str__(self) -> str:
         """Return the table of models in a form to read, and what to make of it."""
-        n_scored = int(self.models.loc[OVERALL, "n"])
+        # By its place, since a model may have any name.
+        n_scored = int(self.models["n"].iloc[0])
         shown = pd.DataFrame(
             {
                 "n": self.models["n"],
@@ -76,7 +77,7 @@ class FeedbackReport:
         return f"<{type(self).__name__}>\n{self}"
 
     def _remarks(self) -> list[str]:
-        own = self.models.drop(index=OVERALL)
+        own = self.models.iloc[1:]
         judged = own[own["verdict"] != FEW]
         wrong = int(judged["verdict"].isin([TOO_HIGH, TOO_LOW]).sum())
         remarks = []
@@ -176,19 +177,20 @@ def feedback_report(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}.")
+    check_decisions(decisions, ("time", "model"))
     n_decisions = int(decisions["model"].notna().sum())
     rows = _scored_rows(decisions, scores)
     options = (norm.ppf(0.5 + confidence / 2), min_decisions)
-    models = {OVERALL: _summary(rows, *options)} | {
-        label: _summary(own, *options) for label, own in _by_model(rows)
-    }
+    groups = _by_model(rows)
+    names = [OVERALL, *(label for label, _ in groups)]
+    models = [_summary(own, *options) for own in (rows, *(own for _, own in groups))]
     weeks = {
         (label, week): _summary(some, *options)
-        for label, own in _by_model(rows)
+        for label, own in groups
         for week, some in own.groupby(_weeks(own["time"]))
     }
     return FeedbackReport(
-        pd.DataFrame(models.values(), pd.Index(list(models), name="model")),
+        pd.DataFrame(models, pd.Index(names, name="model", tupleize_cols=False)),
         pd.DataFrame(
             weeks.values(), pd.MultiIndex.from_tuples(weeks, names=["model", "week"])
         ),
@@ -211,6 +213,8 @@ def _scored_rows(decisions: pd.DataFrame, scores: Any) -> pd.DataFrame:
         raise ValueError(
             "No decision has a score; join scores by the request_id of the decisions."
         )
+    if rows["time"].isna().any():
+        raise ValueError("A decision with a score has no time.")
     if rows["probability"].isna().any():
         raise ValueError("A decision with a chosen model has no probability.")
     check_probabilities(rows["probability"], len(rows))

@@ -8,7 +8,8 @@ import os
 import queue
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,11 @@ from threading import Lock, Thread
 from typing import Any, Self
 
 from skl_locus.integrations._decision import Decision
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 MAX_BYTES = 100_000_000
 """Size at which a log is rotated by default: about 250,000 decisions."""
@@ -62,8 +68,9 @@ class DecisionLog:
     kill, or a full disk, may cut the last line only, and the next one begins on a line
     of its own. What waits is written when the log is closed and when the interpreter
     ends, but not after a kill. Files that are renamed by others (logrotate) are begun
-    anew. Each process should have a file of its own, named by its process id for
-    instance; :func:`skl_locus.datasets.read_decisions` reads many.
+    anew. Processes may share a file; with a file for each, named by its process id for
+    instance, it is known who decided. :func:`skl_locus.datasets.read_decisions` reads
+    many.
 
     Examples
     --------
@@ -237,6 +244,7 @@ class _RotatedFile:
         self._max_bytes = max_bytes
         self._backups = backups
         self._is_cut = False
+        self._file: int | None = None
         self._open()
 
     def write(self, lines: list[bytes]) -> None:
@@ -252,7 +260,10 @@ class _RotatedFile:
                 start = end
 
     def close(self) -> None:
-        os.close(self._file)
+        if self._file is not None:
+            # Forgotten first: the number of a closed file is soon that of another one.
+            file, self._file = self._file, None
+            os.close(file)
 
     def _has_room(self, n_bytes: int) -> bool:
         return self._max_bytes is None or self._size + n_bytes <= self._max_bytes
@@ -266,32 +277,50 @@ class _RotatedFile:
         self._is_cut = True
         rest = memoryview(data)
         while rest:
-            written = os.write(self._file, rest)
+            written = os.write(self._opened(), rest)
             self._size += written
             rest = rest[written:]
         self._is_cut = False
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        self._file = os.open(self.path, flags, 0o666)
+        self._file = os.open(self.path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
         self._size = os.fstat(self._file).st_size
         self._is_cut = False
         if self._size:
             os.lseek(self._file, -1, os.SEEK_END)
             self._is_cut = os.read(self._file, 1) != b"\n"
 
+    def _opened(self) -> int:
+        """Return the open file, which an error may have closed."""
+        if self._file is None:
+            self._open()
+        assert self._file is not None
+        return self._file
+
     def _follow_renaming(self) -> None:
         """Open the file anew if somebody else has renamed or removed it."""
-        try:
-            is_same = os.path.samestat(os.stat(self.path), os.fstat(self._file))
-        except FileNotFoundError:
-            is_same = False
-        if not is_same:
-            os.close(self._file)
+        if not self._is_in_place():
+            self.close()
             self._open()
+        # Another process may write to the same file.
+        self._size = os.fstat(self._opened()).st_size
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._opened()))
+        except FileNotFoundError:
+            return False
 
     def _rotate(self) -> None:
-        os.close(self._file)
+        with _alone(self._opened()):
+            # Unless another process has done it in the meantime.
+            if self._is_in_place():
+                self._rename()
+        self.close()
+        self._open()
+
+    def _rename(self) -> None:
         # The oldest one first: a kill in between leaves a gap, and overwrites nothing.
         for number in range(self._backups, 0, -1):
             older = self._numbered(number - 1)
@@ -299,12 +328,24 @@ class _RotatedFile:
                 os.replace(older, self._numbered(number))
         if not self._backups:
             self.path.unlink()
-        self._open()
 
     def _numbered(self, number: int) -> Path:
         if not number:
             return self.path
         return self.path.with_name(f"{self.path.name}.{number}")
+
+
+@contextmanager
+def _alone(file: int) -> Iterator[None]:
+    """Keep other processes that write to the same log from rotating it."""
+    if fcntl is None:
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def decision_line(decision: Decision) -> bytes:

@@ -11,7 +11,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skl_locus._costs.tables import cost_matrix, labels_without_cost
+from skl_locus._data.queries import text_key
 from skl_locus._data.query_batch import QueryBatch
+from skl_locus._data.query_encoder import QueryEncoder
 from skl_locus._policy.policy import RouterPolicy
 from skl_locus._routing.access import read_batch
 from skl_locus._routing.ranking import Ranking
@@ -23,6 +25,10 @@ from skl_locus.integrations._bounded_map import BoundedMap
 WARM_UP = "Which model answers this best?"
 """Text that a new router judges before it is put in service. It loads the text model
 and imports what is imported late, which the first request would have to wait for."""
+
+MAX_CHARACTERS = 20_000_000
+"""Characters of the texts whose vectors are kept, in all: at most 80 MB, where 10,000
+texts of the greatest length would take more than a gigabyte."""
 
 RULES = ("costs", "cost_weight", "min_correctness")
 """Arguments of ``route`` that say how a router without a policy decides."""
@@ -130,7 +136,9 @@ class Judge:
     ) -> None:
         self.version = version
         self._settings = settings
-        self._batches: BoundedMap[QueryBatch] = BoundedMap(settings.n_texts)
+        self._batches: BoundedMap[QueryBatch] = BoundedMap(
+            settings.n_texts, max_weight=MAX_CHARACTERS
+        )
         self._policy = _policy_of(estimator, settings)
         self._front, router = _split(estimator)
         self._router: Any = fitted_router(router)
@@ -177,11 +185,13 @@ class Judge:
 
     def _read(self, text: str) -> QueryBatch:
         """Return a text as a batch with its vector, which is kept for equal texts."""
-        batch = self._batches.get(text)
+        key = text_key(text)
+        batch = self._batches.get(key)
         if batch is None:
             queries = [text] if self._front is None else self._front.transform([text])
             batch = read_batch(self._router, queries)
-            self._batches.set(text, batch)
+            # The text is a part of the batch, since costs depend on its length.
+            self._batches.set(key, batch, len(text))
         return batch
 
     def _ranked(
@@ -225,6 +235,22 @@ class Judge:
                 ServiceWarning,
             )
         return [label for label in labels if label not in unpriced]
+
+
+def keep_no_vectors(estimator: Any) -> None:
+    """Switch off the caches of an estimator's encoders, in place of which a judge's is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A router, policy or pipeline that nobody else uses: it is changed.
+    """
+    front, router = _split(estimator)
+    encoders = [getattr(fitted_router(router), "query_encoder_", None)]
+    encoders += [] if front is None else [step for _, step in front.steps]
+    for encoder in encoders:
+        if isinstance(encoder, QueryEncoder):
+            encoder.cache_size = 0
 
 
 def _policy_of(estimator: Any, settings: Settings) -> RouterPolicy | None:

@@ -10,8 +10,9 @@ from threading import Lock, Thread
 
 from skl_locus.integrations._judge import Judge
 
-Signature = tuple[int, int, int]
-"""What changes with every save: time, size and inode of a file."""
+Signature = tuple[int, int, int, int]
+"""What changes with every save: times, size and inode of a file. The time of the last
+change of its state cannot be set back, as tools that copy set that of its content."""
 
 
 class RouterFile:
@@ -99,4 +100,4 @@ class RouterFile:
 
 def _signature(path: Path) -> Signature:
     status = os.stat(path)
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -28,7 +29,7 @@ from skl_locus.integrations._decision import (
     TIMEOUT,
     Decision,
 )
-from skl_locus.integrations._judge import Judge, Judgement, Settings
+from skl_locus.integrations._judge import Judge, Judgement, Settings, keep_no_vectors
 from skl_locus.integrations._router_file import RouterFile
 from skl_locus.integrations._workers import Workers
 
@@ -36,7 +37,7 @@ VERSION_DIGITS = 12
 """Digits of a checksum that name a version: no two files share them by chance."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Case:
     """One request on its way to a decision."""
 
@@ -46,12 +47,20 @@ class _Case:
     scope: Hashable
     request_id: str | None
     started: float = field(default_factory=time.perf_counter)
-    # Whoever takes this lock decides: the thread that computes, or the end of the time.
-    _turn: Lock = field(default_factory=Lock, repr=False)
+    decision: Decision | None = None
+    _settling: Lock = field(default_factory=Lock, repr=False)
 
-    def claim(self) -> bool:
-        """Take the right to decide; whoever comes second gets False."""
-        return self._turn.acquire(blocking=False)
+    def __post_init__(self) -> None:
+        self.session = _short_name(self.session)
+        self.request_id = _short_name(self.request_id)
+
+    def settle(self, decision: Decision) -> bool:
+        """Take a decision; whoever comes second, in whatever thread, gets False."""
+        with self._settling:
+            if self.decision is not None:
+                return False
+            self.decision = decision
+            return True
 
 
 class RoutingService:
@@ -96,7 +105,8 @@ class RoutingService:
         Number of threads that compute decisions.
     max_waiting : int, default=100
         Number of requests that are decided or wait at the same time; the service
-        declines the others at once.
+        declines the others at once. It declines all of them while every thread is at
+        a decision that has taken longer than ``timeout``.
     timeout : float, default=2.0
         Seconds after which the service declines; None waits for ever.
     observers : iterable of Observer, default=()
@@ -175,6 +185,8 @@ class RoutingService:
                 with SavedFile(router) as file:
                     version = file.checksum[:VERSION_DIGITS]
                 estimator = load(router, encoder=encoder, mmap=mmap)
+                if n_texts:
+                    keep_no_vectors(estimator)
                 return Judge(estimator, settings, version)
 
             self._file = RouterFile(
@@ -254,13 +266,10 @@ class RoutingService:
         case = _Case(request, models, session, scope, request_id)
         future = self._submit(case)
         if future is None:
-            return await self._tell_apart(self._declined(case, BUSY))
+            return self._tell_apart(self._declined(case, BUSY))
         waiting = asyncio.wrap_future(future)
         done, _ = await asyncio.wait([waiting], timeout=self._timeout)
-        if not done and case.claim():
-            future.cancel()
-            return await self._tell_apart(self._declined(case, TIMEOUT))
-        return await waiting
+        return waiting.result() if done else self._late(case, future)
 
     def decide_sync(
         self,
@@ -286,14 +295,11 @@ class RoutingService:
         case = _Case(request, models, session, scope, request_id)
         future = self._submit(case)
         if future is None:
-            return self._tell(self._declined(case, BUSY))
+            return self._tell_apart(self._declined(case, BUSY))
         try:
             return future.result(self._timeout)
         except TimeoutError:
-            if not case.claim():
-                return future.result()
-        future.cancel()
-        return self._tell(self._declined(case, TIMEOUT))
+            return self._late(case, future)
 
     def reload(self) -> bool:
         """Load the file now, if it has changed.
@@ -318,7 +324,11 @@ class RoutingService:
         self._warn_once(f"A request could not be judged: {error!r:.200}.")
 
     def close(self) -> None:
-        """Finish the decisions under way, and end the threads."""
+        """Finish the decisions under way, and end the threads.
+
+        What hangs is left behind after a few seconds. Later requests are declined as
+        "busy".
+        """
         self._workers.close()
         self._heralds.close()
 
@@ -326,7 +336,7 @@ class RoutingService:
     def _judge(self) -> Judge:
         return self._fixed if self._file is None else self._file.judge
 
-    def _submit(self, case: _Case) -> Any:
+    def _submit(self, case: _Case) -> Future | None:
         if self._file is not None:
             self._file.check_soon()
         return self._workers.submit(self._work, case)
@@ -338,11 +348,22 @@ class RoutingService:
         except Exception as error:
             self._warn_once(f"A request could not be judged: {error!r:.200}.")
             decision = self._declined(case, ERROR)
-        if case.claim():
+        if case.settle(decision):
             if decision.chosen is not None and case.session is not None:
                 self._sessions.set((case.scope, case.session), decision.chosen)
+            self._count(decision)
             self._tell(decision)
         return decision
+
+    def _late(self, case: _Case, future: Future) -> Decision:
+        """Return what a request gets that can wait no longer."""
+        declined = self._declined(case, TIMEOUT)
+        if case.settle(declined):
+            self._workers.give_up(future)
+            return self._tell_apart(declined)
+        # It was decided in time, and an observer keeps the thread.
+        assert case.decision is not None
+        return case.decision
 
     def _decided(self, case: _Case) -> Decision:
         # One judge for all of a request, whatever is put in service meanwhile.
@@ -400,20 +421,16 @@ class RoutingService:
             "router_version": judge.version,
         }
 
-    async def _tell_apart(self, decision: Decision) -> Decision:
+    def _tell_apart(self, decision: Decision) -> Decision:
         """Tell observers in another thread, since they may write to a disk."""
-        future = self._heralds.submit(self._tell, decision)
-        if future is None:
-            # In a flood that nobody keeps up with, counting is all that is left.
-            self._count(decision)
-            return decision
-        return await asyncio.wrap_future(future)
-
-    def _tell(self, decision: Decision) -> Decision:
         self._count(decision)
+        # In a flood that nobody keeps up with, counting is all that is left.
+        self._heralds.submit(self._tell, decision)
+        return decision
+
+    def _tell(self, decision: Decision) -> None:
         for observer in self._observers:
             self._call(observer.observe, decision)
-        return decision
 
     def _count(self, decision: Decision) -> None:
         self._add(decision.declined or "decided")
@@ -471,9 +488,24 @@ MAX_WARNINGS = 100
 """Different warnings that are given; what a request says may be part of one."""
 
 
+MAX_NAME = 200
+"""Characters of the name of a session or a request that are kept as they are. Clients
+choose these names, and thousands of them are remembered and logged."""
+
+
+def _short_name(name: Any) -> str | None:
+    """Return a name as text, with a digest in place of what is too much of it."""
+    if name is None:
+        return None
+    text = str(name)
+    return text if len(text) <= MAX_NAME else text[:100] + "~" + text_key(text).hex()
+
+
 def _known(judge: Judge, models: Collection | None) -> list:
     """Return the labels of models at hand that the router knows, each once."""
     if models is None:
         return list(judge.labels.values())
+    if isinstance(models, str):  # of which the letters are no models
+        models = [models]
     found = (judge.labels.get(str(model)) for model in models)
     return list(dict.fromkeys(label for label in found if label is not None))

@@ -14,6 +14,7 @@ from skl_locus._data.identity import identify_rows
 from skl_locus._data.pairs import MIN_COVERAGE, best_covered_model
 from skl_locus._data.queries import UniqueQueries
 from skl_locus._data.schema import Columns
+from skl_locus._data.vector_cache import shared_vectors
 from skl_locus._routing.unwrap import check_unseen, router_and_rows, stored_evaluations
 from skl_locus._utils.array_checks import check_scores
 from skl_locus._utils.bootstrap import (
@@ -50,6 +51,7 @@ COLUMNS = [
 """Columns of the table."""
 
 
+@shared_vectors()
 def compare(
     routers: Mapping[str, Any],
     X: Any,

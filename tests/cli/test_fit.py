@@ -153,8 +153,8 @@ def test_costs_that_cannot_be_used_are_refused(logs, tmp_path, content, message)
 
 def test_texts_without_an_encoder_are_refused_with_what_to_do(logs, tmp_path):
     outcome = run("fit", logs / "log.csv", "-o", tmp_path / "r", "--router", "kmeans")
-    assert outcome.status == 1
-    assert "encoder=" in outcome.err
+    assert outcome.status == 2
+    assert "--encoder" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 

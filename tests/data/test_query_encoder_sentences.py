@@ -294,6 +294,8 @@ def test_the_packaged_minilm():
     assert router.route(["What is 7*8?"])[0] in {"a", "b", "c"}
 
 
+# torch warns of its own exporter, which is called for a model without an ONNX file.
+@pytest.mark.filterwarnings("ignore")
 def test_a_model_of_the_onnx_backend_gives_the_same_vectors(folder, model):
     pytest.importorskip("onnxruntime", reason="of the extra 'onnx'")
     pytest.importorskip("optimum.onnxruntime", reason="of the extra 'onnx'")

@@ -15,6 +15,7 @@ import skl_locus
 from skl_locus import KMeansRouter, QueryEncoder
 from skl_locus._data.vector_cache import VectorCache
 from skl_locus._utils.runtime import kept_beside
+from skl_locus.metrics import compare
 
 FIT = [f"known text {i}" for i in range(4)]
 
@@ -173,3 +174,31 @@ def test_a_pickle_of_a_version_without_a_cache_still_works():
     again = pickle.loads(pickle.dumps(encoder)).set_params(encoder=encoder.encoder)
     again.transform(["new"])
     assert n_kept(again) == 1
+
+
+def compared(shared):
+    """Compare two routers; return the number of texts encoded for it and the result."""
+    model = CompanyModel()
+    log = pd.DataFrame(
+        {
+            "model": np.repeat(["a", "b"], 40),
+            "query": [f"text {i}" for i in range(40)] * 2,
+            "score": np.tile([0.0, 1.0, 1.0, 0.0, 1.0], 16),
+        }
+    )
+    is_test = log["query"].str.endswith("1")
+    train, test = log[~is_test], log[is_test]
+    routers = {}
+    for seed, name in enumerate(("first", "second")):
+        encoder = model if shared else CompanyModel()
+        router = KMeansRouter(2, encoder=encoder, random_state=seed)
+        routers[name] = router.fit(train, train["score"])
+    model.calls.clear()
+    table = compare(routers, test, test["score"], n_resamples=10, random_state=0)
+    return model.n_encoded, table
+
+
+def test_a_comparison_encodes_once_for_routers_that_share_a_text_model():
+    n_encoded, table = compared(shared=True)
+    assert n_encoded == 4
+    pd.testing.assert_frame_equal(table, compared(shared=False)[1])

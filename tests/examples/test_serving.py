@@ -81,6 +81,36 @@ def test_held_out_queries_are_never_learned(made, router, capsys):
     assert texts.map(held_out).any()
 
 
+def test_a_policy_is_brought_up_to_date_too(made, router, capsys):
+    nightly = example("nightly")
+    costs = pd.read_csv(made / "costs.csv").set_index("model")["cost"].to_dict()
+    log = pd.read_csv(made / "week.csv")
+    held_out = log[log["query"].map(nightly.is_held_out)]
+    policy = skl_locus.RouterPolicy(
+        skl_locus.load(router), cost_model=costs, cost_weight=0.01
+    )
+    skl_locus.save(policy.fit(held_out, held_out["score"]), router)
+    path = router.with_name("yesterday.csv")
+    # A log of a new model alone says nothing about the routes of today.
+    pd.concat([log, pd.read_csv(made / "new_model.csv")]).to_csv(path, index=False)
+    result = run_nightly(capsys, router, path, "--tolerance=1")
+    assert result["saved"]
+    assert {"current_cost", "candidate_cost"} < result.keys()
+    saved = skl_locus.load(router)
+    assert isinstance(saved, skl_locus.RouterPolicy)
+    assert "model-5" in saved.router.models_
+
+
+def test_a_night_without_held_out_queries_changes_nothing(made, router):
+    nightly, before = example("nightly"), router.read_bytes()
+    log = pd.read_csv(made / "week.csv")
+    path = router.with_name("yesterday.csv")
+    log[~log["query"].map(nightly.is_held_out)].to_csv(path, index=False)
+    with pytest.raises(SystemExit, match="held-out"):
+        nightly.main([str(router), str(path)])
+    assert router.read_bytes() == before
+
+
 def stub_of_litellm(monkeypatch):
     """Put a module in the place of LiteLLM that has what the hook derives from."""
     logger = types.ModuleType("litellm.integrations.custom_logger")

@@ -116,6 +116,9 @@ def test_the_interval_of_wilson():
     [
         (lambda t: t.drop(columns="score"), "'score' or scores="),
         (lambda t: t.drop(columns="probability"), "'probability'"),
+        (lambda t: t.drop(columns="model"), "'model'"),
+        (lambda t: t.assign(time=pd.NaT), "no time"),
+        (lambda t: t.to_dict("records"), "DataFrame"),
         (lambda t: t.assign(score=np.nan), "No decision has a score"),
         (lambda t: t.assign(score=2.0), "score"),
         (lambda t: t.assign(probability=1.5), "y_prob"),
@@ -135,3 +138,25 @@ def test_the_order_of_the_rows_makes_no_difference():
     expected, found = feedback_report(table), feedback_report(shuffled)
     pd.testing.assert_frame_equal(found.models, expected.models)
     pd.testing.assert_frame_equal(found.weeks, expected.weeks)
+
+
+def test_a_model_may_have_the_name_of_the_row_of_all():
+    table = pd.concat([decisions_of(40, 0, 1, "all"), decisions_of(20, 0, 2, "small")])
+    report = feedback_report(table)
+    assert report.models.index.tolist() == ["all", "all", "small"]
+    assert report.models["n"].tolist() == [60, 40, 20]
+    assert "60 of 60 decisions" in str(report)
+    assert "2 models have too few" in str(report)
+
+
+def test_names_of_requests_may_be_numbers():
+    table = decisions_of(40).assign(request_id=np.arange(40)).drop(columns="score")
+    report = feedback_report(table, dict.fromkeys(range(10), 1.0))
+    assert report.models["n"].tolist() == [10, 10]
+
+
+@pytest.mark.parametrize("column", ["time", "model"])
+def test_a_missing_column_is_named_where_scores_are_joined(column):
+    table = decisions_of(10).drop(columns=["score", column])
+    with pytest.raises(ValueError, match=f"'{column}'"):
+        feedback_report(table, {"small 0": 1.0})

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -76,6 +77,15 @@ def test_what_is_logged_is_read_back(path):
     for name in ("request_id", "digest", "router_version", "duration"):
         assert table[name][0] == getattr(decisions[0], name)
     assert table.attrs["skipped"] == 0
+
+
+def test_half_a_character_of_a_client_does_not_make_a_log_unreadable(path):
+    halves = {"chosen": "small\ud800", "session": "\ud800", "request_id": "r\udfff"}
+    write(path, [decision(0, **halves), decision(1)])
+    table = read_decisions(path, errors="raise")
+    assert table["model"].tolist() == ["small\ud800", "small"]
+    assert table["session"][0] == "\\ud800"
+    assert table["request_id"][0] == "r\\udfff"
 
 
 def test_threads_write_whole_lines(path):
@@ -274,6 +284,14 @@ BAD_LINES = {
     "alternatives": (
         '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "alternatives": [1]}'
     ),
+    "a number without an end": (
+        '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "cost": 1e999}'
+    ),
+    "a number too large": (
+        '{"time": "2026-11-02T00:00:00+00:00", "chosen": "a", "cost": 1'
+        + "0" * 400
+        + "}"
+    ),
     "a label that is an object": (
         '{"time": "2026-11-02T00:00:00+00:00", "chosen": {"a": 1}}'
     ),
@@ -296,6 +314,21 @@ def test_a_folder_of_logs_is_read_in_the_order_of_time(tmp_path):
         write(tmp_path / f"{start}.jsonl", map(decision, range(start, 10, 2)))
     table = read_decisions(tmp_path)
     assert table["request_id"].tolist() == [f"request {i}" for i in range(10)]
+
+
+def test_a_folder_may_have_older_parts_alone(tmp_path):
+    write(tmp_path / "a.jsonl", [decision(0)])
+    write(tmp_path / "b.jsonl", [decision(1)])
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.jsonl.1")
+    assert len(read_decisions(tmp_path)) == 2
+    assert len(read_decisions(tmp_path / "a.jsonl")) == 1
+
+
+@pytest.mark.parametrize("score", ["good", 2.0, -1, [1]])
+def test_scores_that_are_none_are_named(path, score):
+    write(path, [decision(0)])
+    with pytest.raises(ValueError, match="'request 0'"):
+        read_decisions(path, scores={"request 0": score})
 
 
 def test_scores_are_joined_by_the_request(path):
@@ -373,3 +406,70 @@ def test_decisions_with_feedback_are_a_log_of_evaluations(path, router):
     assert feedback_report(table).models.loc["small", "verdict"] == "too high"
     # The digest is that of the router: without the text, it still names the query.
     read_long(read_decisions(path, scores=answers[["request_id", "score"]]))
+
+
+@pytest.mark.filterwarnings("ignore:Decisions are not written:RuntimeWarning")
+def test_a_log_that_cannot_be_rotated_touches_no_other_file(
+    path, tmp_path, monkeypatch
+):
+    log = DecisionLog(path, max_bytes=1)
+    log.observe(decision(0))
+    log.flush()
+    opened = os.open
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    # Between the end of the old file and the begin of the new one.
+    monkeypatch.setattr(module.os, "open", fail)
+    log.observe(decision(1))
+    log.flush()
+    monkeypatch.setattr(module.os, "open", opened)
+    # These take the numbers of files that are free now.
+    with ExitStack() as stack:
+        others = [
+            stack.enter_context(open(tmp_path / f"other-{number}", "wb"))
+            for number in range(9)
+        ]
+        log.observe(decision(2))
+        log.flush()
+        for other in others:
+            other.write(b"mine")
+            other.flush()  # raises if somebody has closed it
+    log.close()
+    for number in range(9):
+        assert (tmp_path / f"other-{number}").read_bytes() == b"mine"
+    assert log.n_dropped == 1
+    names = read_decisions(path)["request_id"].tolist()
+    assert names == ["request 0", "request 2"]
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from skl_locus.integrations import Decision, DecisionLog
+
+path, name = sys.argv[1:]
+log = DecisionLog(path, max_bytes=5_000, backups=500)
+for i in range(1_000):
+    log.observe(Decision(datetime.now(UTC), 0.002, f"{name}-{i}", chosen="small"))
+    if i % 7 == 0:
+        log.flush()
+log.close()
+assert log.n_dropped == 0
+"""
+
+
+def test_processes_may_share_a_log_and_lose_nothing(path):
+    writers = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", WRITER, path, name])
+        for name in ("a", "b", "c")
+    ]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
+    table = read_decisions(path, errors="raise")
+    assert sorted(table["request_id"]) == sorted(
+        f"{name}-{i}" for name in "abc" for i in range(1_000)
+    )
+    assert len(list(path.parent.iterdir())) > 10
+    # All processes see the size of the file, to which each of them adds.
+    assert all(part.stat().st_size < 10_000 for part in path.parent.iterdir())

@@ -3,6 +3,8 @@
 import io
 import json
 import operator
+import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
 from functools import partial
@@ -23,6 +25,7 @@ from skl_locus._data.sentence_models import MissingModel
 from skl_locus._persistence import objects
 from skl_locus._persistence.file_format import write_parts
 from skl_locus._persistence.registry import ROOMS, find_class, stored_classes
+from skl_locus.datasets import make_evaluations
 from skl_locus.exceptions import SavedFileError
 
 HERE = __name__
@@ -309,6 +312,15 @@ def test_a_folder_is_found_wherever_it_hides(path, tmp_path):
         assert encoder.encoder == MissingModel(tmp_path.name)
 
 
+def test_a_file_cannot_choose_a_folder_with_pickles(path, tmp_path):
+    folder = str(tmp_path / "remembered")
+    pipe = make_pipeline(text_transformer(), KNNRouter(n_neighbors=3), memory=folder)
+    skl_locus.save(make_pipeline(pipe), path)
+    loaded = skl_locus.load(path)
+    assert loaded[0].memory is None
+    assert loaded[0][1].n_neighbors == 3
+
+
 def test_an_own_vectorizer_with_a_function_needs_trust(path):
     encoder = QueryEncoder(
         make_pipeline(TfidfVectorizer(tokenizer=str.split, token_pattern=None))
@@ -319,3 +331,17 @@ def test_an_own_vectorizer_with_a_function_needs_trust(path):
         skl_locus.load(path)
     skl_locus.save(QueryEncoder(text_transformer()).fit(TEXTS), path)
     assert skl_locus.describe(path)["foreign_types"] == []
+
+
+def test_loading_does_not_import_torch(tmp_path):
+    pytest.importorskip("torch")
+    log = make_evaluations(n_models=4, n_queries=20, random_state=0).evaluations
+    path = tmp_path / "router.locus"
+    skl_locus.save(skl_locus.KNNRouter(n_neighbors=3).fit(log, log["score"]), path)
+    code = (
+        "import sys, skl_locus; skl_locus.load(sys.argv[1]);"
+        "assert 'torch' not in sys.modules;"
+        "names = [name for name in sys.modules if name.startswith('sklearn.')];"
+        "assert None not in map(sys.modules.get, names)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True, timeout=300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from skl_locus._data.evaluations import label_array
+from skl_locus._data.columns import object_cells
 from skl_locus._data.feedback import with_feedback
 from skl_locus._utils.user_warnings import warn_user
 from skl_locus.datasets._readers._files import (
@@ -33,6 +34,9 @@ COLUMNS = (
     *("duration", "router_version"),
 )
 """Columns of the table, in this order."""
+
+ROTATED_LOG = re.compile(r"(\.jsonl)\.\d+$")
+"""The end of the name of such a part of a log."""
 
 ROTATED = re.compile(r"\.(\d+)")
 """What is appended to the name of a log when a new one is begun."""
@@ -132,7 +136,9 @@ def read_decisions(
 def _parts_of(path: Path) -> list[Path]:
     """Return the files of a log, the oldest ones first."""
     if path.is_dir():
-        logs = sorted(path.glob("*.jsonl"))
+        # A log that was just rotated may have older parts alone.
+        names = {ROTATED_LOG.sub(r"\1", part.name) for part in path.glob("*.jsonl*")}
+        logs = [path / name for name in sorted(names) if name.endswith(".jsonl")]
         if not logs:
             raise LogFormatError("there is no *.jsonl in it", path)
         return [part for log in logs for part in _parts_of(log)]
@@ -158,14 +164,24 @@ def _decision(record: dict[str, Any]) -> dict[str, Any]:
     row["model"] = _label(record["chosen"])
     for name in TEXTS:
         value = record.get(name)
-        row[name] = None if value is None else str(value)
+        row[name] = None if value is None else _text(value)
     for name in NUMBERS:
         value = record.get(name)
-        if value is not None and type(value) not in (int, float):
-            raise RecordError(f"{name!r} is {value!r:.60}, not a number")
-        row[name] = value
+        row[name] = None if value is None else _number(value, name)
     row["alternatives"] = _alternatives(record.get("alternatives"))
     return row | {name: record.get(name) for name in ENDINGS}
+
+
+def _text(value: Any) -> str:
+    # Half characters, which clients may send, are in no column of texts.
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+def _number(value: Any, name: str) -> float:
+    # Python reads NaN and 1e999 as JSON, but a log is not written with them.
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        raise RecordError(f"{name!r} is {value!r:.60}, not a finite number")
+    return float(value)
 
 
 def _time(value: Any) -> datetime:
@@ -197,11 +213,13 @@ def _label(value: Any) -> Any:
 
 
 def _table(records: list[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(records, columns=list(COLUMNS))
+    others = [name for name in COLUMNS if name != "model"]
+    table = pd.DataFrame(records, columns=others)
     table["time"] = pd.to_datetime(table["time"], utc=True)
     # Numbers among the labels stay numbers, which pandas would make floats of.
-    labels = label_array([record["model"] for record in records])
+    labels = object_cells([record["model"] for record in records])
     table["model"] = pd.Series(labels, table.index, dtype=object)
     numbers = list(NUMBERS)
     table[numbers] = table[numbers].astype(float)
+    table = table[list(COLUMNS)]
     return table.sort_values("time", kind="stable", ignore_index=True)
