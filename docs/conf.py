@@ -109,11 +109,8 @@ html_theme_options = {
     "back_to_top_button": True,
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
-    "secondary_sidebar_items": {
-        "index": [],
-        "auto_examples/**": ["page-toc", "sg_download_links", "sg_launcher_links"],
-        "**": ["page-toc"],
-    },
+    # The links of the gallery show on its pages alone.
+    "secondary_sidebar_items": ["page-toc", "sg_download_links"],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -9,15 +9,12 @@ import zlib
 from pathlib import Path
 
 NAMES = Path(__file__).with_name("inventories.txt")
-"""Lines of project, kind and name."""
+"""Lines of project, domain and role, and name; then the page, where no rule gives it."""
 
 PROJECTS = {
     "sklearn": ("https://scikit-learn.org/stable/", "modules/generated/$.html#$"),
     "numpy": ("https://numpy.org/doc/stable/", "reference/generated/$.html#$"),
-    "pandas": (
-        "https://pandas.pydata.org/docs/",
-        "reference/api/$.html#$",
-    ),
+    "pandas": ("https://pandas.pydata.org/docs/", "reference/api/$.html#$"),
     "python": ("https://docs.python.org/3/", "library/stdtypes.html#$"),
 }
 """Address of each project, and the page of a name in it (``$`` is the name)."""
@@ -33,19 +30,15 @@ def add_inventories(app, config):
     """Enter one inventory for each project."""
     folder = Path(app.doctreedir) / "inventories"
     folder.mkdir(parents=True, exist_ok=True)
-    names = [line.split() for line in NAMES.read_text().splitlines() if line.strip()]
-    for project, (address, page) in PROJECTS.items():
+    entries = [line.split() for line in NAMES.read_text().splitlines() if line]
+    for project, (address, rule) in PROJECTS.items():
         path = folder / f"{project}.inv"
-        lines = [
-            f"{name} py:{kind} 1 {page} -"
-            for owner, kind, name in names
-            if owner == project
-        ]
-        path.write_bytes(inventory(project, lines))
+        own = [entry[1:] for entry in entries if entry[0] == project]
+        path.write_bytes(inventory(project, own, rule))
         config.intersphinx_mapping[project] = (address, (str(path),))
 
 
-def inventory(project, lines):
+def inventory(project, entries, rule):
     """Return an inventory in Sphinx's format, version 2."""
     head = (
         "# Sphinx inventory version 2\n"
@@ -53,5 +46,8 @@ def inventory(project, lines):
         "# Version: \n"
         "# The remainder of this file is compressed using zlib.\n"
     )
-    body = "".join(f"{line}\n" for line in lines)
-    return head.encode() + zlib.compress(body.encode())
+    lines = [
+        f"{name} {role} 1 {page[0] if page else rule} -\n"
+        for role, name, *page in entries
+    ]
+    return head.encode() + zlib.compress("".join(lines).encode())
