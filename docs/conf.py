@@ -65,7 +65,7 @@ sphinx_gallery_conf = {
         "../examples/gallery/costs",
         "../examples/gallery/change",
     ],
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_links.ExampleOrder",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skl_locus",),
     "reference_url": {"skl_locus": None},
@@ -115,7 +115,7 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 # Pages without neighbours in a section use the whole width.
-html_sidebars = {page: [] for page in ("index", "install", "tutorial", "citing")}
+html_sidebars = {page: [] for page in ("index", "install", "tutorial")}
 html_context = {"default_mode": "auto", "summary": SUMMARY}
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]

@@ -4,7 +4,7 @@
 
 ``FOLDER`` holds the folders ``zeroeval`` and ``routerbench``, each with
 evaluations.parquet (model, query_id, score; also cost in the second), queries.parquet
-and encodings_minilm.npy; ``zeroeval`` also has models.csv with the family of each model.
+and encodings_minilm.npy; ``zeroeval`` also has models.csv with the models' families.
 The log of the curve is split by query: one half to fit the router, the other to replay.
 """
 

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 NAMES = Path(__file__).with_name("inventories.txt")
-"""Lines of project, domain and role, and name; then the page, where no rule gives it."""
+"""Lines of project, domain and role, name, and the page where no rule gives it."""
 
 PROJECTS = {
     "sklearn": ("https://scikit-learn.org/stable/", "modules/generated/$.html#$"),

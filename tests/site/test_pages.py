@@ -26,7 +26,8 @@ MIN_EXAMPLES = 14
 
 FAULTS_OF_PAGE = """
 const faults = [];
-const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const page = document.documentElement;
+const wide = page.scrollWidth - page.clientWidth;
 if (wide > 1) faults.push(`scrolls sideways by ${wide} px`);
 for (const image of document.images)
   if (image.loading !== "lazy" && !(image.complete && image.naturalWidth > 0))
@@ -61,7 +62,9 @@ for (const e of document.querySelectorAll(arguments[0])) {
 return lowest;
 """
 
-TEXT = "article p, article li, article td, article th, article h1, article h2, article a"
+TEXT = (
+    "article p, article li, article td, article th, article h1, article h2, article a"
+)
 
 
 class Links(HTMLParser):
@@ -84,7 +87,9 @@ class Links(HTMLParser):
 def pages():
     if not (SITE / "index.html").exists():
         pytest.skip(f"the site is not built: {SITE}")
-    return sorted(SITE.rglob("*.html"))
+    # The theme keeps a template among its static files.
+    found = sorted(SITE.rglob("*.html"))
+    return [page for page in found if "_static" not in page.relative_to(SITE).parts]
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +138,10 @@ def test_no_link_of_the_site_is_broken(pages):
             if parts.scheme or parts.netloc:
                 continue
             path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            if not path.exists():
+            known = parsed[path].ids if path in parsed else None
+            missing = known is not None and unquote(parts.fragment) not in known
+            if not path.exists() or (parts.fragment and missing):
                 broken.append(f"{name_of(page)}: {target}")
-            elif parts.fragment and path in parsed:
-                if unquote(parts.fragment) not in parsed[path].ids:
-                    broken.append(f"{name_of(page)}: {target}")
     assert not broken
 
 

@@ -9,30 +9,42 @@ answers says whether they are still those of the model as it was.
 # %%
 # A router, and new answers of one model
 # --------------------------------------
-# Half of the queries are for the fit. In the other half, the model answers as before;
-# or a neighbour has quietly taken its place.
+# The model is asked 150 of the queries again. It does not answer in the same way every
+# time: one answer in ten is another one. Or a model of like ability has quietly taken
+# its place.
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from skl_locus import LocusRouter
-from skl_locus.datasets import load_digits_pool
+from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import drift_test
 
-log = load_digits_pool().evaluations
-model = "svc-rbf/digits-037"
-router = LocusRouter(n_components=32, max_iter=30, random_state=0)
+rng = np.random.default_rng(0)
+log = make_evaluations(n_models=12, n_queries=300, random_state=0).evaluations
+router = LocusRouter(n_components=16, max_iter=20, random_state=0)
 router = router.fit(log, log["score"])
-other = router.neighbors(model, k=1).index[0]
-other
+
+model = "model-00"
+means = log.groupby("model")["score"].mean()
+other = (means.drop(model) - means[model]).abs().idxmin()
+means[[model, other]].round(3)
+
+
+def ask_again(name):
+    """Return new answers of a model, one in ten of them different."""
+    asked = log[log["model"] == name].sample(150, random_state=1)
+    changed = rng.random(len(asked)) < 0.1
+    return asked.assign(score=np.where(changed, 1 - asked["score"], asked["score"]))
+
 
 # %%
 # The test
 # --------
 # Answers are exchanged between old and new at random: if nothing has changed, the
-# exchange makes no difference.
+# exchange makes no difference. The means alone would say nothing here.
 
-again = log[log["model"] == model].sample(200, random_state=1)
-swapped = log[log["model"] == other].sample(200, random_state=1)
+again, swapped = ask_again(model), ask_again(other)
 same = drift_test(router, model, again, again["score"], random_state=0)
 changed = drift_test(router, model, swapped, swapped["score"], random_state=0)
 print(f"as before: p = {same.p_value:.3f}, agreement {same.agreement:.2f}")

@@ -51,13 +51,9 @@ ax.plot(curve["cost"], curve["quality"], marker=".", label="routing")
 ax.plot(hull["cost"], hull["quality"], "--", color="grey", label="mixtures of models")
 ax.scatter([costs[name] for name in single.index], single, color="black", zorder=3)
 for name, score in single.items():
-    ax.annotate(
-        name,
-        (costs[name], score),
-        xytext=(5, -10),
-        textcoords="offset points",
-        fontsize=8,
-    )
+    place = {"xytext": (4, 5), "textcoords": "offset points"}
+    ax.annotate(name, (costs[name], score), fontsize=8, **place)
+ax.margins(x=0.12)
 ax.set(xlabel="Cost per query (unit of the pool)", ylabel="Mean score")
 ax.legend()
 plt.show()

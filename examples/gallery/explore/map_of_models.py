@@ -24,7 +24,7 @@ log[["model", "query_id", "task", "score"]].sample(4, random_state=0)
 # --------------------
 # The embedder reads rows of many models and returns one row for each of them.
 
-embedder = LocusEmbedder(max_iter=100, random_state=0)
+embedder = LocusEmbedder(n_components=32, max_iter=20, random_state=0)
 embeddings = embedder.fit_transform(log)
 embeddings.shape
 
@@ -39,8 +39,7 @@ import matplotlib.pyplot as plt
 from skl_locus.inspection import EmbeddingMapDisplay
 
 fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-EmbeddingMapDisplay.from_predictions(
-    embeddings, color=pool.models["trained_on"].reindex(embeddings.index), ax=ax
-)
+digits = pool.models["trained_on"].rename("trained on").reindex(embeddings.index)
+EmbeddingMapDisplay.from_predictions(embeddings, color=digits, ax=ax)
 ax.set_title("Digit classifiers, by the digits they were trained on")
 plt.show()

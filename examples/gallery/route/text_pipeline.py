@@ -86,8 +86,8 @@ search.best_params_
 # %%
 # What the search has seen
 # ------------------------
-# One cluster is "always the best model". Three kinds of queries need three clusters;
-# more are of no use.
+# One cluster is "always the best model". Two are enough here, since two of the models
+# are good at all three kinds of queries between them; more are of no use.
 
 import matplotlib.pyplot as plt
 
