@@ -26,6 +26,9 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0
 
 MARKERS = "os^DvPX"
 OTHERS = "other families"
+PLACES = [(6, 6), (6, -6), (-6, 6), (-6, -6), (6, 12), (6, -12), (-6, 12), (-6, -12)]
+"""Where a name may stand, in points from what it names."""
+
 PER = 1000  # queries that a cost is shown for
 
 
@@ -103,15 +106,6 @@ def draw_curve(folder, ax):
     ax.scatter(
         costs[single.index], single, color=COLORS[1], zorder=3, label="one model"
     )
-    # Above and below in turn, so that neighbours do not write over each other.
-    for i, name in enumerate(single.sort_values().index):
-        ax.annotate(
-            name.rpartition("/")[2],
-            (costs[name], single[name]),
-            xytext=(5, 4 if i % 2 else -10),
-            textcoords="offset points",
-            fontsize=8,
-        )
     best = oracle_score(test["score"], **rows)
     ax.axhline(best, color="grey", linestyle=":", label=f"oracle ({best:.2f})")
     ax.set_xscale("log")
@@ -121,6 +115,40 @@ def draw_curve(folder, ax):
     ax.set_ylabel("Mean score")
     ax.set_title(f"{test['query_id'].nunique():,} queries that the router has not seen")
     ax.legend(fontsize=9, loc="upper left")
+    points = {
+        name.rpartition("/")[2]: (costs[name], single[name]) for name in costs.index
+    }
+    label_points(ax, points, list(zip(curve["cost"], curve["quality"], strict=True)))
+
+
+def label_points(ax, points, others):
+    """Write each name beside its point, where it covers the least."""
+    figure = ax.figure
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # places are fixed from here on
+    taken = ax.transData.transform([*points.values(), *others])
+    boxes = []
+    for name, point in points.items():
+        candidates = []
+        for x, y in PLACES:
+            label = ax.annotate(
+                name,
+                point,
+                xytext=(x, y),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right",
+                va="center",
+                fontsize=8,
+            )
+            box = label.get_window_extent()
+            hidden = sum(box.contains(*place) for place in taken)
+            hidden += 100 * sum(box.overlaps(other) for other in boxes)
+            candidates.append((hidden, len(candidates), label, box))
+        _, best, _, box = min(candidates)
+        boxes.append(box)
+        for _, place, label, _ in candidates:
+            if place != best:
+                label.remove()
 
 
 if __name__ == "__main__":
