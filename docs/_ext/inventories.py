@@ -46,8 +46,9 @@ def inventory(project, entries, rule):
         "# Version: \n"
         "# The remainder of this file is compressed using zlib.\n"
     )
+    # Sphinx itself puts the name in the place of the last "$" alone.
     lines = [
-        f"{name} {role} 1 {page[0] if page else rule} -\n"
+        f"{name} {role} 1 {(page or [rule.replace('$', name)])[0]} -\n"
         for role, name, *page in entries
     ]
     return head.encode() + zlib.compress("".join(lines).encode())
