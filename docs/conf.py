@@ -39,14 +39,13 @@ default_role = "py:obj"
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 # The template of the class pages lists the methods.
 numpydoc_show_class_members = False
-# Types of parameters link to scikit-learn, numpy and pandas.
+# Types of parameters link to Python, numpy and pandas, where they are written alike.
 numpydoc_xref_param_type = True
-numpydoc_xref_ignore = {
-    "of", "or", "shape", "default", "optional", "the", "a", "an", "and", "in", "with",
-    "by", "per", "for", "to", "each", "all", "as", "from", "one", "at", "on", "it",
-}  # fmt: skip
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {"DataFrame": "pandas.DataFrame", "Series": "pandas.Series"}
 
 # Prompts and outputs are left out of what the button copies.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

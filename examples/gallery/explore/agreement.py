@@ -37,7 +37,7 @@ router = router.fit(first, first["score"])
 
 distances = model_distances(router)
 differences = disagreement(second, second["score"])
-distance_agreement(distances, differences, random_state=0).round(3)
+distance_agreement(distances, differences, n_resamples=100, random_state=0).round(3)
 
 # %%
 # Every pair, and the nearest neighbours
