@@ -29,6 +29,21 @@ if settings is not None:
     )
     settings.load_profile("steady")
 
+
+@pytest.fixture(autouse=True, scope="session")
+def small_fits_on_the_accelerator():
+    """With SKL_LOCUS_TEST_DEVICE=auto, let small fits of "auto" take it as well."""
+    if os.environ.get("SKL_LOCUS_TEST_DEVICE") != "auto":
+        yield
+        return
+    from skl_locus._torch import device
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "LEAST_STEP", 0)
+        patch.setattr(device, "LEAST_WORK", 0)
+        yield
+
+
 EXTRAS = {
     "backports",
     "click",

@@ -99,7 +99,7 @@ def forms(options):
     state, twin, _ = networks(N_FEATURES)
     embeddings = encodings(n_models, state.config["n_components"], seed=2)
     z = torch.tensor(embeddings)
-    plain = no_grad(lambda vectors: twin.score(z, torch.tensor(vectors)))
+    plain = no_grad(lambda vectors: twin.score_each(z, torch.from_numpy(vectors)))
     return plain, state.pack(embeddings).logits
 
 

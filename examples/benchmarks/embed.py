@@ -1,7 +1,7 @@
 """Embed models from their evaluations: the package against the plain form.
 
 Both have the same weights and see the same encodings and scores; the plain form
-embeds all models in one batch. Also fitted: how the time grows with the number of
+embeds one model after another. Also fitted: how the time grows with the number of
 evaluations and of models, as exponents of a power law.
 """
 
@@ -68,7 +68,7 @@ def prepare(options):
     reduced = replace(placement, bfloat16_inference=True)
     phi, y = torch.tensor(vectors), torch.tensor(matrix)
     return {
-        "plain": no_grad(lambda: twin.embed(phi, y)),
+        "plain": no_grad(lambda: twin.embed_each(phi, y)),
         "package": lambda: embed(state, evaluations, placement),
         "package, bfloat16": lambda: embed(state, evaluations, reduced),
     }

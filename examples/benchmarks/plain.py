@@ -1,9 +1,11 @@
 """LOCUS written directly from the paper's equations, to measure the package against.
 
 Nothing is shared and nothing is arranged: inputs are concatenated for every evaluation
-and for every pair, attention is a softmax of a matrix, all models and queries make one
-batch. The network is that of the authors' released form (interaction in the token, a
-linear map after the aggregation, u and z * u in the predictor).
+and for every pair. Attention is torch's own, and predictions go model by model, one
+forward pass each, which is faster than one batch of all models: that would not fit a
+cache, and hardly the memory. Training takes all models at once. The network is that of
+the authors' released form (interaction in the token, a linear map after the
+aggregation, u and z * u in the predictor).
 """
 
 import math
@@ -55,6 +57,18 @@ class PlainNetwork(nn.Module):
         u, z = u.unsqueeze(1).expand(shape), embeddings.unsqueeze(0).expand(shape)
         return self.predictor(torch.cat([z, u, z * u], dim=-1)).squeeze(-1)
 
+    def embed_each(self, encodings, scores):
+        """Embed models one after another, as `embed`."""
+        return torch.cat([self.embed(encodings, own[None]) for own in scores])
+
+    def score_each(self, embeddings, encodings):
+        """Score queries model by model, as `score`."""
+        u = self.query(encodings)
+        return torch.cat([self._score_one(z, u) for z in embeddings], dim=1)
+
+    def _score_one(self, z, u):
+        return self.predictor(torch.cat([z.expand_as(u), u, z * u], dim=-1))
+
     def encoder_parameters(self):
         """Return what embeds; the rest predicts."""
         predicting = {*self.query.parameters(), *self.predictor.parameters()}
@@ -84,8 +98,8 @@ class Block(nn.Module):
     def forward(self, queries, x):
         """Attend: ``queries`` (B, Q, D), ``x`` (B, N, D) -> (B, Q, D)."""
         q, k, v = (self._heads(h) for h in (self.q(queries), self.k(x), self.v(x)))
-        weights = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1)
-        attended = self.o((weights @ v).transpose(1, 2).flatten(2))
+        mean = F.scaled_dot_product_attention(q, k, v)
+        attended = self.o(mean.transpose(1, 2).flatten(2))
         a = self.ln0(queries + attended)
         return self.ln1(a + self.ffn(a))
 

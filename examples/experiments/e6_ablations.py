@@ -44,8 +44,8 @@ PLANS = {
     "full": Plan(
         {
             "n_components": (16, 32, 64, 256, 512),
-            "n_latents": (16, 128),
-            "n_layers": (1, 3),
+            "n_latents": (16, 64, 128),
+            "n_layers": (2, 3),
             "attention": ("full",),
         },
         (0.2,),
@@ -56,7 +56,7 @@ PLANS = {
         {
             "n_components": (16,),
             "n_latents": (16,),
-            "n_layers": (1,),
+            "n_layers": (2,),
             "attention": ("full",),
         },
         (0.2,),

@@ -31,6 +31,14 @@ TINY_NETWORK = {
     "min_context": 8,
     "max_context": 16,
 }
+PAPER_NETWORK = {
+    "n_latents": 64,
+    "n_layers": 2,
+    "max_iter": 500,
+    "learning_rate_init": 5e-4,
+}
+"""Sizes of the paper, and a training that is long enough for them."""
+
 TINY_TRAINING = {"max_iter": 10}
 """For the comparators that are trained by gradients."""
 
@@ -43,7 +51,8 @@ def locus(seed, tiny, **parameters):
 def locus_paper(seed, tiny, **parameters):
     """Make the network of the paper: nothing beside the predictor."""
     own = {"local_evidence": False, "bilinear": False, "geometry": "network"}
-    return locus(seed, tiny, **own, **parameters)
+    sizes = {} if tiny else PAPER_NETWORK
+    return locus(seed, tiny, **{**own, **sizes, **parameters})
 
 
 def k_nearest(seed, tiny):

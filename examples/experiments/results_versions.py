@@ -13,8 +13,8 @@ PROTOCOL_VERSION = 1
 """Of halves, draws, measures and the jobs of the experiments: part of all results."""
 
 METHOD_VERSIONS = {
-    "LOCUS": 3,
-    "LOCUS (paper)": 1,
+    "LOCUS": 4,
+    "LOCUS (paper)": 2,
     "kNN": 1,
     "kNN (softmax)": 1,
     "KMeans": 1,

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.pairs import score_matrix
+from skl_locus._utils.blas_threads import map_tasks
 
 N_FOLDS = 5
 """Folds of the queries, or as many as there are distinct encodings."""
@@ -54,15 +55,21 @@ def choose_setting(
     if len(settings) == 1:
         return settings[0]
     cost = {"log_loss": _log_loss, "routing_accuracy": _routing_cost}[tune_for]
+
     # One pass over the folds for all settings: training sets are made once, and what
     # settings share is computed once.
-    costs = np.zeros(len(settings))
-    for training, held_out in query_folds(evaluations):
-        matrices = predict(training, held_out.queries.vectors(), settings)
+    def costs_of(fold: tuple[EvaluationSet, EvaluationSet]) -> list[float]:
+        training, held_out = fold
         columns = training.index_of(held_out.model_names)[held_out.model_codes]
-        for i, matrix in enumerate(matrices):
-            costs[i] += cost(held_out, matrix[held_out.query_codes, columns])
-    return settings[int(costs.argmin())]
+        return [
+            cost(held_out, matrix[held_out.query_codes, columns])
+            for matrix in predict(training, held_out.queries.vectors(), settings)
+        ]
+
+    costs = map_tasks(costs_of, query_folds(evaluations))
+    if not costs:
+        return settings[0]
+    return settings[int(np.sum(costs, axis=0).argmin())]
 
 
 def query_folds(

@@ -14,7 +14,11 @@ from skl_locus._data.queries import QuerySet
 from skl_locus._data.query_groups import QueryGroup, group_by_queries
 from skl_locus._estimation.clusters import MEAN_SHRINKAGE
 from skl_locus._estimation.cross_validation import choose_setting
-from skl_locus._estimation.linear_few import GramDesign, fit_logistic_few
+from skl_locus._estimation.linear_few import (
+    GramDesign,
+    ScalarProducts,
+    fit_logistic_few,
+)
 from skl_locus._estimation.linear_solvers import (
     TOLERANCE,
     LinearPredictors,
@@ -22,7 +26,11 @@ from skl_locus._estimation.linear_solvers import (
     fit_logistic,
     fit_ridge,
 )
-from skl_locus._estimation.shared_basis import design_of, shared_basis
+from skl_locus._estimation.shared_basis import (
+    design_of,
+    shared_basis,
+    shared_products,
+)
 
 Design = RotatedDesign | GramDesign
 
@@ -251,7 +259,6 @@ def refit_some(
     LinearPredictors
         In the order of ``models``.
     """
-    fitted = fit_each(regression, changed, evaluations)
     coef = np.empty((len(models), lines.coef.shape[1]))
     intercept = np.empty(len(models))
     # Rows are copied in one go: a pool may have ten thousand models.
@@ -261,9 +268,10 @@ def refit_some(
         lines.coef[places[kept]],
         lines.intercept[places[kept]],
     )
-    names = list(fitted)
-    for name, row in zip(names, positions_of(names, models), strict=True):
-        coef[row], intercept[row] = fitted[name].coef[0], fitted[name].intercept[0]
+    names = list(changed)
+    rows = positions_of(names, models)
+    for columns, fitted in _fit_groups(regression, names, evaluations):
+        coef[rows[columns]], intercept[rows[columns]] = fitted.coef, fitted.intercept
     return LinearPredictors(coef, intercept)
 
 
@@ -275,25 +283,52 @@ def fit_each(
     Company changes a model's coefficients by rounding alone.
     """
     names = list(models)
-    lines = {}
-    for group in group_by_queries(names, evaluations):
-        design = _design(group, evaluations, regression.loss)
-        fitted = regression.fit(design, group.scores)
-        for i, column in enumerate(group.columns):
-            lines[names[column]] = fitted.take(np.array([i]))
-    return lines
+    return {
+        names[column]: fitted.take(np.array([i]))
+        for columns, fitted in _fit_groups(regression, names, evaluations)
+        for i, column in enumerate(columns)
+    }
 
 
-def _design(group: QueryGroup, evaluations: EvaluationSet, loss: str) -> Design:
-    return _design_of(evaluations.queries, group.rows, len(group.columns), loss)
+def _fit_groups(
+    regression: PooledRegression, names: list, evaluations: EvaluationSet
+) -> Iterator[tuple[np.ndarray, LinearPredictors]]:
+    """Yield the lines of models of the same queries, and where they are in ``names``.
+
+    One group at a time, so that memory does not grow with their number.
+    """
+    groups = group_by_queries(names, evaluations)
+    # Thousands of models with queries of their own share most of these, pair by pair.
+    products = shared_products(
+        evaluations.queries, ((group.rows, len(group.columns)) for group in groups)
+    )
+    for group in groups:
+        design = _design(group, evaluations, regression.loss, products)
+        yield group.columns, regression.fit(design, group.scores)
 
 
-def _design_of(queries: QuerySet, rows: np.ndarray, n_models: int, loss: str) -> Design:
+def _design(
+    group: QueryGroup,
+    evaluations: EvaluationSet,
+    loss: str,
+    products: ScalarProducts | None = None,
+) -> Design:
+    n_models = len(group.columns)
+    return _design_of(evaluations.queries, group.rows, n_models, loss, products)
+
+
+def _design_of(
+    queries: QuerySet,
+    rows: np.ndarray,
+    n_models: int,
+    loss: str,
+    products: ScalarProducts | None = None,
+) -> Design:
     # The solution for squared errors needs axes in which the very evaluations are
     # uncorrelated; logistic regressions take those of all queries as well.
     if loss == "squared_error":
         return RotatedDesign.of(queries.encodings[rows])
-    return design_of(queries, rows, n_models)
+    return design_of(queries, rows, n_models, products)
 
 
 def stack(lines: dict[Any, LinearPredictors], models: np.ndarray) -> LinearPredictors:

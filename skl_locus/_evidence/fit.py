@@ -22,6 +22,7 @@ from skl_locus._evidence.weights import (
     reliability_of,
     starting_share,
 )
+from skl_locus._utils.blas_threads import map_tasks
 
 
 def fit_evidence(
@@ -114,10 +115,14 @@ def _cluster(
     encodings = evaluations.queries.vectors()
     most = len(encodings) / config.queries_per_cluster
     first, *others = config.cluster_numbers
-    return tuple(
-        QueryClusters.fit(encodings, number, config.clustering_seed)
-        for number in (first, *(each for each in others if each <= most))
+    numbers = [first, *(each for each in others if each <= most)]
+    # The largest takes longest: it begins first.
+    fitted = map_tasks(
+        lambda number: QueryClusters.fit(encodings, number, config.clustering_seed),
+        sorted(numbers, reverse=True),
     )
+    by_number = dict(zip(sorted(numbers, reverse=True), fitted, strict=True))
+    return tuple(by_number[number] for number in numbers)
 
 
 def _choose_penalties(evaluations: EvaluationSet) -> Penalties:
@@ -146,9 +151,14 @@ def _held_out_values(
     config: EvidenceConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and features made from other queries' evaluations, fold by fold."""
+
+    def values_of(fold: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        return _values_of(evaluations, *fold, clusterings, penalties, config)
+
+    folds = list(fold_rows(evaluations))
     parts = [
-        (rows, _values_of(evaluations, training, rows, clusterings, penalties, config))
-        for training, rows in fold_rows(evaluations)
+        (rows, values)
+        for (_, rows), values in zip(folds, map_tasks(values_of, folds), strict=True)
     ]
     if not parts:
         n_features = len(config.features)

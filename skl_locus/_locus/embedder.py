@@ -13,6 +13,7 @@ from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
 from skl_locus._locus.parameters import LocusParameters
+from skl_locus._utils.blas_threads import undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
 
@@ -32,9 +33,9 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     ----------
     n_components : int, default=128
         Length of an embedding and width d of the network.
-    n_latents : int, default=64
+    n_latents : int, default=32
         Number r of latents in a bottleneck block (eq. 2).
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number L of blocks.
     n_heads : int, default=4
         Number of attention heads. If it does not divide ``n_components``, the
@@ -67,7 +68,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     query_noise : float, default=1.0
         Standard deviation of the Gaussian noise added to the network's inputs in
         training; the inputs have unit variance.
-    max_iter : int, default=500
+    max_iter : int, default=250
         Maximum number of optimiser steps.
     batch_size : int, default=8
         Number of models per step.
@@ -76,7 +77,7 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         training. Embeddings are made from all evaluations.
     n_targets : int, default=256
         Maximum number of queries per model in the loss of a step.
-    learning_rate_init : float, default=5e-4
+    learning_rate_init : float, default=1e-3
         Highest learning rate of AdamW.
     alpha : float, default=0.05
         Weight decay.
@@ -96,7 +97,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     random_state : int, RandomState or None, default=None
         Seed of all randomness; the global random generators are not touched.
     device : str, default="auto"
-        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+        Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
+        are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
         Arithmetic of the training; "auto" is mixed precision on CUDA and float32
         elsewhere. "bfloat16" trains like "auto" and rounds the products when models
@@ -244,8 +246,9 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         evaluations = self._scored(X, y, rows)
         if rows.labels is not None or y is not None:
             warn_if_constant(evaluations.scores)
-        self._train(evaluations, hold_out=self.early_stopping)
-        self._fit_geometry(evaluations)
+        with undivided_if_small(evaluations.queries.encodings.size):
+            self._train(evaluations, hold_out=self.early_stopping)
+            self._fit_geometry(evaluations)
         return evaluations
 
     def _scored(self, X: Any, y: Any, rows: RowCodes) -> EvaluationSet:

@@ -60,8 +60,8 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         self,
         *,
         n_components: int = 128,
-        n_latents: int = 64,
-        n_layers: int = 2,
+        n_latents: int = 32,
+        n_layers: int = 1,
         n_heads: int = 4,
         dim_feedforward: int | None = None,
         attention: str = "latent",
@@ -72,12 +72,12 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         local_evidence: bool = True,
         dropout: float = 0.1,
         query_noise: float = 1.0,
-        max_iter: int = 500,
+        max_iter: int = 250,
         batch_size: int = 8,
         min_context: int = 32,
         max_context: int = 256,
         n_targets: int = 256,
-        learning_rate_init: float = 5e-4,
+        learning_rate_init: float = 1e-3,
         alpha: float = 0.05,
         ema_decay: float = 0.98,
         early_stopping: bool = True,
@@ -140,7 +140,7 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
 
         Sets ``_network``, ``device_`` and the history of the training.
         """
-        from skl_locus._torch.device import resolve_placement
+        from skl_locus._torch.device import Workload, resolve_placement
         from skl_locus._torch.fit_locus import fit_locus
 
         if self.min_context > self.max_context:
@@ -148,7 +148,13 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
                 f"min_context={self.min_context} is larger than "
                 f"max_context={self.max_context}."
             )
-        placement = resolve_placement(self.device, self.precision)
+        n_tokens = self.batch_size * (self.max_context + self.n_targets)
+        workload = Workload(
+            n_tokens * self.n_components,
+            self.max_iter,
+            len(evaluations) * self.n_components,
+        )
+        placement = resolve_placement(self.device, self.precision, workload)
         # One draw from the given state: a RandomState moves on, so that two fits differ
         # as scikit-learn has it, and everything else follows from the seed.
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import expit
@@ -12,7 +12,7 @@ from scipy.special import expit
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.fit import fit_evidence
-from skl_locus._evidence.packed import PackedEvidence
+from skl_locus._evidence.packed import MAX_LOGIT, PackedEvidence
 from skl_locus._evidence.stack import EvidenceStack
 from skl_locus._locus.embedder import LocusEmbedder
 from skl_locus._locus.parameters import LocusParameters
@@ -20,6 +20,15 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
+from skl_locus._utils.blas_threads import map_rows, undivided_if_small
+
+if TYPE_CHECKING:
+    from skl_locus._torch.device_pool import DevicePool
+
+MIN_SCORES_ON_DEVICE = 65_536
+"""Scores of a block from which on it is computed on the device of the fit. A core takes
+about 12 ms for so many, sixteen cores one; a device takes about one for some fifty
+launches and the copies of 600 encodings."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class LocusPool(EmbeddingPool):
         differs between queries.
     specific_variances : ndarray of shape (n_models,) or None
         What the embeddings leave out; None in files of earlier versions.
+    device : str, default="cpu"
+        Device on which large blocks of queries are scored.
     means : ndarray of shape (n_models,) or None
         Mean score of each model, if it is P(correct) of every query.
     """
@@ -47,6 +58,7 @@ class LocusPool(EmbeddingPool):
     evidence: EvidenceStack | None
     means_only: bool = False
     specific_variances: np.ndarray | None = None
+    device: str = "cpu"
     packed_evidence: PackedEvidence | None = field(init=False, repr=False)
     means: np.ndarray | None = field(init=False, repr=False, default=None)
 
@@ -68,10 +80,18 @@ class LocusPool(EmbeddingPool):
         """Return P(correct) from the weighted logits of network and evidence."""
         if self.means is not None:
             return self._constant(len(encodings), columns)
-        logits = self.predictor.take(columns).logits(encodings)
-        if self.packed_evidence is not None:
-            logits = self.packed_evidence.take(columns).logits(encodings, logits)
-        return expit(logits, out=logits)
+        on_device = self._on_device(len(encodings) * len(columns))
+        if on_device is not None:
+            return on_device.correctness(encodings, columns)
+        predictor, evidence = self._of(columns)
+
+        def some(rows: slice) -> np.ndarray:
+            logits = predictor.logits(encodings[rows])
+            if evidence is not None:
+                logits = evidence.logits(encodings[rows], logits)
+            return expit(logits, out=logits)
+
+        return _joined_rows(map_rows(some, len(encodings), len(columns)))
 
     def scores_and_probabilities(
         self, encodings: np.ndarray, columns: np.ndarray
@@ -80,13 +100,42 @@ class LocusPool(EmbeddingPool):
         if self.means is not None:
             probabilities = self._constant(len(encodings), columns)
             return probabilities, probabilities
-        logits = self.predictor.take(columns).logits(encodings)
-        if self.packed_evidence is None:
-            probabilities = expit(logits)
+        on_device = self._on_device(len(encodings) * len(columns))
+        if on_device is not None:
+            return on_device.scores_and_probabilities(encodings, columns)
+        predictor, evidence = self._of(columns)
+        if evidence is None:
+            probabilities = self.correctness(encodings, columns)
             return probabilities, probabilities
-        evidence = self.packed_evidence.take(columns)
-        decisions, logits = evidence.scores_and_probabilities(encodings, logits)
-        return expit(decisions, out=decisions), expit(logits, out=logits)
+
+        def some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            logits = predictor.logits(encodings[rows])
+            both = evidence.scores_and_probabilities(encodings[rows], logits)
+            decisions, logits = both
+            return expit(decisions, out=decisions), expit(logits, out=logits)
+
+        parts = map_rows(some, len(encodings), len(columns))
+        decisions, probabilities = map(_joined_rows, zip(*parts, strict=True))
+        return decisions, probabilities
+
+    def _on_device(self, n_scores: int) -> DevicePool | None:
+        """Return the copy on a device, if there is one and the block is worth it."""
+        if self.device == "cpu" or n_scores < MIN_SCORES_ON_DEVICE:
+            return None
+        try:
+            from skl_locus._torch.device_pool import device_pool_of
+        except ModuleNotFoundError:
+            return None  # a router is served without torch, wherever it was fitted
+        return device_pool_of(
+            self, self.predictor, self.packed_evidence, MAX_LOGIT, self.device
+        )
+
+    def _of(self, columns: np.ndarray) -> tuple[PackedPredictor, PackedEvidence | None]:
+        """Return what predicts some of the models."""
+        evidence = self.packed_evidence
+        if evidence is not None:
+            evidence = evidence.take(columns)
+        return self.predictor.take(columns), evidence
 
     def left_out(self) -> np.ndarray | None:
         """Return the specific variances."""
@@ -96,6 +145,10 @@ class LocusPool(EmbeddingPool):
         """Repeat the means, where nothing is known of what differs between queries."""
         assert self.means is not None
         return np.tile(self.means[columns], (n_queries, 1))
+
+
+def _joined_rows(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
@@ -114,9 +167,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     ----------
     n_components : int, default=128
         Length of an embedding and width d of the network.
-    n_latents : int, default=64
+    n_latents : int, default=32
         Number r of latents in a bottleneck block (eq. 2).
-    n_layers : int, default=2
+    n_layers : int, default=1
         Number L of blocks.
     n_heads : int, default=4
         Number of attention heads. If it does not divide ``n_components``, the
@@ -149,7 +202,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     query_noise : float, default=1.0
         Standard deviation of the Gaussian noise added to the network's inputs in
         training; the inputs have unit variance.
-    max_iter : int, default=500
+    max_iter : int, default=250
         Maximum number of optimiser steps.
     batch_size : int, default=8
         Number of models per step.
@@ -158,7 +211,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         training. Embeddings are made from all evaluations.
     n_targets : int, default=256
         Maximum number of queries per model in the loss of a step.
-    learning_rate_init : float, default=5e-4
+    learning_rate_init : float, default=1e-3
         Highest learning rate of AdamW.
     alpha : float, default=0.05
         Weight decay.
@@ -178,7 +231,8 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
     random_state : int, RandomState or None, default=None
         Seed of all randomness; the global random generators are not touched.
     device : str, default="auto"
-        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+        Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
+        are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
         Arithmetic of the training; "auto" is mixed precision on CUDA and float32
         elsewhere. "bfloat16" trains like "auto" and rounds the products when models
@@ -310,6 +364,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
+        with undivided_if_small(evaluations.queries.encodings.size):
+            return self._fit_pool(evaluations)
+
+    def _fit_pool(self, evaluations: EvaluationSet) -> LocusPool:
         held_out = self._train(
             evaluations, hold_out=self.early_stopping or self.local_evidence
         )
@@ -330,7 +388,13 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evidence,
             means_only=len(evaluations.queries.encodings) == 1,
             specific_variances=variances,
+            device=self._serving_device(),
         )
+
+    def _serving_device(self) -> str:
+        """Return where large blocks are scored: where the router was fitted."""
+        # Copies on a device are in float32, which is not what float64 was asked for.
+        return "cpu" if self.precision == "float64" else self.device_
 
     def _fit_evidence(
         self, evaluations: EvaluationSet, held_out: np.ndarray
@@ -379,6 +443,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evidence,
             means_only,
             variances,
+            self._serving_device(),
         )
 
     def _embed_joined(self, evaluations: EvaluationSet) -> np.ndarray:

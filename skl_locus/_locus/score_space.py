@@ -16,7 +16,7 @@ the ratio of all queries to those it was evaluated on. With 0 a model with few
 evaluations seems to agree with all others; with 1/2 its residuals have their full
 length, and their chance with it."""
 
-BLOCK_ELEMENTS = 4_000_000
+BLOCK_ELEMENTS = 500_000
 """Entries of the completed scores that are held at a time."""
 
 VARIANCE_PRIOR = 100.0

@@ -23,6 +23,10 @@ TILE_ELEMENTS = 524_288
 """Hidden units computed at a time; 2 MB in float32. With less, the threads of one
 product wait for each other."""
 
+MIN_REDUCED = 256
+"""Queries from which on the stacked matrices are multiplied by the map from inputs: it
+costs as much as it saves for 128 queries and 64 inputs."""
+
 
 @dataclass(frozen=True)
 class InputMap:
@@ -104,6 +108,8 @@ class NetworkState:
         query_map = self.input_map.components @ w["query.weight"].T
         query_offset = w["query.bias"] - self.input_map.mean @ query_map
         scale = 1 / math.sqrt(embeddings.shape[1]) if self.config["bilinear"] else 0.0
+        components = self.input_map.components
+        narrow = components.shape[1] < query_map.shape[1]
         return PackedPredictor(
             query_map=_with_column(query_map, 0),
             query_offset=_with_column(query_offset[None], 1)[0],
@@ -117,12 +123,44 @@ class NetworkState:
             # z.u is one too large by the product of the two ones.
             out_offset=w["out.bias"][0] - scale,
             bilinear_scale=scale,
+            inputs=_packed_inputs(self.input_map, w) if narrow else None,
         )
+
+
+def _packed_inputs(input_map: InputMap, w: dict[str, np.ndarray]) -> PackedInputs:
+    """Keep the two maps from encodings to u apart, each with a column of ones."""
+    offset = -(input_map.mean @ input_map.components)
+    last_row = np.append(np.zeros_like(offset), offset.dtype.type(1))
+    return PackedInputs(
+        input_map=_with_column(input_map.components, 0),
+        input_offset=np.append(offset, offset.dtype.type(1)),
+        to_queries=np.vstack(
+            [_with_column(w["query.weight"], w["query.bias"]), last_row]
+        ),
+    )
 
 
 def _with_column(matrix: np.ndarray, last: np.ndarray | float) -> np.ndarray:
     column = np.broadcast_to(np.asarray(last, matrix.dtype), len(matrix))
     return np.column_stack([matrix, column])
+
+
+@dataclass(frozen=True)
+class PackedInputs:
+    """The map from encodings to u in two steps, by way of the network's few inputs.
+
+    Parameters
+    ----------
+    input_map : ndarray of shape (n_features, n_inputs + 1)
+        From encodings to inputs x, with ``input_offset`` of shape (n_inputs + 1,); the
+        last input is 1.
+    to_queries : ndarray of shape (n_components + 1, n_inputs + 1)
+        From inputs to u.
+    """
+
+    input_map: np.ndarray
+    input_offset: np.ndarray
+    to_queries: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -139,6 +177,10 @@ class PackedPredictor:
     product afterwards they take another pass over all hidden units, which made batches
     5% to 36% slower (``examples/benchmarks/correctness.py``, 1 to 8 threads).
 
+    u is itself a linear map of the network's inputs x, of which there are half as many
+    by default. Where many queries share the stacked matrices, these are multiplied by
+    that map once, and the large product is half as long.
+
     Parameters
     ----------
     query_map : ndarray of shape (n_features, n_components + 1)
@@ -153,6 +195,9 @@ class PackedPredictor:
         for the ones of z.u.
     bilinear_scale : float
         Factor of z.u in the logit.
+    inputs : PackedInputs or None
+        From encodings to u by way of fewer inputs; None if they are not fewer, or in
+        files of earlier versions.
     """
 
     query_map: np.ndarray
@@ -164,6 +209,7 @@ class PackedPredictor:
     out: np.ndarray
     out_offset: float
     bilinear_scale: float
+    inputs: PackedInputs | None = None
 
     def take(self, columns: np.ndarray) -> PackedPredictor:
         """Keep some models only."""
@@ -171,14 +217,31 @@ class PackedPredictor:
 
     def logits(self, encodings: np.ndarray) -> np.ndarray:
         """Score encodings (n_queries, n_features) -> (n_queries, n_models)."""
-        u, z = encodings @ self.query_map + self.query_offset, self.embeddings
-        logits = u @ (self.bilinear_scale * z).T
-        logits += self.out_offset
-        if len(u) < len(z):
+        z = self.embeddings
+        if len(encodings) < len(z):
+            u = self._queries(encodings)
+            logits = u @ self._scaled_embeddings().T
             self._add_hidden(logits.T, z, u, self.hidden_embedding, self.hidden_query)
-        else:
+        elif self.inputs is None or len(encodings) < MIN_REDUCED:
+            u = self._queries(encodings)
+            logits = u @ self._scaled_embeddings().T
             self._add_hidden(logits, u, z, self.hidden_query, self.hidden_embedding)
+        else:
+            x = encodings @ self.inputs.input_map + self.inputs.input_offset
+            to_queries = self.inputs.to_queries
+            logits = x @ (self._scaled_embeddings() @ to_queries).T
+            self._add_hidden(
+                logits, x, z, self.hidden_query, self.hidden_embedding, to_queries
+            )
+        logits += self.out_offset
         return logits
+
+    def _queries(self, encodings: np.ndarray) -> np.ndarray:
+        """Map encodings to u: (n_queries, n_components + 1)."""
+        return encodings @ self.query_map + self.query_offset
+
+    def _scaled_embeddings(self) -> np.ndarray:
+        return self.bilinear_scale * self.embeddings
 
     def _add_hidden(
         self,
@@ -187,23 +250,40 @@ class PackedPredictor:
         few: np.ndarray,
         weights_of_many: np.ndarray,
         weights_of_few: np.ndarray,
+        from_many: np.ndarray | None = None,
     ) -> None:
-        """Add what comes from the hidden layer to logits (n_many, n_few)."""
+        """Add what comes from the hidden layer to logits (n_many, n_few).
+
+        ``from_many``, if given, maps the many to what the weights are for.
+        """
         few_per_tile = max(1, TILE_COLUMNS // len(self.out))
         rows_per_tile = max(1, TILE_ELEMENTS // (few_per_tile * len(self.out)))
+        # One buffer for all tiles stays in a cache; new ones would have to be mapped.
+        n_units = min(few_per_tile, len(few)) * len(self.out)
+        buffer = np.empty(
+            min(rows_per_tile, len(many)) * n_units, np.result_type(many, few)
+        )
         for start in range(0, len(few), few_per_tile):
             columns = slice(start, start + few_per_tile)
             chunk = few[columns]
             # Given one of the few, the hidden layer is linear in the many.
             stacked = self.hidden_product * chunk[:, None, :] + weights_of_many
             stacked[:, :, -1] += chunk @ weights_of_few.T
-            stacked = stacked.reshape(-1, chunk.shape[1]).T
+            stacked = stacked.reshape(-1, chunk.shape[1])
+            if from_many is not None:
+                stacked = stacked @ from_many
             # Hidden units are used once: tiles that fit a cache are never written back.
             for first in range(0, len(many), rows_per_tile):
                 rows = slice(first, first + rows_per_tile)
-                logits[rows, columns] += self._from_hidden(many[rows] @ stacked)
+                shape = len(many[rows]), len(stacked)
+                hidden = buffer[: math.prod(shape)].reshape(shape)
+                np.matmul(many[rows], stacked.T, out=hidden)
+                logits[rows, columns] += self._from_hidden(hidden)
 
     def _from_hidden(self, hidden: np.ndarray) -> np.ndarray:
         """(n_many, n_few * n_hidden) before the ReLU -> (n_many, n_few)."""
-        np.maximum(hidden, 0, out=hidden)
+        # Of an array with a number numpy takes the maximum four times as slowly as of
+        # two arrays, for which it has vector instructions.
+        zeros = np.zeros(hidden.shape[1], hidden.dtype)
+        np.maximum(hidden, zeros, out=hidden)
         return (hidden.reshape(-1, len(self.out)) @ self.out).reshape(len(hidden), -1)

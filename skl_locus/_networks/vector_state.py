@@ -58,6 +58,11 @@ class MultidimensionalShape:
 VectorShape = ProductShape | ItemResponseShape | ProjectionShape | MultidimensionalShape
 
 
+def widest(shape: VectorShape) -> int:
+    """Return the largest number of units of a layer, or of features of a query."""
+    return max(shape.n_components, shape.hidden_size, shape.n_features)
+
+
 @dataclass(frozen=True)
 class VectorPredictor(ABC):
     """A trained predictor of P(correct) from a model's vector and a query.

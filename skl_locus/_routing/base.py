@@ -30,6 +30,7 @@ from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.runtime import lock_of
+from skl_locus._utils.turns import turn_for
 from skl_locus._utils.validation import check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
@@ -190,10 +191,12 @@ class RouterMixin(
         batch = self._read_queries(queries)
         if len(batch) == 0:
             return np.empty((0, len(columns)), dtype=np.float32)
-        blocks = [
-            pool.correctness(batch.encodings[block], columns)
-            for block in query_blocks(len(batch.encodings), len(columns))
-        ]
+        n_distinct = len(batch.encodings)
+        with turn_for(n_distinct * len(columns)):
+            blocks = [
+                pool.correctness(batch.encodings[block], columns)
+                for block in query_blocks(n_distinct, len(columns))
+            ]
         matrix = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         return matrix[batch.codes]
 
@@ -482,7 +485,8 @@ class RouterMixin(
         order = np.argsort(rows.query_codes, kind="stable")
         sorted_queries = rows.query_codes[order]
         for block in query_blocks(len(rows.vectors), len(used)):
-            scores, P = pool.scores_and_probabilities(rows.vectors[block], used)
+            with turn_for((block.stop - block.start) * len(used)):
+                scores, P = pool.scores_and_probabilities(rows.vectors[block], used)
             first, last = np.searchsorted(sorted_queries, [block.start, block.stop])
             chunk = order[first:last]
             at = rows.query_codes[chunk] - block.start, rows.model_codes[chunk]
@@ -515,13 +519,15 @@ class RouterMixin(
             return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
         if incumbents is None and not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
-            chosen, probabilities = _in_blocks(
-                lambda block: _chosen(
-                    choose,
-                    *pool.scores_and_probabilities(batch.encodings[block], columns),
-                ),
-                query_blocks(len(batch.encodings), len(columns)),
-            )
+            n_distinct = len(batch.encodings)
+            with turn_for(n_distinct * len(columns)):
+                chosen, probabilities = _in_blocks(
+                    lambda block: _chosen(
+                        choose,
+                        *pool.scores_and_probabilities(batch.encodings[block], columns),
+                    ),
+                    query_blocks(n_distinct, len(columns)),
+                )
             return chosen[codes], probabilities[codes]
         matrix = None
         if objective.needs_costs:
@@ -543,7 +549,8 @@ class RouterMixin(
                 chosen = settle(chosen, preferences, P, known, objective)
             return chosen, np.take_along_axis(P, chosen, axis=1)
 
-        return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
+        with turn_for(len(codes) * len(columns)):
+            return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
     def _decision_scores(
         self, pool: PoolT, queries: Any, columns: np.ndarray

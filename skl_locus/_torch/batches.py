@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -95,8 +96,9 @@ def draw_batches(
     min_context: int,
     max_context: int,
     n_targets: int,
-) -> Iterator[Batch]:
-    """Yield training batches for ever.
+    n_parts: int = 1,
+) -> Iterator[list[Batch]]:
+    """Yield training batches for ever, each divided by models.
 
     The size of the contexts varies from step to step, evenly on a log scale, so
     that the encoder learns to embed models from few evaluations and from many.
@@ -114,11 +116,13 @@ def draw_batches(
         Range of the number of evaluations per model shown to the encoder.
     n_targets : int
         Queries per model in the loss, at most.
+    n_parts : int, default=1
+        Parts of a batch; fewer where there are fewer models.
 
     Yields
     ------
-    Batch
-        One step.
+    list of Batch
+        The parts of one step, with different models.
     """
     n_models = min(n_models, evaluations.n_models)
     low, high = np.log(min(min_context, max_context)), np.log(max_context)
@@ -128,9 +132,21 @@ def draw_batches(
         )
         # One size for all models of a step: contexts need hardly any padding.
         size = round(float(np.exp(rng.uniform(low, high))))
-        context = pad_rows(evaluations, _draw_rows(evaluations, models, size, rng))
-        targets = pad_rows(evaluations, _draw_rows(evaluations, models, n_targets, rng))
-        yield _with_local_codes(context, targets)
+        context = _draw_rows(evaluations, models, size, rng)
+        targets = _draw_rows(evaluations, models, n_targets, rng)
+        yield [
+            _with_local_codes(
+                pad_rows(evaluations, context[part]),
+                pad_rows(evaluations, targets[part]),
+            )
+            for part in _parts(n_models, n_parts)
+        ]
+
+
+def _parts(n_models: int, n_parts: int) -> list[slice]:
+    """Divide the models of a batch as evenly as can be."""
+    limits = np.linspace(0, n_models, min(n_parts, n_models) + 1).astype(int)
+    return [slice(*pair) for pair in pairwise(limits)]
 
 
 def largest_contexts(

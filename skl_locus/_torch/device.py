@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
+from skl_locus._utils.forks import is_forked
+
+LEAST_STEP = 2**18
+"""Numbers in the largest tensor of a training step from which a GPU may be faster. An
+H200 spent 10 to 20 ms on launching the operations of a step, whatever its size; in that
+time a processor core computes half a step of LOCUS with its default parameters."""
+
+LEAST_WORK = 2**28
+"""Numbers in all steps, and in the models embedded afterwards, from which a GPU is used
+by ``device="auto"``: 10 s of one processor core. Starting CUDA takes 2 to 4 s."""
+
 PRECISIONS = ("auto", "float32", "float64", "mixed", "bfloat16")
 
 
@@ -32,24 +43,57 @@ class Placement:
     bfloat16_inference: bool = False
 
 
-def resolve_placement(device: str, precision: str) -> Placement:
+@dataclass(frozen=True)
+class Workload:
+    """How much a fit computes.
+
+    Parameters
+    ----------
+    step : int
+        Numbers in the largest tensor of a training step.
+    n_steps : int
+        Steps at most.
+    embedded : int, default=0
+        Numbers in the tokens of all models, which are embedded afterwards.
+    """
+
+    step: int
+    n_steps: int
+    embedded: int = 0
+
+    @property
+    def suits_accelerator(self) -> bool:
+        """Whether a GPU is expected to be faster than a processor."""
+        total = self.step * self.n_steps + self.embedded
+        return self.step >= LEAST_STEP and total >= LEAST_WORK
+
+
+def resolve_placement(
+    device: str, precision: str, workload: Workload | None = None
+) -> Placement:
     """Turn the parameters ``device`` and ``precision`` into a placement.
 
     Parameters
     ----------
     device : str
-        "auto" (CUDA, else MPS, else CPU) or a name that torch knows.
+        "auto" (CUDA, else MPS, where the work suits it, else CPU) or a name that torch
+        knows.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}
         "auto" is mixed on CUDA and float32 elsewhere; "bfloat16" trains as "auto".
+    workload : Workload or None
+        What there is to compute; None is more than any threshold.
 
     Returns
     -------
     Placement
         The resolved choice.
     """
-    where = _resolve_device(device)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}.")
+    # Mixed precision exists on CUDA alone: whoever asks for it has chosen the device.
+    small = workload is not None and not workload.suits_accelerator
+    on_cpu = device == "auto" and small and precision != "mixed"
+    where = _resolve_device("cpu" if on_cpu else device)
     if precision == "mixed" and where.type != "cuda":
         raise ValueError(
             f"precision='mixed' needs a CUDA device, got device={str(where)!r}; use "
@@ -64,7 +108,7 @@ def resolve_placement(device: str, precision: str) -> Placement:
 
 
 def inference_placement(device: str, precision: str) -> Placement:
-    """Place inference where the fit ran, or on the CPU if that is not here.
+    """Place inference where the fit ran, or on the CPU where that cannot be used.
 
     Parameters
     ----------
@@ -82,6 +126,9 @@ def inference_placement(device: str, precision: str) -> Placement:
     try:
         where = _resolve_device(device)
     except ValueError:
+        where = torch.device("cpu")
+    if is_forked():
+        # A process cannot use a device that its parent has used before the fork.
         where = torch.device("cpu")
     return Placement(
         where, dtype, amp=False, bfloat16_inference=precision == "bfloat16"

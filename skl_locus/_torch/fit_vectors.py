@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as _cross_entropy
 
 from skl_locus._data.evaluations import EvaluationSet
-from skl_locus._networks.vector_state import VectorPredictor, VectorShape
+from skl_locus._networks.vector_state import VectorPredictor, VectorShape, widest
 from skl_locus._torch.attention import SeededDropout
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
@@ -109,9 +109,8 @@ def fit_vectors(
     if held_out is not None:
         own = training.index_of(held_out.model_names)
         validate = _validation(_Pairs.of(held_out, own, placement))
-    width = max(shape.n_components, shape.hidden_size, shape.n_features)
-    with threads_for_step(sampling.batch_size * width, placement.device):
-        history = train(network, batch_loss, validate, options)
+    with threads_for_step(sampling.batch_size * widest(shape), placement.device):
+        history = train(network, lambda: [batch_loss], validate, options)
     vectors = network.vectors.detach().cpu().numpy()
     return vectors, network_weights(network.predictor), history
 
@@ -174,7 +173,7 @@ def fit_new_vector(
 
     width = max(predictor.shape.n_components, predictor.shape.hidden_size)
     with threads_for_step(batch_size * width, placement.device):
-        train(network, batch_loss, validate, options)
+        train(network, lambda: [batch_loss], validate, options)
     return network.vector.detach().cpu().numpy()
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._networks.locus_state import InputMap, NetworkState
 from skl_locus._torch.batches import pad
 from skl_locus._torch.contexts import in_own_context
 from skl_locus._torch.device import Placement
+from skl_locus._torch.kept_copies import KeptCopies
 from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
 from skl_locus._torch.threads import parallel_map
@@ -51,7 +53,7 @@ def embed(
     ndarray of shape (n_models, n_components)
         Embeddings, in the order of ``evaluations.model_names``.
     """
-    encoder = load_network(state, placement).encoder
+    encoder = _kept_network(state, placement).encoder
     embeddings = np.empty(
         (evaluations.n_models, state.config["n_components"]),
         dtype=np.float64 if placement.dtype == torch.float64 else np.float32,
@@ -71,6 +73,18 @@ def load_network(state: NetworkState, placement: Placement) -> LocusNetwork:
     return load_module(lambda: LocusNetwork(config), state.weights, placement)
 
 
+def _kept_network(state: NetworkState, placement: Placement) -> LocusNetwork:
+    """Return the network of a state for inference alone, which changes nothing in it.
+
+    Rebuilding it takes as long as embedding a model.
+    """
+    place = placement.device, placement.dtype
+    return _networks.of(state, place, lambda: load_network(state, placement))
+
+
+_networks = KeptCopies[LocusNetwork]()
+
+
 def chunk_tokens(placement: Placement) -> int:
     """Return how many padded evaluations to embed at a time."""
     on_cpu = placement.device.type == "cpu"
@@ -88,19 +102,29 @@ def _embed_group(
     with _products_of(placement):
         tables = _tables(encoder, input_map, encodings, group.pairs, placement)
 
-    def embed_chunk(chunk: slice) -> np.ndarray:
-        index, mask = group.padded(chunk)
+    # Indices are on the device before the first of them is used: a copy waits for all
+    # that was started before it.
+    copies = [
+        _on_device(*group.padded(chunk), placement)
+        for chunk in group.chunks(chunk_tokens(placement))
+    ]
+
+    def embed_chunk(index_and_mask: tuple[Tensor, Tensor | None]) -> Tensor:
         # Autocast holds for one thread, and this runs in several.
         with _products_of(placement):
-            embedded = tables.embed(
-                encoder,
-                to_tensor(index, placement),
-                None if mask.all() else to_tensor(mask, placement),
-            )
-        return embedded.to(placement.dtype).cpu().numpy()
+            return tables.embed(encoder, *index_and_mask).to(placement.dtype)
 
-    chunks = group.chunks(chunk_tokens(placement))
-    return np.concatenate(parallel_map(embed_chunk, chunks, placement.device))
+    return torch.cat(parallel_map(embed_chunk, copies, placement.device)).cpu().numpy()
+
+
+def _on_device(
+    index: np.ndarray, mask: np.ndarray, placement: Placement
+) -> tuple[Tensor, Tensor | None]:
+    """Copy a padded index and its mask, which is left out where nothing is padded."""
+    return (
+        to_tensor(index, placement),
+        None if mask.all() else to_tensor(mask, placement),
+    )
 
 
 def _products_of(placement: Placement) -> torch.autocast:

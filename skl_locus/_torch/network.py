@@ -24,8 +24,8 @@ class NetworkConfig:
 
     n_features: int
     n_components: int = 128
-    n_latents: int = 64
-    n_layers: int = 2
+    n_latents: int = 32
+    n_layers: int = 1
     n_heads: int = 4
     dim_feedforward: int = 256
     attention: str = "latent"

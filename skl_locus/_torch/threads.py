@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -14,34 +14,82 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+class Compute(Protocol):
+    """Applies a function to tasks; the results are in the order of the tasks."""
+
+    def __call__(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> list[Result]:
+        """Return ``[work(task) for task in tasks]``, computed in any order."""
+
+
 SMALL_STEP = 2**19
 """Numbers in the largest tensor of a training step up to which it runs in one thread:
 twice those of LOCUS with its default parameters."""
 
 
-@contextmanager
-def threads_for_step(n_numbers: int, device: torch.device) -> Iterator[None]:
-    """Train in one thread where steps are small; in as many as torch may use elsewhere.
+def one_after_another(
+    work: Callable[[Task], Result], tasks: Sequence[Task]
+) -> list[Result]:
+    """Do tasks in the thread of the caller."""
+    return [work(task) for task in tasks]
 
-    Threads wait for one another after every operation, in a loop that keeps a processor
-    busy. If other processes have taken one of them, each of the thousand operations of
-    a step waits for its turn: beside a busy process, small steps in two threads took 13
-    to 60 times as long as in one. Alone they are a little faster in two.
+
+@contextmanager
+def threads_for_step(
+    n_numbers: int, device: torch.device, n_parts: int = 1
+) -> Iterator[Compute]:
+    """Train with one thread for each part of a small step.
+
+    Threads among which torch divides every operator wait for one another after each of
+    them, in a loop that keeps a processor busy. If other processes have taken one of
+    them, each of the thousand operations of a step waits for its turn: beside a busy
+    process, small steps in two such threads took 13 to 60 times as long as in one.
+    Threads that have a part of the step each wait for one another once.
 
     Parameters
     ----------
     n_numbers : int
-        Numbers in the largest tensor of a step.
+        Numbers in the largest tensor of a step. Up to ``SMALL_STEP``, operators are not
+        divided.
     device : torch.device
         Where the training is done.
+    n_parts : int, default=1
+        Parts of a step that are independent.
+
+    Yields
+    ------
+    callable
+        Computes the parts of a step.
     """
     if device.type != "cpu" or n_numbers > SMALL_STEP:
-        yield
+        yield one_after_another
         return
-    # torch sets the limit of a new thread when first asked: ours comes after.
-    torch.get_num_threads()
+    # Also tells torch its number of threads, which would replace a limit set before.
+    n_threads = min(n_parts, torch.get_num_threads())
     with ThreadpoolController().limit(limits=1, user_api="openmp"):
-        yield
+        if n_threads == 1:
+            yield one_after_another
+            return
+        with _undivided_threads(n_threads) as compute:
+            yield compute
+
+
+@contextmanager
+def _undivided_threads(n_threads: int) -> Iterator[Compute]:
+    """Start threads in which torch does not divide operators among others."""
+    controller = ThreadpoolController()
+
+    def begin() -> None:
+        # torch sets the limit of a new thread when first asked: ours comes after.
+        torch.get_num_threads()
+        controller.limit(limits=1, user_api="openmp")
+
+    def compute(work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+        return list(threads.map(work, tasks))
+
+    with ThreadPoolExecutor(n_threads, initializer=begin) as threads:
+        yield compute
 
 
 def parallel_map(
@@ -69,13 +117,5 @@ def parallel_map(
     n_threads = torch.get_num_threads()
     if device.type != "cpu" or n_threads == 1 or len(tasks) < n_threads:
         return [work(task) for task in tasks]
-    # Threads started here would each divide their operators among as many again.
-    controller = ThreadpoolController()
-
-    def begin() -> None:
-        # torch sets the limit of a new thread when first asked: ours comes after.
-        torch.get_num_threads()
-        controller.limit(limits=1, user_api="openmp")
-
-    with ThreadPoolExecutor(n_threads, initializer=begin) as threads:
-        return list(threads.map(work, tasks))
+    with _undivided_threads(n_threads) as compute:
+        return compute(work, tasks)

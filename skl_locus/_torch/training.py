@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from skl_locus._torch.optimizer import AdamW
+from skl_locus._torch.threads import Compute, one_after_another
+
+Part = Callable[[], Tensor]
+"""Computes one part of the loss of a step, attached to the graph."""
 
 WARM_UP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
@@ -69,9 +74,10 @@ class TrainingHistory:
 
 def train(
     network: nn.Module,
-    batch_loss: Callable[[], Tensor],
+    draw_parts: Callable[[], Sequence[Part]],
     validate: Callable[[nn.Module], float] | None,
     options: TrainingOptions,
+    compute: Compute = one_after_another,
 ) -> TrainingHistory:
     """Train a network in place and leave it with the best averaged weights.
 
@@ -83,13 +89,15 @@ def train(
     Parameters
     ----------
     network : Module
-        The network that ``batch_loss`` uses.
-    batch_loss : callable
-        Draws a batch and returns its loss, attached to the graph.
+        The network whose parameters the parts use.
+    draw_parts : callable
+        Draws a batch and returns the parts of its loss, which is their sum.
     validate : callable or None
         Maps a network to its validation loss.
     options : TrainingOptions
         How to train.
+    compute : callable, default=one_after_another
+        Applies a function to the parts of a step, such as each in a thread of its own.
 
     Returns
     -------
@@ -103,13 +111,14 @@ def train(
         averaged = average.network
     best = _EarlyStopping(options)
     history = TrainingHistory()
+    losses: list[Tensor] = []
     network.train()
     with tqdm(
         total=options.max_iter, disable=not options.verbose, desc="fit", unit="step"
     ) as progress:
         for step in range(1, options.max_iter + 1):
             rate = options.learning_rate_init * _rate(step - 1, options)
-            history.loss_curve.append(_step(batch_loss, optimizer, rate, options))
+            losses.append(_step(draw_parts(), optimizer, rate, options, compute))
             if average is not None:
                 average.update()
             progress.update()
@@ -121,6 +130,8 @@ def train(
                 progress.set_postfix(validation_log_loss=f"{loss:.4f}")
                 if best.update(loss, step, averaged):
                     break
+    # A device is asked for its losses once: it would have to finish each step first.
+    history.loss_curve = torch.stack(losses).tolist()
     history.n_iter = step
     # Without validation the last weights are the best that is known.
     history.best_iter = best.step if validate is not None else step
@@ -192,19 +203,48 @@ class _MovingAverage:
 
 
 def _step(
-    batch_loss: Callable[[], Tensor],
+    parts: Sequence[Part],
     optimizer: AdamW,
     rate: float,
     options: TrainingOptions,
-) -> float:
+    compute: Compute,
+) -> Tensor:
+    """Move the weights against the gradient of a batch; return its loss."""
+    work = partial(
+        _loss_and_gradients, parameters=optimizer.parameters, amp=options.amp
+    )
+    losses, gradients = zip(*compute(work, parts), strict=True)
     optimizer.zero_grad()
-    with torch.autocast("cuda", torch.bfloat16, enabled=options.amp):
-        loss = batch_loss()
-    loss.backward()
+    # Added up in the order of the parts, whichever was finished first.
+    total = gradients[0]
+    for others in gradients[1:]:
+        total = [_sum(one, other) for one, other in zip(total, others, strict=True)]
+    for parameter, gradient in zip(optimizer.parameters, total, strict=True):
+        parameter.grad = gradient
     if math.isfinite(options.max_gradient_norm):
         nn.utils.clip_grad_norm_(optimizer.parameters, options.max_gradient_norm)
     optimizer.step(rate)
-    return float(loss.detach())
+    return sum(losses[1:], start=losses[0])
+
+
+def _loss_and_gradients(
+    part: Part, *, parameters: list[nn.Parameter], amp: bool
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return a part's loss and its gradients, None where it has no use of a weight.
+
+    Gradients are returned instead of added to the parameters, which parts in several
+    threads share.
+    """
+    # Autocast holds for one thread, and this may run in several.
+    with torch.autocast("cuda", torch.bfloat16, enabled=amp):
+        loss = part()
+    return loss.detach(), list(torch.autograd.grad(loss, parameters, allow_unused=True))
+
+
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one.add_(other)
 
 
 def _check_due(step: int, options: TrainingOptions) -> bool:

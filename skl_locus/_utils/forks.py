@@ -32,6 +32,11 @@ def survives_fork(function: Function) -> Function:
     return cast(Function, run)
 
 
+def is_forked() -> bool:
+    """Return whether this process was forked after the package was loaded."""
+    return _is_forked
+
+
 def _in_new_thread(work: Callable[[], Result]) -> Result:
     results: list[Result] = []
     errors: list[BaseException] = []

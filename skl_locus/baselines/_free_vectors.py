@@ -18,7 +18,7 @@ from skl_locus._networks.training_parameters import (
     hold_out_queries,
     split_at,
 )
-from skl_locus._networks.vector_state import VectorPredictor, VectorShape
+from skl_locus._networks.vector_state import VectorPredictor, VectorShape, widest
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
 
@@ -101,13 +101,14 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
         """Return the sizes of the predictor."""
 
     def _make_pool(self, evaluations: EvaluationSet) -> VectorPool:
-        from skl_locus._torch.device import resolve_placement
+        from skl_locus._torch.device import Workload, resolve_placement
         from skl_locus._torch.fit_vectors import fit_vectors
 
-        placement = resolve_placement(self.device, self.precision)
+        shape = self._shape(evaluations.queries.n_features)
+        workload = Workload(self.batch_size * widest(shape), self.max_iter)
+        placement = resolve_placement(self.device, self.precision, workload)
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         training, validation = self._split(evaluations)
-        shape = self._shape(evaluations.queries.n_features)
         vectors, weights, history = fit_vectors(
             training,
             validation,

@@ -56,7 +56,8 @@ class JEIRTRouter(ItemVectorRouter):
     random_state : int, RandomState or None, default=None
         Seed of all randomness; the global random generators are not touched.
     device : str, default="auto"
-        Name of a torch device, or "auto": CUDA if available, else MPS, else CPU.
+        Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
+        are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed"}, default="auto"
         Arithmetic of the training; "auto" is mixed precision on CUDA and float32
         elsewhere.

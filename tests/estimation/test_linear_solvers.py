@@ -6,8 +6,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
 from skl_locus._data.queries import QuerySet
-from skl_locus._estimation import linear_solvers, shared_basis
-from skl_locus._estimation.linear_few import GramDesign, fit_logistic_few
+from skl_locus._estimation import linear_few, linear_solvers, shared_basis
+from skl_locus._estimation.linear_few import (
+    GramDesign,
+    ScalarProducts,
+    fit_logistic_few,
+)
 from skl_locus._estimation.linear_solvers import RotatedDesign, fit_logistic
 
 
@@ -146,3 +150,50 @@ def test_extreme_offsets_move_the_level_alone(way):
         same, moved = fit(design, y, 1.0, none + logit, 1e-7)
         assert_allclose(same, slopes, atol=1e-6)
         assert_allclose(moved, level - logit, rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_scalar_products_that_are_looked_up_are_those_of_the_rows(offset):
+    X, _, _ = problem(50, 30, 1)
+    X += offset
+    rows = np.random.default_rng(1).permutation(50)[:12]
+    looked_up = ScalarProducts.of(X).centered(rows)
+    assert_allclose(looked_up, GramDesign.of(X[rows]).gram, atol=1e-8)
+
+
+def test_products_are_shared_where_that_is_less_work():
+    X, _, _ = problem(40, 64, 1)
+    queries, rows = query_set(X), np.arange(20)
+    of = shared_basis.shared_products
+    assert of(queries, [(rows, 1)] * 4) is not None
+    assert of(queries, [(rows, 1)] * 3) is None
+    # Designs in axes need no scalar products.
+    assert of(queries, [(rows, 9)] * 100) is None
+
+
+def test_products_of_too_many_encodings_are_not_held(monkeypatch):
+    X, _, _ = problem(40, 64, 1)
+    monkeypatch.setattr(shared_basis, "MAX_PRODUCTS_HELD", 40**2 - 1)
+    assert shared_basis.shared_products(query_set(X), [(np.arange(20), 1)] * 9) is None
+
+
+def test_a_factor_is_kept_while_curvatures_hardly_change(monkeypatch):
+    X, y, offsets = problem(60, 90, 1)
+    design, factors = GramDesign.of(X), []
+    decompose = linear_few.dpotrf
+
+    def counted(*arguments, **options):
+        factors.append(1)
+        return decompose(*arguments, **options)
+
+    monkeypatch.setattr(linear_few, "dpotrf", counted)
+    steps = []
+    for reused in (0.0, linear_few.REUSED_CURVATURE):
+        monkeypatch.setattr(linear_few, "REUSED_CURVATURE", reused)
+        factors.clear()
+        weights, levels = fit_logistic_few(design, y, 300.0, offsets, 1e-7)
+        steps.append((len(factors), weights, levels))
+    (every, *exact), (some, *found) = steps
+    assert some < every
+    for own, other in zip(found, exact, strict=True):
+        assert_allclose(own, other, atol=1e-9)

@@ -297,3 +297,18 @@ def test_relabelling_permutes_transform(embedder, seed, order):
     expected = embedder.transform(log).rename(index=names).sort_index()
     assert_allclose(renamed, expected, atol=1e-5)
     assert renamed.index.tolist() == sorted(names.values())
+
+
+# Threads
+
+
+def test_threads_that_share_a_block_change_no_result(router, monkeypatch):
+    queries = np.random.default_rng(5).normal(size=(60, 16)).astype(np.float32)
+    expected = router.correctness_matrix(queries)
+    best, probabilities = router.rank(queries)
+    monkeypatch.setattr("skl_locus._utils.blas_threads.MIN_NUMBERS", 8)
+    monkeypatch.setattr("skl_locus._utils.blas_threads._n_threads", lambda blas: 3)
+    assert_allclose(router.correctness_matrix(queries), expected, atol=1e-6)
+    ranked = router.rank(queries)
+    assert_array_equal(ranked.labels, best)
+    assert_allclose(ranked.probabilities, probabilities, atol=1e-6)

@@ -1,5 +1,7 @@
 """The network: equal to the plain reference, whole on any device, touching nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference
@@ -11,7 +13,7 @@ from torch.func import functional_call
 
 from skl_locus._data.evaluations import combine_rows
 from skl_locus._data.queries import QuerySet
-from skl_locus._networks.locus_state import InputMap, NetworkState
+from skl_locus._networks.locus_state import MIN_REDUCED, InputMap, NetworkState
 from skl_locus._torch.device import Placement
 from skl_locus._torch.fit_locus import new_network
 from skl_locus._torch.inference import embed, load_network
@@ -142,6 +144,37 @@ def test_packed_predictor_in_small_tiles_is_the_same(monkeypatch, columns, eleme
     np.testing.assert_allclose(packed.logits(encodings), whole, atol=1e-12)
     some = packed.take(np.array([4, 1])).logits(encodings)
     np.testing.assert_allclose(some, whole[:, [4, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize("bilinear", [True, False])
+def test_packed_predictor_scores_many_queries_by_way_of_their_inputs(bilinear):
+    rng = np.random.default_rng(4)
+    state, _ = make_state(bilinear=bilinear)
+    # As fitted: more features than inputs, and a mean to be taken off.
+    to_inputs = InputMap(rng.normal(size=20), rng.normal(size=(20, N_FEATURES)) / 4)
+    packed = replace(state, input_map=to_inputs).pack(rng.normal(size=(5, 12)))
+    encodings = rng.normal(size=(MIN_REDUCED, 20))
+    products = Products(packed.inputs.input_map)
+    many = replace(packed, inputs=replace(packed.inputs, input_map=products))
+    found = many.logits(encodings)
+    assert products.used
+    as_before = replace(packed, inputs=None)
+    np.testing.assert_allclose(found, as_before.logits(encodings), atol=1e-12)
+    few = packed.logits(encodings[: MIN_REDUCED - 1])
+    np.testing.assert_allclose(few, found[:-1], atol=1e-12)
+
+
+class Products:
+    """A matrix that remembers whether something was multiplied by it."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, matrix):
+        self.matrix, self.used = matrix, False
+
+    def __rmatmul__(self, other):
+        self.used = True
+        return other @ self.matrix
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

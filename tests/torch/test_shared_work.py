@@ -1,5 +1,8 @@
 """What the network computes once it does not compute again, and memory is bounded."""
 
+import copy
+import gc
+import pickle
 import tracemalloc
 from dataclasses import replace
 
@@ -192,3 +195,29 @@ def test_bfloat16_is_for_embedding_alone():
     assert_allclose(
         rounded.correctness_matrix(queries), full.correctness_matrix(queries), atol=0.02
     )
+
+
+def test_a_network_is_rebuilt_once_and_gone_with_its_state(monkeypatch):
+    log, loaded = make_log(0), []
+    load = inference.load_network
+
+    def counted(state, placement):
+        loaded.append(placement.dtype)
+        return load(state, placement)
+
+    router = LocusRouter(**SMALL, geometry="network").fit(log, log.score)
+    twin = copy.deepcopy(router)
+    monkeypatch.setattr(inference, "load_network", counted)
+    first = twin.embedder_.transform(log)
+    pickled = pickle.dumps(twin)
+    assert_array_equal(twin.embedder_.transform(log), first)
+    assert loaded == [torch.float32]
+    assert b"torch" not in pickled
+    # Another precision is another network.
+    twin.embedder_.precision = "float64"
+    twin.embedder_.transform(log)
+    assert loaded == [torch.float32, torch.float64]
+    n_kept = len(inference._networks)
+    del twin
+    gc.collect()
+    assert len(inference._networks) == n_kept - 1

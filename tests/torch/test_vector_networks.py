@@ -156,7 +156,7 @@ def test_the_loop_can_be_plain_adam():
         schedule="constant",
         max_gradient_norm=np.inf,
     )
-    history = train(layer, loss, None, options)
+    history = train(layer, lambda: [loss], None, options)
     assert history.n_iter == history.best_iter == 20
     expected, loss = make()
     adam = torch.optim.Adam(expected.parameters(), lr=0.05)
