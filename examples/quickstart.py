@@ -180,6 +180,7 @@ def onboard(router, model, train, test, seed):
     unseen = test[test["model"] == model]
     reports = []
     for size in sorted({min(size, len(evaluations)) for size in ONBOARDING_SIZES}):
+        # The rows are in a random order: the first of them are a random draw.
         few = evaluations.head(size)
         router.add_models(few, few["score"], replace=True)
         probability = router.predict_proba(unseen)[:, 1]

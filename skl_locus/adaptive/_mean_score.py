@@ -102,7 +102,7 @@ def estimate_score(
     >>> known, new = log[log["model"] != "model-5"], log[log["model"] == "model-5"]
     >>> router = LocusRouter(n_components=16, max_iter=20, random_state=0)
     >>> router = router.fit(known, known["score"])
-    >>> few = new.head(20)
+    >>> few = new.sample(20, random_state=0)
     >>> estimate = estimate_score(router, few, few["score"])
     >>> estimate.n_observed, estimate.n_queries
     (20, 60)
