@@ -103,7 +103,9 @@ class BoundedSample:
 
 def pair_hashes(models: np.ndarray, queries: np.ndarray, seed: int) -> np.ndarray:
     """Hash pairs of a model and a query by their hashes: (n_pairs,), uint64."""
-    return _mixed(_mixed(models + np.uint64(seed) * ODD) ^ queries)
+    # In integers of Python, whose product does not overflow with a warning.
+    offset = np.uint64(seed * int(ODD) % 2**64)
+    return _mixed(_mixed(models + offset) ^ queries)
 
 
 def hash_labels(labels: list) -> np.ndarray:

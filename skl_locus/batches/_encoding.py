@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from skl_locus._data.query_encoder import QueryEncoder, as_query_encoder
+from skl_locus._data.sentence_models import is_sentence_model
 from skl_locus._data.streams import (
     Part,
     arrow,
@@ -115,10 +115,16 @@ def _fitted_encoder(encoder: Any) -> QueryEncoder:
                 "The router was fitted on encoded queries and has no encoder; pass the "
                 "encoder that made them."
             )
-    if isinstance(encoder, QueryEncoder) and encoder.__sklearn_is_fitted__():
+    if isinstance(encoder, QueryEncoder) and hasattr(encoder, "n_features_out_"):
         return encoder
+    wrapped = as_query_encoder(encoder)
+    if not is_sentence_model(wrapped.encoder):
+        raise ValueError(
+            "The text transformer is not fitted; pass QueryEncoder(transformer)"
+            ".fit(texts)."
+        )
     # A sentence model knows all that it needs; it is fitted on no text in particular.
-    return clone(as_query_encoder(encoder)).fit([PROBE])
+    return wrapped.fit([PROBE])
 
 
 def _probe(encoder: QueryEncoder) -> list[float]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from small import SMALL
+from small_streams import write_files
 
 from skl_locus import LocusEmbedder, LocusRouter
 
@@ -59,10 +60,3 @@ def folder(log, tmp_path):
 def query_folder(queries, tmp_path):
     """The queries as four files."""
     return write_files(queries.to_pandas(), tmp_path / "queries", 25)
-
-
-def write_files(table, path, n_rows):
-    path.mkdir()
-    for number, start in enumerate(range(0, len(table), n_rows)):
-        table.iloc[start : start + n_rows].to_parquet(path / f"{number}.parquet")
-    return path

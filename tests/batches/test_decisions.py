@@ -169,7 +169,7 @@ def test_an_unreadable_file_is_named(router, query_folder):
 
 def test_vectors_that_are_missing_or_of_two_lengths(router, vectors):
     cells = pa.array([[1.0] * 16, None])
-    with pytest.raises(ValueError, match="Part number 0: .*missing vectors"):
+    with pytest.raises(ValueError, match=r"Part number 0: .*missing vectors"):
         list(route_batches(router, pa.table({"query": cells})))
     cells = pa.array([[1.0] * 16, [1.0]])
     with pytest.raises(ValueError, match="of length 16 and of length 1"):

@@ -204,10 +204,10 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(log, tmp_
     (tmp_path / "router").write_bytes(pickle.dumps(router))
     rng = np.random.default_rng(0)
     cells = pa.FixedSizeListArray.from_arrays(
-        pa.array(rng.normal(size=40_000 * 16).astype(np.float32)), 16
+        pa.array(rng.normal(size=4_000 * 16).astype(np.float32)), 16
     )
-    table = pa.table({"query_id": np.arange(40_000), "query": cells})
-    pq.write_table(table, tmp_path / "in.parquet", row_group_size=5_000)
+    table = pa.table({"query_id": np.arange(4_000), "query": cells})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=500)
     whole, out = tmp_path / "whole", tmp_path / "out"
     stream = route_batches(router, tmp_path / "in.parquet", batch_size=50)
     write_parts(stream, whole, batches_per_part=2)
@@ -222,7 +222,12 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(log, tmp_
         )
         with run:
             assert run.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0.05, 0.5))
+            # Killed at any moment once some more parts are there: between two parts,
+            # in the middle of a file, before its name is final.
+            wanted = n_before + int(rng.integers(2, 15))
+            while run.poll() is None and len(list(out.glob("part-*"))) < wanted:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.02))
             if run.poll() is None:
                 run.send_signal(signal.SIGKILL)
                 n_killed += 1
