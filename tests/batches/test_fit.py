@@ -110,12 +110,7 @@ def test_a_log_that_is_not_sorted_is_read_in_passes(log, folder, tmp_path, monke
     )
     monkeypatch.setattr(stored_logs, "PASS_BYTES", 20_000)
     logs = [EvaluationLog(p, max_evaluations_per_model=40) for p in (folder, shuffled)]
-    routers = [
-        LocusRouter(**SMALL).fit(
-            EvaluationLog(path, max_evaluations_per_model=40), None
-        )
-        for path in (folder, shuffled)
-    ]
+    routers = [LocusRouter(**SMALL).fit(stored, "score") for stored in logs]
     assert_allclose(routers[0].embeddings_, routers[1].embeddings_, atol=1e-5)
     sample = sample_of(shuffled, 40)[1]
     assert sample.n_bytes > 2 * stored_logs.PASS_BYTES
