@@ -32,6 +32,7 @@ if settings is not None:
 EXTRAS = {
     "backports",
     "click",
+    "distributed",
     "fastapi",
     "httpx",
     "hypothesis",
