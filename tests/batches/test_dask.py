@@ -83,8 +83,6 @@ def test_a_killed_worker_loses_nothing(client, examples, log, tmp_path):
     options = Namespace(
         saved=str(tmp_path / "saved.sklocus"), source=source, output=output
     )
-    import threading
-
     pid, kill = kill_one_worker_after_first_part(client, output)
     killer = threading.Thread(target=kill)
     killer.start()
