@@ -81,8 +81,8 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         metric : str, default="euclidean"
             Metric of `sklearn.metrics.pairwise_distances`.
         search : {"auto", "exact", "index"}, default="auto"
-            "index" finds about the nearest models by an approximate index, in a tenth
-            of the time for 100,000 models or less; it needs faiss (extra ``scale``).
+            "index" finds nearly all of the nearest models by an approximate index, in
+            a fraction of the time; it needs faiss (extra ``scale``).
             "auto" takes it from 20,000 models on, if it is installed and the metric is
             Euclidean.
 

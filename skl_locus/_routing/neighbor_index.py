@@ -82,7 +82,7 @@ def nearest_by_index(rows: np.ndarray, columns: np.ndarray, k: int) -> np.ndarra
     ndarray of shape (n_models, k)
         Columns, nearest first.
     """
-    faiss = index_library()
+    faiss: Any = index_library()
     rows, columns = (np.ascontiguousarray(x, np.float32) for x in (rows, columns))
     n_models, width = columns.shape
     # With the root of n cells, learning and searching take about as long.

@@ -84,12 +84,12 @@ def write_parts(
     while True:
         path = _path(folder, number)
         if path.exists():
-            n_read = _skip_part(path, steps, job)
+            n_written: int | None = _skip_part(path, steps, job)
         else:
-            n_read = _write_part(path, steps, job, batches_per_part)
-        if n_read is None:
+            n_written = _write_part(path, steps, job, batches_per_part)
+        if n_written is None:
             break
-        number, n_rows = number + 1, n_rows + n_read
+        number, n_rows = number + 1, n_rows + n_written
     done = {"job": job, "n_parts": number, "n_rows": n_rows}
     with new_file(folder / FINISHED) as file:
         file.write(json.dumps(done, indent=1).encode())
