@@ -63,6 +63,7 @@ __all__ = [
 _SUBPACKAGES = {
     "adaptive",
     "baselines",
+    "batches",
     "datasets",
     "inspection",
     "integrations",

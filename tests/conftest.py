@@ -47,6 +47,7 @@ def small_fits_on_the_accelerator():
 EXTRAS = {
     "backports",
     "click",
+    "distributed",
     "fastapi",
     "httpx",
     "hypothesis",

@@ -39,6 +39,8 @@ class EvaluationSet:
         Scores in [0, 1].
     counts : ndarray of shape (n,), int32
         Number of table rows that each score is the combination of.
+    times : ndarray of shape (n,), float64, or None
+        When the newest of these rows was made, NaN where nobody has said.
     """
 
     model_names: np.ndarray
@@ -47,6 +49,7 @@ class EvaluationSet:
     query_codes: np.ndarray
     scores: np.ndarray
     counts: np.ndarray
+    times: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -93,6 +96,7 @@ class EvaluationSet:
             query_codes=query_codes,
             scores=self.scores[rows],
             counts=self.counts[rows],
+            times=None if self.times is None else self.times[rows],
         )
 
     def with_encodings(self, encodings: np.ndarray) -> EvaluationSet:
@@ -115,6 +119,7 @@ class EvaluationSet:
             np.concatenate([self.scores, other.scores]),
             np.concatenate([self.counts, other.counts]),
             duplicates,
+            _joined_times(self, other),
         )
 
 
@@ -158,6 +163,7 @@ def combine_rows(
     scores: np.ndarray,
     counts: np.ndarray,
     duplicates: str,
+    times: np.ndarray | None = None,
 ) -> EvaluationSet:
     """Sort rows into canonical order and combine repeated (model, query) pairs.
 
@@ -175,6 +181,8 @@ def combine_rows(
         Number of evaluations behind each row.
     duplicates : {"mean", "max", "last", "first", "raise"}
         What to do with several rows of one pair.
+    times : ndarray of shape (n_rows,) or None
+        When each row was made; the time of a pair is that of its newest row.
 
     Returns
     -------
@@ -182,6 +190,9 @@ def combine_rows(
         Each pair once.
     """
     order, is_first = _sort_pairs(model_codes, query_codes, len(queries))
+    if times is not None:
+        # Before repeated rows are ordered by score.
+        times = np.fmax.reduceat(times[order], np.flatnonzero(is_first))
     rows, combined, totals = order, scores[order], counts[order]
     if not is_first.all():
         if duplicates == "raise":
@@ -196,7 +207,19 @@ def combine_rows(
         query_codes=query_codes[rows].astype(np.int32, copy=False),
         scores=combined.astype(np.float32, copy=False),
         counts=totals.astype(np.int32, copy=False),
+        times=times,
     )
+
+
+def _joined_times(one: EvaluationSet, other: EvaluationSet) -> np.ndarray | None:
+    """Return the times of two sets, NaN for a set without; None if neither has any."""
+    if one.times is None and other.times is None:
+        return None
+    parts = (
+        np.full(len(part), np.nan) if part.times is None else part.times
+        for part in (one, other)
+    )
+    return np.concatenate([*parts])
 
 
 def _sort_pairs(

@@ -215,7 +215,7 @@ def text_keys(texts: Sequence) -> np.ndarray:
 
 def text_key(text: Any) -> bytes:
     """Digest the identity of a query given as text or as an id."""
-    return _digest(_as_text(text).encode("utf-8", "surrogatepass"))
+    return _digest(label_text(text).encode("utf-8", "surrogatepass"))
 
 
 def vector_keys(vectors: Iterable[np.ndarray]) -> np.ndarray:
@@ -447,7 +447,7 @@ def _queries_of_ids(
     """Return distinct ids, the id of each row and the value of each id."""
     label_codes, labels = factorize(ids, column)
     # 7 and "7" are one id: what is an int in one table is often text in another.
-    same, names = pd.factorize(np.array([*map(_as_text, labels)], dtype=object))
+    same, names = pd.factorize(np.array([*map(label_text, labels)], dtype=object))
     codes = same.astype(np.int32)[label_codes]
     if len(codes) != len(values.codes):
         raise ValueError(f"The column {column!r} has another length than the queries.")
@@ -483,7 +483,8 @@ def _ranks(order: Sequence[int] | np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _as_text(label: Any) -> str:
+def label_text(label: Any) -> str:
+    """Return a label or an id as text, 7 and 7.0 alike."""
     # An id may have become a float because another row of its table has none.
     if isinstance(label, float) and label.is_integer():
         label = int(label)

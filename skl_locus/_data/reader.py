@@ -223,16 +223,20 @@ class TableReaderMixin(BaseEstimator):
             batch = batch.with_unique(distinct_rows(matrix))
         return batch.encoded(self._checked_vectors)
 
-    def _read_evaluations(self, X: Any, scores: Any, *, reset: bool) -> EvaluationSet:
+    def _read_evaluations(
+        self, X: Any, scores: Any, *, reset: bool, times: np.ndarray | None = None
+    ) -> EvaluationSet:
         """Read rows of named models with their scores in [0, 1]."""
         rows = self._read_rows(X, reset=reset)
         if rows.labels is None:
             raise ValueError(
                 f"The column {self.model_col!r} is missing: name the model of each row."
             )
-        return self._evaluations_of(rows, read_scores(scores, len(rows)))
+        return self._evaluations_of(rows, read_scores(scores, len(rows)), times)
 
-    def _evaluations_of(self, rows: RowCodes, scores: np.ndarray) -> EvaluationSet:
+    def _evaluations_of(
+        self, rows: RowCodes, scores: np.ndarray, times: np.ndarray | None = None
+    ) -> EvaluationSet:
         return combine_rows(
             [ANONYMOUS] if rows.labels is None else rows.labels,
             rows.queries,
@@ -241,6 +245,7 @@ class TableReaderMixin(BaseEstimator):
             scores,
             np.ones(len(scores), dtype=np.int32),
             self.duplicates,
+            times,
         )
 
     def _read_table(self, X: Any, *, reset: bool, y: Any = None) -> TableQueries:

@@ -12,6 +12,7 @@ from skl_locus._data.columns import as_frame, read_column
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
+from skl_locus._data.stored_logs import EvaluationLog, columns_of_stored
 from skl_locus._locus.parameters import LocusParameters
 from skl_locus._utils.blas_threads import undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
@@ -168,9 +169,10 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
 
         Parameters
         ----------
-        X : dataframe of shape (n_rows, n_columns) or array of shape \
-                (n_rows, n_features)
-            One row per evaluation.
+        X : dataframe of shape (n_rows, n_columns), array of shape \
+                (n_rows, n_features), path, pyarrow Dataset or EvaluationLog
+            One row per evaluation. A log on the disk is sampled, see
+            `~skl_locus.batches.EvaluationLog`.
         y : array-like of shape (n_rows,), default=None
             Scores in [0, 1]; by default the score column of ``X``.
 
@@ -184,7 +186,11 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         ValueError
             If the table or the scores cannot be used; the embedder stays unchanged.
         """
-        self._fit(X, y)
+        log = EvaluationLog.of(X)
+        if log is None:
+            self._fit(X, y)
+        else:
+            self._fit_stored(log, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
@@ -250,6 +256,12 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
             self._train(evaluations, hold_out=self.early_stopping)
             self._fit_geometry(evaluations)
         return evaluations
+
+    def _fit_stored(self, log: EvaluationLog, y: Any) -> None:
+        """Train on a sample of a log that is larger than memory."""
+        columns = columns_of_stored(self, y)
+        sample = log.sample(columns)
+        self._fit(sample.table, sample.scores)
 
     def _scored(self, X: Any, y: Any, rows: RowCodes) -> EvaluationSet:
         """Join rows with their scores: ``y``, or the score column of a frame."""

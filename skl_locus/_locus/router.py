@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import expit
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.stored_logs import (
+    BlockReader,
+    EvaluationLog,
+    columns_of_stored,
+)
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.fit import fit_evidence
 from skl_locus._evidence.packed import MAX_LOGIT, PackedEvidence
@@ -21,6 +26,7 @@ from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
 from skl_locus._utils.blas_threads import map_rows, undivided_if_small
+from skl_locus._utils.estimators import atomic_fit
 
 if TYPE_CHECKING:
     from skl_locus._torch.device_pool import DevicePool
@@ -328,6 +334,45 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         """What the embeddings leave out of each model's scores: (n_models,)."""
         return _joined(self._fitted_pool())[:, -1]
 
+    @atomic_fit
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the router to a log of evaluations.
+
+        Parameters
+        ----------
+        X : dataframe of shape (n_rows, n_columns), array of shape \
+                (n_rows, n_features), path, pyarrow Dataset or EvaluationLog
+            One row per evaluation, with the model, the query and optionally its
+            id. An array is a table of one unnamed model. Of a log on the disk, a sample
+            of each model's evaluations is learned from and kept as local evidence (see
+            `~skl_locus.batches.EvaluationLog`); embeddings are made from all of them.
+        y : array-like of shape (n_rows,), str or None
+            Scores in [0, 1]; for an array, any two classes; for a log on the disk, the
+            name of their column, or None for ``score_col``.
+
+        Returns
+        -------
+        self
+            The fitted router.
+
+        Raises
+        ------
+        ValueError
+            If the table or the scores cannot be used; the router stays unchanged.
+        """
+        log = EvaluationLog.of(X)
+        if log is None:
+            return super().fit(X, y)
+        columns = columns_of_stored(self, y)
+        sample = log.sample(columns)
+        super().fit(sample.table, sample.scores)
+        if not sample.complete:
+            blocks = log.whole_models(columns, sample)
+            self._pool = self._with_all_evaluations(
+                map(BlockReader(self, log.queries, columns).read, blocks)
+            )
+        return self
+
     def trust(self, queries: Any) -> np.ndarray:
         """Return how far the evidence of known queries counts for new ones.
 
@@ -395,6 +440,25 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         """Return where large blocks are scored: where the router was fitted."""
         # Copies on a device are in float32, which is not what float64 was asked for.
         return "cpu" if self.precision == "float64" else self.device_
+
+    def _with_all_evaluations(self, blocks: Iterable[EvaluationSet]) -> LocusPool:
+        """Return the pool with embeddings by all evaluations of its models."""
+        pool = self._fitted_pool()
+        encoded, joined = pool.network_embeddings.copy(), _joined(pool)
+        for evaluations in blocks:
+            columns = pool.columns_of(evaluations.model_names)
+            encoded[columns] = self._embed_by_network(evaluations)
+            joined[columns] = self._embed_joined(evaluations)
+        if self._space is None:
+            embeddings, variances = encoded, None
+        else:
+            embeddings, variances = np.ascontiguousarray(joined[:, :-1]), joined[:, -1]
+        return replace(
+            pool,
+            embeddings=embeddings,
+            predictor=self._network.pack(encoded),
+            specific_variances=variances,
+        )
 
     def _fit_evidence(
         self, evaluations: EvaluationSet, held_out: np.ndarray

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._costs.tables import cost_matrix
 from skl_locus._data.evaluations import EvaluationSet, label_array
+from skl_locus._data.forgetting import as_age, forget, read_times
 from skl_locus._data.query_batch import QueryBatch
 from skl_locus._data.reader import TableReaderMixin
 from skl_locus._data.schema import Columns
@@ -32,7 +33,7 @@ from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.runtime import lock_of
 from skl_locus._utils.turns import turn_of
-from skl_locus._utils.validation import check_count, collection_of
+from skl_locus._utils.validation import check_at_least, check_count, collection_of
 
 PoolT = TypeVar("PoolT", bound=ModelPool)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -387,7 +388,16 @@ class RouterMixin(
         """
         return vote_shares(self.correctness_matrix(queries, models))
 
-    def add_models(self, X: Any, y: Any, replace: bool = False) -> Self:
+    def add_models(
+        self,
+        X: Any,
+        y: Any,
+        replace: bool = False,
+        *,
+        max_evaluations_per_model: int | None = None,
+        time_col: str | None = None,
+        max_age: Any = None,
+    ) -> Self:
         """Add new models, or refine known ones, without training of shared parts.
 
         Parameters
@@ -399,27 +409,56 @@ class RouterMixin(
         replace : bool, default=False
             Whether the new evaluations of a known model replace the stored ones; by
             default they are added to them.
+        max_evaluations_per_model : int, default=None
+            Evaluations that are kept of each model of the router, at most, so that a
+            router that learns every night stays bounded: the newest, and of those
+            without a time the ones with the smallest hashes of model and query.
+        time_col : str, default=None
+            Column of the times of the evaluations, numbers or dates.
+        max_age : number, timedelta or str, default=None
+            Age, relative to the newest evaluation, beyond which evaluations are
+            dropped: a number in the unit of ``time_col``, or a duration such as "90D".
+            Evaluations without a time stay, and so do those of a model of which all
+            are older.
 
         Returns
         -------
         self
-            The router; the state of all other models is unchanged.
+            The router; the state of all other models is unchanged, but for those that
+            forget evaluations.
         """
+        age = as_age(max_age)
+        if max_evaluations_per_model is not None:
+            check_at_least(max_evaluations_per_model, "max_evaluations_per_model")
+        times = None
+        if time_col is not None:
+            X, times = read_times(X, time_col)
         with lock_of(self):
-            self._pool = self._pool_with(X, y, replace)
+            self._pool = self._pool_with(
+                X, y, replace, times, max_evaluations_per_model, age
+            )
         return self
 
-    def _pool_with(self, X: Any, y: Any, replace: bool) -> PoolT:
+    def _pool_with(
+        self,
+        X: Any,
+        y: Any,
+        replace: bool,
+        times: np.ndarray | None,
+        max_per_model: int | None,
+        max_age: float | None,
+    ) -> PoolT:
         pool = self._fitted_pool()
         self._require_named("add_models")
-        new = self._read_evaluations(X, y, reset=False)
+        new = self._read_evaluations(X, y, reset=False, times=times)
         known: EvaluationSet | None = pool.evaluations
         if replace:
             known = without_models(pool.evaluations, new.model_names)
         merged = new if known is None else known.union(new, self.duplicates)
         added = [name for name in new.model_names if name not in pool.positions]
         models = np.append(pool.models, label_array(added))
-        return self._update_pool(models, merged, set(new.model_names))
+        kept, forgetful = forget(merged, max_per_model, max_age)
+        return self._update_pool(models, kept, {*new.model_names, *forgetful})
 
     def remove_models(self, names: Sequence) -> Self:
         """Remove models and their evaluations.

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from skl_locus._routing.access import known_models
+from skl_locus._routing.access import embedding_pool, known_models
 from skl_locus._routing.decisions import nearest_others
+from skl_locus._routing.embedding_base import nearest_models
+from skl_locus._routing.neighbor_index import uses_index
 from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
 from skl_locus._utils.validation import check_at_least
@@ -97,7 +99,7 @@ def find_duplicates(
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}.")
-    close = _close_pairs(model_distances(router), n_neighbors)
+    close = _close_pairs(router, n_neighbors)
     if n_resamples is None:
         # Holm's first step rejects up to alpha / n_pairs; the smallest p-value there
         # is, 1 / (n + 1), is half of that.
@@ -119,16 +121,22 @@ def find_duplicates(
     return order.reset_index(drop=True)
 
 
-def _close_pairs(distances: pd.DataFrame, n_neighbors: int) -> list[tuple]:
+def _close_pairs(router: Any, n_neighbors: int) -> list[tuple]:
     """List the pairs of which one model is among the nearest of the other."""
     check_at_least(n_neighbors, "n_neighbors")
-    n_models = len(distances)
-    nearest = nearest_others(distances.to_numpy(), np.arange(n_models), n_neighbors)
-    is_near = np.zeros((n_models, n_models), dtype=bool)
-    np.put_along_axis(is_near, nearest, True, axis=1)
-    names = distances.index
-    rows, columns = np.nonzero(np.triu(is_near | is_near.T, 1))
-    return list(zip(names[rows], names[columns], strict=True))
+    pool = embedding_pool(router)
+    n_models = len(pool.models)
+    if uses_index(n_models, "euclidean", "auto"):
+        # All distances of a large pool would not fit in memory.
+        sides = pool.compared_embeddings("euclidean")
+        nearest = nearest_models(*sides, n_neighbors, "euclidean")
+    else:
+        distances = model_distances(router).to_numpy()
+        nearest = nearest_others(distances, np.arange(n_models), n_neighbors)
+    own = np.repeat(np.arange(n_models), nearest.shape[1])
+    both = np.sort(np.column_stack([own, nearest.ravel()]), axis=1)
+    pairs = pool.models[np.unique(both, axis=0)]
+    return [tuple(pair) for pair in pairs]
 
 
 def _pairs_of_models(

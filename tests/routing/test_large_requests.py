@@ -140,7 +140,7 @@ def test_a_fallback_table_is_made_in_chunks(monkeypatch):
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(2_000, 8)).astype(np.float32)
     both = embeddings, embeddings
-    whole = _embedding_routing._nearest_models(*both, 3, "euclidean")
+    whole = _embedding_routing.nearest_models(*both, 3, "euclidean")
     monkeypatch.setattr(_embedding_routing, "CHUNK_MIB", 1)
-    chunked = _embedding_routing._nearest_models(*both, 3, "euclidean")
+    chunked = _embedding_routing.nearest_models(*both, 3, "euclidean")
     assert_array_equal(whole, chunked)
