@@ -15,6 +15,7 @@ from skl_locus.inspection._plot.agreement import (
     DistanceAgreementDisplay,
     NeighborAgreementDisplay,
 )
+from skl_locus.inspection._plot.explanation import ExplanationDisplay
 from skl_locus.inspection._plot.map import DistanceHeatmapDisplay, EmbeddingMapDisplay
 from skl_locus.inspection._plot.portfolio import PortfolioCurveDisplay
 from skl_locus.inspection._plot.savings import SavingsDisplay
@@ -29,6 +30,7 @@ __all__ = [
     "DistanceHeatmapDisplay",
     "DriftTest",
     "EmbeddingMapDisplay",
+    "ExplanationDisplay",
     "FeedbackReport",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",

@@ -12,6 +12,7 @@ from skl_locus.inspection import (
     DistanceAgreementDisplay,
     DistanceHeatmapDisplay,
     EmbeddingMapDisplay,
+    ExplanationDisplay,
     NeighborAgreementDisplay,
     StabilityDisplay,
     model_distances,
@@ -45,6 +46,7 @@ def displays(router, ax=None):
         DistanceAgreementDisplay.from_estimator(router, LOG, scores, ax=ax),
         NeighborAgreementDisplay.from_estimator(router, LOG, scores, ax=ax),
         StabilityDisplay.from_estimator(router, n_repeats=1, random_state=0, ax=ax),
+        ExplanationDisplay.from_estimator(router, POOL.encodings[:2], query=1, ax=ax),
     ]
 
 
@@ -87,3 +89,23 @@ def test_without_matplotlib_the_extra_is_named(router, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(ImportError, match=r"skl-locus\[plot\]"):
         EmbeddingMapDisplay.from_estimator(router)
+
+
+def test_bars_of_an_explanation_are_its_parts_and_end_at_its_sum(router, plt):
+    explanation = router.explain(POOL.encodings[:3], k=2)
+    display = ExplanationDisplay.from_explanation(explanation, query=2)
+    table = explanation.contributions
+    rows = table[table["query"] == 2]
+    for part, bars in zip(explanation.parts, display.ax_.containers, strict=False):
+        widths = [bar.get_width() for bar in bars]
+        np.testing.assert_allclose(widths, rows[part])
+    sums = display.ax_.lines[0].get_xdata()
+    np.testing.assert_allclose(sums, rows.loc[:, "mean":"limit"].sum(axis=1), atol=1e-5)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert all(m in name for m, name in zip(rows["model"], names, strict=True))
+
+
+def test_an_unknown_query_of_an_explanation_is_named(router, plt):
+    explanation = router.explain(POOL.encodings[:3])
+    with pytest.raises(ValueError, match="no query 7"):
+        ExplanationDisplay.from_explanation(explanation, query=7)
