@@ -19,6 +19,7 @@ from skl_locus._evidence.contributions import (
     contributions_of,
     only_part,
 )
+from skl_locus._evidence.coverage import narrow_coverage
 from skl_locus._evidence.fit import fit_evidence
 from skl_locus._evidence.packed import PackedEvidence
 from skl_locus._evidence.stack import EvidenceStack
@@ -32,7 +33,9 @@ from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool, available_columns
+from skl_locus._utils.user_warnings import warn_user
 from skl_locus._utils.validation import check_at_least
+from skl_locus.exceptions import NarrowCoverageWarning
 
 
 @dataclass(frozen=True)
@@ -469,9 +472,36 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             variances,
         )
 
+    def _pool_with(self, X: Any, y: Any, replace: bool) -> LocusPool:
+        known = self._fitted_pool()
+        pool = super()._pool_with(X, y, replace)
+        if known.evidence is not None:
+            added = [name for name in pool.models if name not in known.positions]
+            clusters = known.evidence.shared.novelty.clusters
+            _warn_of(
+                narrow_coverage(clusters, known.evaluations, pool.evaluations, added)
+            )
+        return pool
+
     def _embed_joined(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed models, each with its specific variance in a last column."""
         return np.column_stack(self._embed_with_variances(evaluations))
+
+
+def _warn_of(narrow: dict) -> None:
+    """Warn of new models whose queries are no sample of the known ones."""
+    if not narrow:
+        return
+    model, (covered, expected) = next(iter(narrow.items()))
+    others = f" (and {len(narrow) - 1} more models)" if len(narrow) > 1 else ""
+    warn_user(
+        f"The evaluations of {model!r}{others} are from a narrow part of the known "
+        f"queries: clusters that hold {covered:.0%} of them, where as many queries "
+        f"drawn at random would meet {expected:.0%}. Its mean is then that of this "
+        "part; evaluate a new model on queries drawn at random (.sample, not .head of "
+        "a log sorted by task), or chosen by adaptive.AdaptiveEvaluation.",
+        NarrowCoverageWarning,
+    )
 
 
 def _joined(pool: LocusPool) -> np.ndarray:

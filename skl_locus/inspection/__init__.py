@@ -16,6 +16,7 @@ from skl_locus.inspection._plot.agreement import (
     NeighborAgreementDisplay,
 )
 from skl_locus.inspection._plot.explanation import ExplanationDisplay
+from skl_locus.inspection._plot.learning_curve import QueryLearningCurveDisplay
 from skl_locus.inspection._plot.map import DistanceHeatmapDisplay, EmbeddingMapDisplay
 from skl_locus.inspection._plot.portfolio import PortfolioCurveDisplay
 from skl_locus.inspection._plot.savings import SavingsDisplay
@@ -34,6 +35,7 @@ __all__ = [
     "FeedbackReport",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
+    "QueryLearningCurveDisplay",
     "RoutingHeadroom",
     "SavingsDisplay",
     "SavingsReport",
