@@ -114,10 +114,12 @@ def _nested(
 
 
 def _number(size: Any, n_queries: int) -> int:
-    is_number = isinstance(size, Integral) and not isinstance(size, bool)
-    if is_number and 1 <= size <= n_queries:
+    is_integer = isinstance(size, Integral)
+    if isinstance(size, bool):
+        pass
+    elif is_integer and 1 <= size <= n_queries:
         return int(size)
-    if not is_number and isinstance(size, Real) and 0 < size <= 1:
+    elif not is_integer and isinstance(size, Real) and 0 < size <= 1:
         return max(1, round(size * n_queries))
     raise ValueError(
         f"train_sizes has {size!r}; give shares in (0, 1] or numbers of queries from 1 "

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import learning_curve
 
 from skl_locus import KMeansRouter
@@ -31,8 +32,10 @@ class Recorder(BaseEstimator):
 
 def test_scores_are_known_where_rows_in_order_give_none():
     router = KMeansRouter(3, random_state=0)
-    with pytest.warns(Warning):
-        _, _, plain = learning_curve(router, LOG, LOG["score"], train_sizes=[0.1], cv=3)
+    with pytest.warns(FitFailedWarning):
+        _, _, plain = learning_curve(
+            router, LOG, LOG["score"], train_sizes=[0.1, 1.0], cv=QueryKFold(3)
+        )
     assert np.isnan(plain).any()
     curve = query_learning_curve(router, LOG, LOG["score"], random_state=0)
     assert curve["score"].between(0, 1).all()
@@ -85,5 +88,6 @@ def test_the_display_draws_means():
         random_state=0,
     )
     means = display.curve.groupby("n_queries")["score"].mean()
-    np.testing.assert_allclose(display.ax_.lines[0].get_ydata(), means)
+    drawn = np.asarray(display.ax_.lines[0].get_ydata(), dtype=float)
+    np.testing.assert_allclose(drawn, means)
     assert display.ax_.get_ylabel().startswith("Accuracy")

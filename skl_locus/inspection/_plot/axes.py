@@ -47,6 +47,8 @@ def category_colors(values: pd.Series) -> dict[Any, Any]:
     """Give each distinct value a colour of its own, in sorted order."""
     plt = import_pyplot()
     distinct = sorted(values.unique(), key=str)
+    if len(distinct) <= len(PALETTE):
+        return dict(zip(distinct, PALETTE, strict=False))
     colors = plt.get_cmap(MANY_CATEGORIES, len(distinct))
     for name in reversed(CATEGORIES):
         if len(distinct) <= plt.get_cmap(name).N:

@@ -109,9 +109,9 @@ class QueryLearningCurveDisplay(DisplayBase):
         )
         scores = curve.groupby("n_queries")["score"]
         ax.errorbar(
-            scores.mean().index,
-            scores.mean(),
-            yerr=scores.sem().fillna(0),
+            scores.mean().index.to_numpy(),
+            scores.mean().to_numpy(),
+            yerr=scores.sem().fillna(0).to_numpy(),
             marker="o",
             capsize=3,
             color=PALETTE[0],
