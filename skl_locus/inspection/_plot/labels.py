@@ -62,6 +62,8 @@ def place_labels(
         text = ax.annotate(
             str(name), point, (GAP, 0), textcoords="offset points", fontsize=fontsize
         )
+        # The layout is as it is measured here, or names would make room for themselves.
+        text.set_in_layout(False)
         box = _first_free(text, taken, limits, renderer)
         if box is None and not all_:
             text.remove()

@@ -23,6 +23,9 @@ from skl_locus.inspection._projection import project
 MAX_LABELS = 60
 """More models than this are drawn without their names, for which there is no room."""
 
+UNKNOWN = "unknown"
+"""Models without a family or a number, as the legend calls them."""
+
 LEGEND_ROWS = 18
 """Families in a column of the legend."""
 
@@ -232,16 +235,22 @@ class EmbeddingMapDisplay(DisplayBase):
             self._scatter_families(ax, points)
         if not known.all():
             ax.scatter(
-                *points[~known].T, facecolors="none", edgecolors="grey", label="unknown"
+                *points[~known].T, facecolors="none", edgecolors="grey", label=UNKNOWN
             )
-        if ax.get_legend_handles_labels()[1]:
+        self._add_legend(ax)
+
+    def _add_legend(self, ax: Any) -> None:
+        names = ax.get_legend_handles_labels()[1]
+        if names == [UNKNOWN]:
+            ax.legend(fontsize="small", loc="best")  # beside it is the colour bar
+        elif names:
             ax.legend(
                 title=_name_of(self.color),
                 fontsize="small",
                 frameon=False,
                 loc="upper left",
                 bbox_to_anchor=(1, 1),
-                ncols=1 + len(ax.get_legend_handles_labels()[1]) // LEGEND_ROWS,
+                ncols=1 + len(names) // LEGEND_ROWS,
             )
 
     def _scatter_families(self, ax: Any, points: np.ndarray) -> None:
@@ -411,5 +420,5 @@ class DistanceHeatmapDisplay(DisplayBase):
                 text.set_color(colors[self.color[model]])
 
 
-def _name_of(values: pd.Series) -> str:
-    return "" if values.name is None else str(values.name).capitalize()
+def _name_of(values: pd.Series | None) -> str:
+    return "" if values is None or values.name is None else str(values.name).capitalize()
