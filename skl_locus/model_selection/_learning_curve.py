@@ -120,7 +120,7 @@ def _number(size: Any, n_queries: int) -> int:
     elif is_integer and 1 <= size <= n_queries:
         return int(size)
     elif not is_integer and isinstance(size, Real) and 0 < size <= 1:
-        return max(1, round(size * n_queries))
+        return max(1, round(float(size) * n_queries))
     raise ValueError(
         f"train_sizes has {size!r}; give shares in (0, 1] or numbers of queries from 1 "
         f"to {n_queries}, the training queries of a split."

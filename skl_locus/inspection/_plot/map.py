@@ -421,4 +421,6 @@ class DistanceHeatmapDisplay(DisplayBase):
 
 
 def _name_of(values: pd.Series | None) -> str:
-    return "" if values is None or values.name is None else str(values.name).capitalize()
+    return (
+        "" if values is None or values.name is None else str(values.name).capitalize()
+    )
