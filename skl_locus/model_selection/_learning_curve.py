@@ -114,12 +114,10 @@ def _nested(
 
 
 def _number(size: Any, n_queries: int) -> int:
-    is_integer = isinstance(size, Integral)
-    if isinstance(size, bool):
-        pass
-    elif is_integer and 1 <= size <= n_queries:
-        return int(size)
-    elif not is_integer and isinstance(size, Real) and 0 < size <= 1:
+    if isinstance(size, Integral) and not isinstance(size, bool):
+        if 1 <= int(size) <= n_queries:
+            return int(size)
+    elif isinstance(size, Real) and not isinstance(size, bool) and 0 < float(size) <= 1:
         return max(1, round(float(size) * n_queries))
     raise ValueError(
         f"train_sizes has {size!r}; give shares in (0, 1] or numbers of queries from 1 "

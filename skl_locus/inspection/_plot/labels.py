@@ -23,6 +23,9 @@ PLACES = [
 """Places around a point in the order in which they are tried: direction, and which
 edges of the text are there."""
 
+WIDENED = 0.03
+"""Share of its width by which a name may be wider at another resolution."""
+
 DISTANCES = (1.0, 2.5, 4.5)
 """Multiples of `GAP` that are tried."""
 
@@ -50,7 +53,9 @@ def place_labels(
     list of matplotlib Annotation
         The names that were written.
     """
-    # Sizes in pixels are known once the layout is.
+    # Sizes in pixels are known once the layout is, which needs a second pass where a
+    # legend stands beside the axes.
+    ax.figure.draw_without_rendering()
     ax.figure.draw_without_rendering()
     renderer = ax.figure.canvas.get_renderer()
     dots = ax.transData.transform(points)
@@ -84,6 +89,8 @@ def _first_free(
         for place in PLACES:
             _move(text, place, distance)
             x0, y0, x1, y1 = box = text.get_window_extent(renderer).extents
+            margin = WIDENED * (x1 - x0)
+            x0, x1 = x0 - margin, x1 + margin
             inside = (
                 limits.x0 <= x0 and x1 <= limits.x1 and limits.y0 <= y0
             ) and y1 <= limits.y1
