@@ -164,8 +164,8 @@ def show_recognition(router, train, options):
     pairs = find_duplicates(router, random_state=options.seed)
     for order in ("p_value", "agreement"):
         show(
-            f"Pairs that may be one model: {pairs['duplicate'].sum()} of {len(pairs)} "
-            f"near neighbours are not told apart; largest {order} first",
+            f"Pairs that may be one model: {pairs['not_told_apart'].sum()} of "
+            f"{len(pairs)} near neighbours are not told apart; largest {order} first",
             pairs.sort_values(order, ascending=False).head(8),
         )
     for endpoints in options.twins:

@@ -17,6 +17,14 @@ class IgnoredModelWarning(UserWarning):
     """Warning that a request is answered without a model that cannot be judged."""
 
 
+class CollapsedRoutingWarning(UserWarning):
+    """Warning that a router sends nearly all queries to one model."""
+
+
+class NarrowCoverageWarning(UserWarning):
+    """Warning that a new model was evaluated on a narrow part of the known queries."""
+
+
 class SkippedRecordsWarning(UserWarning):
     """Warning that a reader skipped evaluations that it could not use."""
 

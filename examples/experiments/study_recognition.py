@@ -320,7 +320,7 @@ def twins_found(router, seed):
     pairs = find_duplicates(router, random_state=seed)
     are_twins = pairs["model_b"] == TWIN + pairs["model_a"]
     are_twins |= pairs["model_a"] == TWIN + pairs["model_b"]
-    kept = pairs["duplicate"]
+    kept = pairs["not_told_apart"]
     rows = [("kept", twin) for twin in kept[are_twins]]
     rows += [("told apart", not other) for other in kept[~are_twins]]
     nearest = neighbors_of(router)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
@@ -190,6 +190,11 @@ def read_batch(queries: Any, query_col: str) -> QueryBatch:
         raise TypeError("queries are sparse; pass a dense array (.toarray()).")
     if getattr(queries, "ndim", 1) > 1:
         return _matrix_batch(queries, query_col)
+    if isinstance(queries, (Mapping, Set)):
+        raise TypeError(
+            f"queries is a {type(queries).__name__}, which is no list of queries; pass "
+            "a list, or a dataframe with a column of queries."
+        )
     if not is_sequence(queries):
         raise ValueError(
             f"queries must be a list of queries, got {queries!r:.60}; wrap a single "

@@ -158,6 +158,12 @@ class EvidenceStack:
         stacked = [f.values(encodings, columns) for f in self.functions.values()]
         return np.stack(stacked, axis=-1, dtype=np.float32, casting="same_kind")
 
+    def trust(self, encodings: np.ndarray) -> np.ndarray:
+        """Return the weight of all that departs from the anchor: (n_queries,)."""
+        novelty = self.shared.novelty
+        squares = novelty.clusters.squared_distances(encodings)
+        return novelty.weight(np.sqrt(squares.min(axis=1)))
+
     def pack(self) -> PackedEvidence:
         """Work everything but the query into arrays, for prediction."""
         shared = self.shared

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy.special import expit
+import pandas as pd
+from scipy.special import expit, logit
 
+from skl_locus._data.columns import as_frame
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.stored_logs import (
     BlockReader,
@@ -16,17 +18,31 @@ from skl_locus._data.stored_logs import (
     columns_of_stored,
 )
 from skl_locus._evidence.config import EvidenceConfig
+from skl_locus._evidence.contributions import (
+    NETWORK,
+    Contributions,
+    contributions_of,
+    only_part,
+)
+from skl_locus._evidence.coverage import narrow_coverage
 from skl_locus._evidence.fit import fit_evidence
 from skl_locus._evidence.packed import MAX_LOGIT, PackedEvidence
 from skl_locus._evidence.stack import EvidenceStack
+from skl_locus._locus.collapse import HeldOutCheck
 from skl_locus._locus.embedder import LocusEmbedder
+from skl_locus._locus.explanation import RouteExplanation
+from skl_locus._locus.explanation_tables import explain_batch
 from skl_locus._locus.parameters import LocusParameters
+from skl_locus._locus.similar_queries import query_names
 from skl_locus._networks.locus_state import PackedPredictor
 from skl_locus._networks.training_parameters import split_at
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
-from skl_locus._routing.pool import EmbeddingPool
+from skl_locus._routing.pool import EmbeddingPool, available_columns
 from skl_locus._utils.blas_threads import map_rows, undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
+from skl_locus._utils.user_warnings import warn_user
+from skl_locus._utils.validation import check_at_least
+from skl_locus.exceptions import NarrowCoverageWarning
 
 if TYPE_CHECKING:
     from skl_locus._torch.device_pool import DevicePool
@@ -142,6 +158,17 @@ class LocusPool(EmbeddingPool):
         if evidence is not None:
             evidence = evidence.take(columns)
         return self.predictor.take(columns), evidence
+
+    def contributions(
+        self, encodings: np.ndarray, columns: np.ndarray
+    ) -> Contributions:
+        """Split predictions into their parts: (n_queries, n_columns, n_parts)."""
+        if self.means is not None:
+            return only_part("mean", logit(self._constant(len(encodings), columns)))
+        logits = self.predictor.take(columns).logits(encodings)
+        if self.evidence is None:
+            return only_part(NETWORK, logits)
+        return contributions_of(self.evidence, encodings, logits, columns)
 
     def left_out(self) -> np.ndarray | None:
         """Return the specific variances."""
@@ -404,9 +431,69 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
                 "local_evidence=True."
             )
         batch = self._read_queries(queries)
-        novelty = evidence.shared.novelty
-        squares = novelty.clusters.squared_distances(batch.encodings)
-        return novelty.weight(np.sqrt(squares.min(axis=1)))[batch.codes]
+        return evidence.trust(batch.encodings)[batch.codes]
+
+    def explain(
+        self,
+        queries: Any,
+        k: int = 3,
+        models: Any = None,
+        unavailable: Collection = (),
+        *,
+        n_similar: int = 5,
+        log: Any = None,
+    ) -> RouteExplanation:
+        """Explain which models `route` prefers for each query.
+
+        P(correct) and the decision score are split into what each part adds in
+        log-odds: each feature of the local evidence, the network, and what the bounds
+        of the evidence take off. What a part adds is its departure from the model's
+        mean, times its weight and the trust in the query.
+
+        Parameters
+        ----------
+        queries : list of str, array of shape (n_queries, n_features), Series or \
+                dataframe
+            Bare queries.
+        k : int, default=3
+            Number of models for each query, the best first; all if there are fewer.
+        models : sequence of labels, default=None
+            Models to choose among, all by default.
+        unavailable : collection of labels, default=()
+            Models that must not be chosen.
+        n_similar : int, default=5
+            Number of known queries to list for each query, the nearest first.
+        log : dataframe, default=None
+            The log of the fit, to call known queries by their ids or texts. A router
+            keeps only digests of them.
+
+        Returns
+        -------
+        RouteExplanation
+            With tables and sentences; ``print`` shows the sentences.
+
+        Notes
+        -----
+        Costs have no part in it. A query of the log itself is its own nearest known
+        query, and predictions for it are optimistic.
+        """
+        pool = self._fitted_pool()
+        check_at_least(k, "k")
+        check_at_least(n_similar, "n_similar", 0)
+        columns = pool.select(models)
+        columns = columns[available_columns(self, pool, columns, unavailable)]
+        batch = self._read_queries(queries)
+        k, names = min(k, len(columns)), self._query_names(log)
+        return explain_batch(pool, batch, columns, k, n_similar, names)
+
+    def _query_names(self, log: Any) -> pd.Series | None:
+        if log is None:
+            return None
+        frame = as_frame(log)
+        if frame is None:
+            raise ValueError(f"log must be a dataframe, got {type(log).__name__}.")
+        rows = self._read_rows(log, reset=False)
+        return query_names(frame, rows, self.query_id_col, self.query_col)
 
     def _make_pool(self, evaluations: EvaluationSet) -> LocusPool:
         with undivided_if_small(evaluations.queries.encodings.size):
@@ -422,9 +509,15 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         embeddings, variances = network_embeddings, None
         if self._space is not None:
             embeddings, variances = self._space.embed_with_variances(evaluations)
+        check = self._held_out_check(evaluations, held_out)
         evidence = None
         if self.local_evidence:
-            evidence = self._fit_evidence(evaluations, held_out)
+            logits = np.empty(0) if check is None else check.observed_logits()
+            evidence = fit_evidence(
+                evaluations, held_out, logits, self._evidence_config
+            )
+        if check is not None:
+            check.warn_if_collapsed(evidence)
         return LocusPool(
             evaluations.model_names,
             evaluations,
@@ -460,21 +553,19 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             specific_variances=variances,
         )
 
-    def _fit_evidence(
+    def _held_out_check(
         self, evaluations: EvaluationSet, held_out: np.ndarray
-    ) -> EvidenceStack:
-        """Fit the weights of the evidence on queries held out of the training."""
-        config = self._evidence_config
+    ) -> HeldOutCheck | None:
+        """Predict the held-out queries by the network, None if there are none."""
         seen, unseen = split_at(evaluations, held_out)
         if unseen is None:
-            return fit_evidence(evaluations, held_out, np.empty(0), config)
+            return None
         # Embeddings for this are made without the held-out queries, as embeddings of
         # new models will be made without the queries that they are asked next.
         columns = seen.index_of(unseen.model_names)
         predictor = self._network.pack(self._embed_by_network(seen)).take(columns)
         logits = predictor.logits(unseen.queries.vectors())
-        held_out_logits = logits[unseen.query_codes, unseen.model_codes]
-        return fit_evidence(evaluations, held_out, held_out_logits, config)
+        return HeldOutCheck(seen, unseen, columns, logits)
 
     def _shared_embedder(self) -> LocusEmbedder:
         embedder = LocusEmbedder(**self.get_params(deep=False))
@@ -510,9 +601,36 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             self._serving_device(),
         )
 
+    def _pool_with(self, X: Any, y: Any, replace: bool) -> LocusPool:
+        known = self._fitted_pool()
+        pool = super()._pool_with(X, y, replace)
+        if known.evidence is not None:
+            added = [name for name in pool.models if name not in known.positions]
+            clusters = known.evidence.shared.novelty.clusters
+            _warn_of(
+                narrow_coverage(clusters, known.evaluations, pool.evaluations, added)
+            )
+        return pool
+
     def _embed_joined(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed models, each with its specific variance in a last column."""
         return np.column_stack(self._embed_with_variances(evaluations))
+
+
+def _warn_of(narrow: dict) -> None:
+    """Warn of new models whose queries are no sample of the known ones."""
+    if not narrow:
+        return
+    model, (covered, expected) = next(iter(narrow.items()))
+    others = f" (and {len(narrow) - 1} more models)" if len(narrow) > 1 else ""
+    warn_user(
+        f"The evaluations of {model!r}{others} are from a narrow part of the known "
+        f"queries: clusters that hold {covered:.0%} of them, where as many queries "
+        f"drawn at random would meet {expected:.0%}. Its mean is then that of this "
+        "part; evaluate a new model on queries drawn at random (.sample, not .head of "
+        "a log sorted by task), or chosen by adaptive.AdaptiveEvaluation.",
+        NarrowCoverageWarning,
+    )
 
 
 def _joined(pool: LocusPool) -> np.ndarray:

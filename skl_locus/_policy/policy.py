@@ -267,6 +267,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         unavailable: Collection = (),
         budget: float | None = None,
         *,
+        models: Any = None,
+        costs: Any = None,
         incumbent: Any = None,
     ) -> np.ndarray:
         """Choose a model for each query.
@@ -280,6 +282,11 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Models that are down.
         budget : float, default=None
             What all queries together may cost, as for `choose`.
+        models : sequence of labels, default=None
+            Models to choose among, of those that the policy knows; all by default.
+        costs : CostModel, mapping or Series, default=None
+            Costs in place of those of the policy, such as today's prices; in the same
+            unit, since a weight or a target was fitted to it.
         incumbent : sequence of labels, default=None
             The model that answers the session of each query already, as for
             ``router.route``; not with a budget.
@@ -289,7 +296,14 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         ndarray of shape (n_queries,), object
             Labels.
         """
-        table = self.choose(queries, budget, unavailable, incumbent=incumbent)
+        table = self.choose(
+            queries,
+            budget,
+            unavailable,
+            models=models,
+            costs=costs,
+            incumbent=incumbent,
+        )
         return table["model"].to_numpy()
 
     def rank(
@@ -298,6 +312,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         k: int | None = None,
         unavailable: Collection = (),
         *,
+        models: Any = None,
+        costs: Any = None,
         incumbent: Any = None,
     ) -> Ranking:
         """Order the best models for each query, as `route` prefers them.
@@ -311,6 +327,11 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Number of models per query, all that are available by default.
         unavailable : collection of labels, default=()
             Models that are down; they are left out.
+        models : sequence of labels, default=None
+            Models to choose among, of those that the policy knows; all by default.
+        costs : CostModel, mapping or Series, default=None
+            Costs in place of those of the policy, such as today's prices; in the same
+            unit, since a weight or a target was fitted to it.
         incumbent : sequence of labels, default=None
             The model that answers the session of each query already, as for
             ``router.route``.
@@ -323,16 +344,19 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             Their corrected P(correct). The tuple of both has ``reached`` and
             ``to_frame()``, as that of ``router.rank`` has.
         """
-        pool, columns = self._usable_models()
-        scored = self._score_queries(pool, columns, queries, unavailable)
+        pool, columns = self._usable_models(models, costs)
+        scored = self._score_queries(pool, columns, queries, unavailable, costs)
         usable = np.flatnonzero(scored.available)
         k = check_count(k, "k", len(usable))
         preferences = scored.preferences(self._objective)
         best = usable[top_k(preferences[:, usable], k)]
         incumbents = self._incumbents(incumbent, scored, pool, columns)
         best = scored.settled(best, incumbents, self._objective)
-        ranked = np.take_along_axis(scored.probabilities, best, axis=1)
-        return make_ranking(scored.labels[best], ranked, self._objective)
+        P, scores = (
+            np.take_along_axis(matrix, best, axis=1)
+            for matrix in (scored.probabilities, preferences)
+        )
+        return make_ranking(scored.labels[best], P, self._objective, scores)
 
     def choose(
         self,
@@ -340,6 +364,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         budget: float | None = None,
         unavailable: Collection = (),
         *,
+        models: Any = None,
+        costs: Any = None,
         incumbent: Any = None,
     ) -> pd.DataFrame:
         """Choose a model for each query, with its P(correct) and its cost.
@@ -359,6 +385,11 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         unavailable : collection of labels, default=()
             Models that are down. With a budget, the others share their work,
             whatever the ``fallback``.
+        models : sequence of labels, default=None
+            Models to choose among, of those that the policy knows; all by default.
+        costs : CostModel, mapping or Series, default=None
+            Costs in place of those of the policy, such as today's prices; in the same
+            unit, since a weight or a target was fitted to it.
         incumbent : sequence of labels, default=None
             The model that answers the session of each query already, as for
             ``router.route``; not with a budget.
@@ -379,8 +410,8 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         ValueError
             If the budget does not pay for the cheapest models, or costs are unknown.
         """
-        pool, columns = self._usable_models()
-        scored = self._score_queries(pool, columns, queries, unavailable)
+        pool, columns = self._usable_models(models, costs)
+        scored = self._score_queries(pool, columns, queries, unavailable, costs)
         if budget is None:
             chosen = scored.columns(self._objective)[:, None]
             incumbents = self._incumbents(incumbent, scored, pool, columns)
@@ -539,12 +570,24 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         queries, scores = read_logged_queries(router, identified, X, y, labels)
         return HeldOutScores(self._score_queries(pool, columns, queries, ()), scores)
 
-    def _usable_models(self) -> tuple[ModelPool, np.ndarray]:
+    def _usable_models(
+        self, models: Any = None, costs: Any = None
+    ) -> tuple[ModelPool, np.ndarray]:
         """Return the router's pool and the columns to choose among."""
         check_is_fitted(self)
         router = fitted_router(self.router)
         pool = router._fitted_pool()
-        return pool, usable_columns(router, pool, self.models_, self.cost_model_)
+        cost_model = self.cost_model_ if costs is None else costs
+        columns = usable_columns(router, pool, self.models_, cost_model)
+        if models is None:
+            return pool, columns
+        columns = columns[np.isin(columns, pool.select(models))]
+        if not len(columns):
+            raise ValueError(
+                "No model is left to route to: the policy chooses among none of "
+                "models=."
+            )
+        return pool, columns
 
     def _incumbents(
         self, incumbent: Any, scored: ScoredQueries, pool: ModelPool, columns: Any
@@ -560,6 +603,7 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
         columns: np.ndarray,
         queries: Any,
         unavailable: Collection,
+        costs: Any = None,
     ) -> ScoredQueries:
         return score_queries(
             fitted_router(self.router),
@@ -569,5 +613,5 @@ class RouterPolicy(PickleVersionMixin, BaseEstimator):
             unavailable,
             self.fallback,
             self.calibration_,
-            self.cost_model_,
+            self.cost_model_ if costs is None else costs,
         )

@@ -295,7 +295,7 @@ class RouterMixin(
         columns = pool.select(models)
         available = available_columns(self, pool, columns, unavailable)
         substitutes = self._substitutes(pool, columns, available, fallback)
-        chosen, _ = self._choose(
+        chosen, _, _ = self._choose(
             pool,
             queries,
             columns,
@@ -312,6 +312,7 @@ class RouterMixin(
         queries: Any,
         k: int | None = None,
         models: Any = None,
+        unavailable: Collection = (),
         *,
         costs: Any = None,
         cost_weight: float | None = None,
@@ -328,9 +329,11 @@ class RouterMixin(
                 dataframe
             Bare queries.
         k : int, default=None
-            Number of models per query, all by default.
+            Number of models per query, all that are available by default.
         models : sequence of labels, default=None
             Models to choose among, all by default.
+        unavailable : collection of labels, default=()
+            Models that must not be chosen; they are left out.
         costs, cost_weight, min_correctness : default=None
             As in `route`. With a floor, the models that reach it come first, in the
             order of cost; then the others, in the order of P.
@@ -349,23 +352,26 @@ class RouterMixin(
         The two are returned as one tuple that also has them as attributes ``labels``
         and ``probabilities``. Its attribute ``reached``, (n_queries, k), says whether
         each model reaches the floor, and is None without one; no model of a query
-        does where ``reached[:, 0]`` is False. ``to_frame()`` returns a table of all
-        this, one row per query and model.
+        does where ``reached[:, 0]`` is False. Its attribute ``scores`` has what models
+        are ordered by. ``to_frame()`` returns a table of all this, one row per query
+        and model.
         """
         pool = self._fitted_pool()
         objective = check_objective(costs, cost_weight, min_correctness)
         columns = pool.select(models)
-        k = check_count(k, "k", len(columns))
-        best, ranked = self._choose(
+        available = available_columns(self, pool, columns, unavailable)
+        usable = np.flatnonzero(available)
+        k = check_count(k, "k", len(usable))
+        best, ranked, scores = self._choose(
             pool,
             queries,
             columns,
             objective,
             costs,
-            lambda scores: top_k(scores, k),
-            Session(incumbent, switch_margin, switch_cost),
+            lambda scores: usable[top_k(scores[:, usable], k)],
+            Session(incumbent, switch_margin, switch_cost, available),
         )
-        return make_ranking(pool.models[columns[best]], ranked, objective)
+        return make_ranking(pool.models[columns[best]], ranked, objective, scores)
 
     def vote_weights(self, queries: Any, models: Any = None) -> np.ndarray:
         """Return weights for a vote of several models, proportional to P(correct).
@@ -558,8 +564,10 @@ class RouterMixin(
         costs: Any,
         choose: Callable[[np.ndarray], np.ndarray],
         session: Session,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Choose k columns of each query; return them and their P, (n_queries, k).
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Choose k columns of each query.
+
+        Returns them, their P and what was maximised, (n_queries, k) each.
 
         ``choose`` maps what is to be maximised, (n, n_columns), to columns, (n, k).
         Queries are scored in blocks, so that memory does not grow with their number.
@@ -571,19 +579,19 @@ class RouterMixin(
             return _chosen(choose, *_scores_and_probabilities(pool, batch, columns))
         if incumbents is None and not objective.needs_costs:
             # Equal queries have equal scores: each is decided once.
-            chosen, probabilities = _in_blocks(
+            chosen, probabilities, scores = _in_blocks(
                 lambda block: _chosen(
                     choose,
                     *pool.scores_and_probabilities(batch.encodings[block], columns),
                 ),
                 query_blocks(len(batch.encodings), len(columns)),
             )
-            return chosen[codes], probabilities[codes]
+            return chosen[codes], probabilities[codes], scores[codes]
         matrix = None
         if objective.needs_costs:
             matrix = cost_matrix(costs, batch, len(codes), pool.models[columns])
 
-        def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        def choose_some(rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             # Equal queries may differ in cost and in their sessions, but not in P: P is
             # predicted once for each distinct query of the block, and decided on row by
             # row.
@@ -597,7 +605,7 @@ class RouterMixin(
             if incumbents is not None:
                 settle = incumbents.take(rows).settle
                 chosen = settle(chosen, preferences, P, known, objective)
-            return chosen, np.take_along_axis(P, chosen, axis=1)
+            return chosen, _taken(P, chosen), _taken(preferences, chosen)
 
         return _in_blocks(choose_some, query_blocks(len(codes), len(columns)))
 
@@ -632,17 +640,22 @@ def _scores_and_probabilities(
 
 
 def _in_blocks(
-    choose: Callable[[slice], tuple[np.ndarray, np.ndarray]], blocks: Iterator[slice]
-) -> tuple[np.ndarray, np.ndarray]:
+    choose: Callable[[slice], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    blocks: Iterator[slice],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parts = list(map(choose, blocks))
-    chosen, probabilities = map(np.concatenate, zip(*parts, strict=True))
-    return chosen, probabilities
+    chosen, probabilities, scores = map(np.concatenate, zip(*parts, strict=True))
+    return chosen, probabilities, scores
 
 
 def _chosen(
     choose: Callable[[np.ndarray], np.ndarray],
     preferences: np.ndarray,
     probabilities: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     columns = choose(preferences)
-    return columns, np.take_along_axis(probabilities, columns, axis=1)
+    return columns, _taken(probabilities, columns), _taken(preferences, columns)
+
+
+def _taken(matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(matrix, columns, axis=1)

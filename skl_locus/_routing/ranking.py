@@ -33,6 +33,7 @@ class Ranking(_RankedModels):
 
     # An attribute beside the two entries: copies and pickles keep it in `__dict__`.
     _objective: Objective = Objective()
+    _scores: np.ndarray | None = None
 
     @property
     def reached(self) -> np.ndarray | None:
@@ -41,14 +42,24 @@ class Ranking(_RankedModels):
             return None
         return self._objective.reached(self.probabilities)
 
+    @property
+    def scores(self) -> np.ndarray | None:
+        """What models are ordered by: (n_queries, k); None with a floor.
+
+        These are decision scores, or ``P - w * cost`` with a weight of cost. A floor
+        orders by several things one after another, which no number has.
+        """
+        return None if self._objective.floor is not None else self._scores
+
     def to_frame(self) -> pd.DataFrame:
         """Return the ranking as a table.
 
         Returns
         -------
-        DataFrame of shape (n_queries * k, 4 or 5)
+        DataFrame of shape (n_queries * k, 5)
             Columns query (position among the queries, from 0), rank (1 for the best
-            model), model, probability and, with a floor, reached.
+            model), model, probability and score, by which models are ordered; with a
+            floor, reached in its place.
         """
         (n_queries, k), reached = self.labels.shape, self.reached
         columns = {
@@ -57,13 +68,15 @@ class Ranking(_RankedModels):
             "model": self.labels.ravel(),
             "probability": self.probabilities.ravel(),
         }
+        if self.scores is not None:
+            columns["score"] = self.scores.ravel()
         if reached is not None:
             columns["reached"] = reached.ravel()
         return pd.DataFrame(columns).astype({"model": object})
 
     def _replace(self, **entries: np.ndarray) -> Ranking:
         """Replace entries; a tuple made by `_make` would not know its objective."""
-        return make_ranking(*super()._replace(**entries), self._objective)
+        return make_ranking(*super()._replace(**entries), self._objective, self._scores)
 
     def __repr__(self) -> str:
         n_queries, k = self.labels.shape
@@ -76,9 +89,13 @@ class Ranking(_RankedModels):
 
 
 def make_ranking(
-    labels: np.ndarray, probabilities: np.ndarray, objective: Objective
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    objective: Objective,
+    scores: np.ndarray | None,
 ) -> Ranking:
-    """Return ranked models that know by which objective they were ranked."""
+    """Return ranked models that know by what they were ranked."""
     ranking = Ranking(labels, probabilities)
     ranking._objective = objective
+    ranking._scores = scores
     return ranking

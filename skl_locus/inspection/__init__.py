@@ -15,6 +15,8 @@ from skl_locus.inspection._plot.agreement import (
     DistanceAgreementDisplay,
     NeighborAgreementDisplay,
 )
+from skl_locus.inspection._plot.explanation import ExplanationDisplay
+from skl_locus.inspection._plot.learning_curve import QueryLearningCurveDisplay
 from skl_locus.inspection._plot.map import DistanceHeatmapDisplay, EmbeddingMapDisplay
 from skl_locus.inspection._plot.portfolio import PortfolioCurveDisplay
 from skl_locus.inspection._plot.savings import SavingsDisplay
@@ -29,9 +31,11 @@ __all__ = [
     "DistanceHeatmapDisplay",
     "DriftTest",
     "EmbeddingMapDisplay",
+    "ExplanationDisplay",
     "FeedbackReport",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
+    "QueryLearningCurveDisplay",
     "RoutingHeadroom",
     "SavingsDisplay",
     "SavingsReport",

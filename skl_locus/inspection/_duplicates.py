@@ -73,9 +73,9 @@ def find_duplicates(
     -------
     DataFrame of n_pairs rows
         Columns model_a, model_b, distance, p_value, agreement, n_pairs, n_shared,
-        p_adjusted and duplicate (p_adjusted > alpha); largest p_value first. A
-        duplicate is a pair that could not be told apart, which is a reason to look
-        and no proof: look at the agreement (on shared queries, as in `drift_test`),
+        p_adjusted and not_told_apart (p_adjusted > alpha); largest p_value first. That
+        two models could not be told apart is a reason to look and no proof that they
+        are one: look at the agreement (on shared queries, as in `drift_test`),
         which is far higher for one model under two names than for two equally good
         ones. Pairs with too few evaluations are left out.
 
@@ -116,7 +116,7 @@ def find_duplicates(
             rows.append(_row(first, second, test))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))
-    table["duplicate"] = table["p_adjusted"] > alpha
+    table["not_told_apart"] = table["p_adjusted"] > alpha
     order = table.sort_values(["p_value", "distance"], ascending=[False, True])
     return order.reset_index(drop=True)
 

@@ -3,6 +3,7 @@
 import builtins
 
 import numpy as np
+import pandas as pd
 import pytest
 from small import SMALL
 
@@ -12,6 +13,7 @@ from skl_locus.inspection import (
     DistanceAgreementDisplay,
     DistanceHeatmapDisplay,
     EmbeddingMapDisplay,
+    ExplanationDisplay,
     NeighborAgreementDisplay,
     StabilityDisplay,
     model_distances,
@@ -45,6 +47,7 @@ def displays(router, ax=None):
         DistanceAgreementDisplay.from_estimator(router, LOG, scores, ax=ax),
         NeighborAgreementDisplay.from_estimator(router, LOG, scores, ax=ax),
         StabilityDisplay.from_estimator(router, n_repeats=1, random_state=0, ax=ax),
+        ExplanationDisplay.from_estimator(router, POOL.encodings[:2], query=1, ax=ax),
     ]
 
 
@@ -87,3 +90,82 @@ def test_without_matplotlib_the_extra_is_named(router, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(ImportError, match=r"skl-locus\[plot\]"):
         EmbeddingMapDisplay.from_estimator(router)
+
+
+def test_bars_of_an_explanation_are_its_parts_and_end_at_its_sum(router, plt):
+    explanation = router.explain(POOL.encodings[:3], k=2)
+    display = ExplanationDisplay.from_explanation(explanation, query=2)
+    table = explanation.contributions
+    rows = table[table["query"] == 2]
+    for part, bars in zip(explanation.parts, display.ax_.containers, strict=False):
+        widths = [bar.get_width() for bar in bars]
+        np.testing.assert_allclose(widths, rows[part])
+    sums = display.ax_.lines[0].get_xdata()
+    np.testing.assert_allclose(sums, rows.loc[:, "mean":"limit"].sum(axis=1), atol=1e-5)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert all(m in name for m, name in zip(rows["model"], names, strict=True))
+
+
+def test_an_unknown_query_of_an_explanation_is_named(router, plt):
+    explanation = router.explain(POOL.encodings[:3])
+    with pytest.raises(ValueError, match="no query 7"):
+        ExplanationDisplay.from_explanation(explanation, query=7)
+
+
+def test_names_on_a_map_do_not_overlap(plt):
+    rng = np.random.default_rng(0)
+    names = [f"vendor/a-long-name-{i}" for i in range(25)]
+    points = pd.DataFrame(rng.normal(size=(25, 2)), names, ["t-SNE 1", "t-SNE 2"])
+    display = EmbeddingMapDisplay.from_predictions(points)
+    display.figure_.draw_without_rendering()
+    boxes = [text.get_window_extent().extents for text in display.ax_.texts]
+    assert len(boxes) > 10
+    for i, (x0, y0, x1, y1) in enumerate(boxes):
+        for u0, v0, u1, v1 in boxes[:i]:
+            # A pixel of rounding apart.
+            assert x1 <= u0 + 1 or u1 <= x0 + 1 or y1 <= v0 + 1 or v1 <= y0 + 1
+
+
+def test_two_columns_are_coordinates_and_name_the_axes(plt):
+    points = pd.DataFrame(np.eye(4, 2), list("abcd"), ["t-SNE 1", "t-SNE 2"])
+    display = EmbeddingMapDisplay.from_predictions(points)
+    np.testing.assert_array_equal(display.coordinates, points)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == tuple(points.columns)
+    by_pca = EmbeddingMapDisplay.from_predictions(points, method="pca")
+    assert "% of variance" in by_pca.ax_.get_xlabel()
+
+
+@pytest.mark.parametrize(("method", "name"), [("mds", "MDS 1"), ("tsne", "t-SNE 1")])
+def test_axes_are_named_by_the_method(router, plt, method, name):
+    display = EmbeddingMapDisplay.from_estimator(router, method=method)
+    assert display.ax_.get_xlabel() == name
+    again = EmbeddingMapDisplay.from_estimator(router, method=method)
+    np.testing.assert_array_equal(display.coordinates, again.coordinates)
+
+
+def test_unknown_methods_are_named(router):
+    with pytest.raises(ValueError, match="got 'isomap'"):
+        EmbeddingMapDisplay.from_estimator(router, method="isomap")
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, np.nan, 4.0], ["x", "y", None, "x"]])
+def test_models_without_a_value_are_drawn_hollow(plt, values):
+    points = pd.DataFrame(np.eye(4, 3), list("abcd"))
+    color = pd.Series(values, list("abcd"), name="cost ($)")
+    display = EmbeddingMapDisplay.from_predictions(points, color=color)
+    drawn = sum(len(c.get_offsets()) for c in display.ax_.collections)
+    assert drawn == 4
+    hollow = display.ax_.collections[-1]
+    assert len(hollow.get_facecolors()) == 0
+    np.testing.assert_allclose(hollow.get_offsets()[0], display.coordinates.loc["c"])
+
+
+def test_families_have_colours_and_shapes_of_their_own(plt):
+    points = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)))
+    color = pd.Series([f"family {i:02}" for i in range(20)])
+    display = EmbeddingMapDisplay.from_predictions(points, color=color)
+    looks = {
+        (*c.get_facecolors()[0], c.get_paths()[0].vertices.tobytes())
+        for c in display.ax_.collections
+    }
+    assert len(looks) == 20

@@ -175,9 +175,9 @@ def test_duplicates_are_found_and_opposites_are_not():
     table = find_duplicates(train_router(log), n_neighbors=7, random_state=0)
     assert len(table) == 8 * 7 / 2
     assert table.loc[0, ["model_a", "model_b"]].tolist() == ["model-3", "twin"]
-    assert table.loc[0, "duplicate"]
+    assert table.loc[0, "not_told_apart"]
     pairs = table.set_index(["model_a", "model_b"])
-    assert not pairs.loc[("opposite", "twin"), "duplicate"]
+    assert not pairs.loc[("opposite", "twin"), "not_told_apart"]
     assert (table["p_adjusted"] >= table["p_value"]).all()
 
 

@@ -178,7 +178,7 @@ def test_find_duplicates_rarely_misses_any(router):
     missed = []
     for _ in range(N_SIMULATIONS):
         true_pairs, _ = duplicates_of(router, 1, rng)
-        missed.append(bool((~true_pairs["duplicate"]).any()))
+        missed.append(bool((~true_pairs["not_told_apart"]).any()))
     check_rate("find_duplicates, any duplicate missed", missed)
 
 
@@ -187,5 +187,5 @@ def test_find_duplicates_tells_many_others_apart(router):
     apart = []
     while len(apart) < N_FOR_POWER:
         _, others = duplicates_of(router, len(TWINS), rng)
-        apart.extend(~others["duplicate"])
+        apart.extend(~others["not_told_apart"])
     check_power("find_duplicates, pairs of two models", apart, 0.3)

@@ -26,7 +26,14 @@ MAY_IMPORT = {
     "_estimation": {"metrics", "_data"},
     "_evidence": {"_estimation", "_data"},
     "_policy": {"_routing", "_costs", "_data"},
-    "inspection": {"metrics", "portfolio", "_routing", "_costs", "_data"},
+    "inspection": {
+        "metrics",
+        "model_selection",
+        "portfolio",
+        "_routing",
+        "_costs",
+        "_data",
+    },
     "baselines": {
         "_estimation",
         "_routing",

@@ -625,3 +625,19 @@ def real_log(folder):
     )
     ids = np.sort(queries["query_id"].to_numpy(dtype=str))
     return log, np.random.default_rng(0).permutation(ids)[:6000]
+
+
+def test_the_methods_take_models_and_costs_for_one_request():
+    policy = fitted(cost_weight=0.05, cost_model=COSTS)
+    some = list(policy.router.models_[:2])
+    assert set(policy.route(QUERIES, models=some)) <= set(some)
+    assert policy.rank(QUERIES, models=some).labels.shape[1] == 2
+    table = policy.choose(QUERIES, models=some, costs=dict.fromkeys(NAMES, 0.0))
+    assert (table["cost"] == 0).all()
+    # Where nothing costs anything, the largest P is chosen.
+    free = policy.rank(QUERIES, costs=dict.fromkeys(NAMES, 0.0))
+    assert (free.probabilities[:, 0] == free.probabilities.max(axis=1)).all()
+    with pytest.raises(ValueError, match="none of models="):
+        fitted(cost_weight=0.05, cost_model=COSTS, models=some).route(
+            QUERIES, models=[policy.router.models_[3]]
+        )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from logs import EXAMPLES, SEEDS
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from small import small_routers
 
@@ -264,7 +264,35 @@ def test_a_ranking_as_a_table():
     ):
         assert_array_equal(table[name].to_numpy().reshape(2, 3), values)
     assert "reached" not in router.rank(queries).to_frame()
-    assert router.rank(queries[:0]).to_frame().shape == (0, 4)
+    assert router.rank(queries[:0]).to_frame().shape == (0, 5)
+
+
+def test_a_ranking_has_the_score_that_decides_beside_p():
+    router, queries = fitted("locus"), QUERIES[:3]
+    table = router.rank(queries).to_frame()
+    assert table.columns.tolist()[-2:] == ["probability", "score"]
+    assert (table.groupby("query")["score"].diff().dropna() <= 0).all()
+    weighed = router.rank(queries, costs=COSTS, cost_weight=0.3)
+    costs = pd.Series(COSTS).loc[weighed.labels.ravel()].to_numpy().reshape(3, -1)
+    assert_allclose(weighed.scores, weighed.probabilities - 0.3 * costs, rtol=1e-5)
+    assert router.rank(queries, costs=COSTS, min_correctness=0.6).scores is None
+
+
+def test_rank_leaves_out_models_that_are_down_as_route_does():
+    router, queries = fitted("locus"), QUERIES[:5]
+    best = router.route(queries)[0]
+    labels, _ = router.rank(queries, unavailable=[best])
+    assert best not in labels
+    assert labels.shape[1] == len(router.models_) - 1
+    assert_array_equal(labels[:, 0], router.route(queries, unavailable=[best]))
+    with pytest.raises(ValueError, match="No model is left"):
+        router.rank(queries, unavailable=router.models_)
+
+
+@pytest.mark.parametrize("queries", [{"query": ["a"]}, {"a", "b"}, {"a": 1}.keys()])
+def test_what_is_no_list_of_queries_is_refused(queries):
+    with pytest.raises(TypeError, match="no list of queries"):
+        fitted("best").route(queries)
 
 
 def test_a_ranking_can_be_read():

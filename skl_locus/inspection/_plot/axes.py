@@ -13,6 +13,10 @@ CATEGORIES = ("tab10", "tab20")
 MANY_CATEGORIES = "turbo"
 NUMBERS = "viridis"
 
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours, which people with any form of colour blindness can tell
+apart; their yellow is left out, since it is too pale on white."""
+
 
 def import_pyplot() -> Any:
     """Import matplotlib, or say how to install it."""
@@ -43,6 +47,8 @@ def category_colors(values: pd.Series) -> dict[Any, Any]:
     """Give each distinct value a colour of its own, in sorted order."""
     plt = import_pyplot()
     distinct = sorted(values.unique(), key=str)
+    if len(distinct) <= len(PALETTE):
+        return dict(zip(distinct, PALETTE, strict=False))
     colors = plt.get_cmap(MANY_CATEGORIES, len(distinct))
     for name in reversed(CATEGORIES):
         if len(distinct) <= plt.get_cmap(name).N:

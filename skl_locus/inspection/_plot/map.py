@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import dendrogram, leaves_list
-from sklearn.decomposition import PCA
 
 from skl_locus.inspection._geometry import as_embeddings, model_distances, model_linkage
 from skl_locus.inspection._plot.axes import (
     NUMBERS,
+    PALETTE,
     category_colors,
     label_axes,
     values_by_model,
 )
 from skl_locus.inspection._plot.base import DisplayBase
+from skl_locus.inspection._plot.labels import place_labels
+from skl_locus.inspection._projection import project
 
 MAX_LABELS = 60
-"""More models than this are drawn without their names, which would overlap."""
+"""More models than this are drawn without their names, for which there is no room."""
+
+UNKNOWN = "unknown"
+"""Models without a family or a number, as the legend calls them."""
+
+LEGEND_ROWS = 18
+"""Families in a column of the legend."""
 
 MARKERS = "os^DvPX"
 """Shapes of points, in turn for each family."""
@@ -37,11 +44,13 @@ class EmbeddingMapDisplay(DisplayBase):
     Parameters
     ----------
     coordinates : DataFrame of shape (n_models, 2)
-        Principal components, indexed by model.
-    explained : ndarray of shape (2,)
-        Share of the variance that each component has.
+        Places of the models on the map, indexed by model.
+    explained : ndarray of shape (2,) or None
+        Share of the variance that each principal component has; None for coordinates
+        of another kind.
     color : Series of shape (n_models,) or None
-        A family, a task strength or a cost per model.
+        A family, a task strength or a cost per model. Models without one (NaN or None)
+        are drawn hollow.
 
     Attributes
     ----------
@@ -61,7 +70,7 @@ class EmbeddingMapDisplay(DisplayBase):
     def __init__(
         self,
         coordinates: pd.DataFrame,
-        explained: np.ndarray,
+        explained: np.ndarray | None = None,
         color: pd.Series | None = None,
     ) -> None:
         self.coordinates = coordinates
@@ -69,29 +78,45 @@ class EmbeddingMapDisplay(DisplayBase):
         self.color = color
 
     @staticmethod
-    def project(embeddings: Any) -> tuple[pd.DataFrame, np.ndarray]:
-        """Project embeddings on their first two principal components.
+    def project(
+        embeddings: Any,
+        method: str | None = None,
+        *,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> tuple[pd.DataFrame, np.ndarray | None]:
+        """Project embeddings on two dimensions.
 
         Parameters
         ----------
         embeddings : dataframe or array of shape (n_models, n_components)
             At least two models and components.
+        method : {"pca", "mds", "tsne", "umap"}, default=None
+            Principal components; metric multidimensional scaling, which keeps
+            distances as well as two dimensions can; t-SNE or UMAP (which needs
+            umap-learn), which keep neighbourhoods and no distances. None means "pca",
+            but for a table of two columns, which are coordinates already.
+        random_state : int, RandomState instance or None, default=0
+            Seed of all methods but "pca".
 
         Returns
         -------
         coordinates : DataFrame of shape (n_models, 2)
-            Indexed by model.
-        explained : ndarray of shape (2,)
-            Shares of the variance.
+            Indexed by model; the columns are the names of the axes.
+        explained : ndarray of shape (2,) or None
+            Shares of the variance, for "pca".
         """
-        table = as_embeddings(embeddings)
-        pca = PCA(2, svd_solver="full")
-        coordinates = pca.fit_transform(table.to_numpy(np.float64))
-        frame = pd.DataFrame(coordinates, table.index, ["component 1", "component 2"])
-        return frame, pca.explained_variance_ratio_
+        return project(as_embeddings(embeddings), method, random_state)
 
     @classmethod
-    def from_estimator(cls, router: Any, *, color: Any = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls,
+        router: Any,
+        *,
+        color: Any = None,
+        method: str | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        ax: Any = None,
+    ) -> Self:
         """Draw the models of a fitted router.
 
         Parameters
@@ -99,7 +124,12 @@ class EmbeddingMapDisplay(DisplayBase):
         router : LocusRouter
             Fitted.
         color : mapping or Series by model label, default=None
-            Families (anything that is no number) or numbers.
+            Families (anything that is no number) or numbers. The name of a Series
+            names the colours, so put a unit there: "cost ($ per query)".
+        method : {"pca", "mds", "tsne", "umap"}, default=None
+            As for `project`.
+        random_state : int, RandomState instance or None, default=0
+            As for `project`.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -108,20 +138,34 @@ class EmbeddingMapDisplay(DisplayBase):
         EmbeddingMapDisplay
             The display, drawn.
         """
-        return cls.from_predictions(router, color=color, ax=ax)
+        return cls.from_predictions(
+            router, color=color, method=method, random_state=random_state, ax=ax
+        )
 
     @classmethod
     def from_predictions(
-        cls, embeddings: Any, *, color: Any = None, ax: Any = None
+        cls,
+        embeddings: Any,
+        *,
+        color: Any = None,
+        method: str | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        ax: Any = None,
     ) -> Self:
-        """Draw given embeddings.
+        """Draw given embeddings, or coordinates of any kind.
 
         Parameters
         ----------
         embeddings : dataframe or array of shape (n_models, n_components)
-            One row per model.
+            One row per model. Two columns are drawn as they are, and the columns of a
+            dataframe name the axes: "t-SNE 1".
         color : mapping or Series by model label, default=None
-            Families (anything that is no number) or numbers.
+            Families (anything that is no number) or numbers. The name of a Series
+            names the colours, so put a unit there: "cost ($ per query)".
+        method : {"pca", "mds", "tsne", "umap"}, default=None
+            As for `project`.
+        random_state : int, RandomState instance or None, default=0
+            As for `project`.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -130,7 +174,9 @@ class EmbeddingMapDisplay(DisplayBase):
         EmbeddingMapDisplay
             The display, drawn.
         """
-        coordinates, explained = cls.project(embeddings)
+        coordinates, explained = cls.project(
+            embeddings, method, random_state=random_state
+        )
         if color is not None:
             color = values_by_model(color, coordinates.index, "color")
         return cls(coordinates, explained, color).plot(ax=ax)
@@ -143,7 +189,8 @@ class EmbeddingMapDisplay(DisplayBase):
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
         names : bool, default=None
-            Write the name of each model; None means where there are few.
+            Write the name of each model; None means those for which there is room,
+            where there are few models.
 
         Returns
         -------
@@ -154,39 +201,74 @@ class EmbeddingMapDisplay(DisplayBase):
 
     def _draw(self, ax: Any, names: bool | None) -> None:
         self._scatter(ax)
-        if names is None:
-            names = len(self.coordinates) <= MAX_LABELS // 2
-        if names:
-            for label, point in self.coordinates.iterrows():
-                ax.annotate(
-                    str(label), point, (3, 3), textcoords="offset points", fontsize=7
-                )
-        first, second = (
+        ax.margins(0.08)
+        label_axes(ax, "Model embeddings", *self._axis_names())
+        few = len(self.coordinates) <= MAX_LABELS
+        if names or (names is None and few):
+            place_labels(
+                ax,
+                self.coordinates.to_numpy(np.float64),
+                map(str, self.coordinates.index),
+                fontsize=7,
+                all_=bool(names),
+            )
+
+    def _axis_names(self) -> list[str]:
+        if self.explained is None:
+            return [str(name) for name in self.coordinates.columns]
+        return [
             f"Principal component {i} ({share:.0%} of variance)"
             for i, share in enumerate(self.explained, start=1)
-        )
-        label_axes(ax, "Model embeddings", first, second)
+        ]
 
     def _scatter(self, ax: Any) -> None:
         points = self.coordinates.to_numpy()
         if self.color is None:
-            ax.scatter(*points.T)
-        elif pd.api.types.is_numeric_dtype(self.color):
-            drawn = ax.scatter(*points.T, c=self.color.to_numpy(), cmap=NUMBERS)
+            ax.scatter(*points.T, color=PALETTE[0])
+            return
+        known = self.color.notna().to_numpy()
+        if pd.api.types.is_numeric_dtype(self.color):
+            values = self.color.to_numpy()[known]
+            drawn = ax.scatter(*points[known].T, c=values, cmap=NUMBERS)
             ax.figure.colorbar(drawn, ax=ax, label=_name_of(self.color))
         else:
-            colors = category_colors(self.color).items()
-            # Shapes tell neighbouring colours apart where there are many.
-            for (value, shade), marker in zip(colors, cycle(MARKERS), strict=False):
-                chosen = (self.color == value).to_numpy()
-                ax.scatter(
-                    *points[chosen].T, color=shade, marker=marker, label=str(value)
-                )
+            self._scatter_families(ax, points)
+        if not known.all():
+            ax.scatter(
+                *points[~known].T, facecolors="none", edgecolors="grey", label=UNKNOWN
+            )
+        self._add_legend(ax)
+
+    def _add_legend(self, ax: Any) -> None:
+        names = ax.get_legend_handles_labels()[1]
+        if names == [UNKNOWN]:
+            ax.legend(fontsize="small", loc="best")  # beside it is the colour bar
+        elif names:
             ax.legend(
                 title=_name_of(self.color),
                 fontsize="small",
+                frameon=False,
                 loc="upper left",
                 bbox_to_anchor=(1, 1),
+                ncols=1 + len(names) // LEGEND_ROWS,
+            )
+
+    def _scatter_families(self, ax: Any, points: np.ndarray) -> None:
+        assert self.color is not None
+        families = sorted(self.color.dropna().unique(), key=str)
+        for i, family in enumerate(families):
+            turn, place = divmod(i, len(PALETTE))
+            # Each family has a shape of its own as well, for people who see colours
+            # otherwise and for black and white; pairs repeat after 49 families.
+            marker = MARKERS[(place + turn) % len(MARKERS)]
+            chosen = (self.color == family).to_numpy()
+            ax.scatter(
+                *points[chosen].T,
+                color=PALETTE[place],
+                marker=marker,
+                edgecolor="white",
+                linewidth=0.5,
+                label=str(family),
             )
 
 
@@ -338,5 +420,7 @@ class DistanceHeatmapDisplay(DisplayBase):
                 text.set_color(colors[self.color[model]])
 
 
-def _name_of(values: pd.Series) -> str:
-    return "" if values.name is None else str(values.name).capitalize()
+def _name_of(values: pd.Series | None) -> str:
+    return (
+        "" if values is None or values.name is None else str(values.name).capitalize()
+    )

@@ -30,6 +30,8 @@ class PortfolioCurveDisplay(DisplayBase):
     ----------
     curve : DataFrame
         From `portfolio_routing`.
+    unit : str, default=None
+        Unit of the costs, such as "$", for the axis of budgets.
 
     Attributes
     ----------
@@ -37,8 +39,9 @@ class PortfolioCurveDisplay(DisplayBase):
         Where it was drawn; set by `plot`.
     """
 
-    def __init__(self, curve: pd.DataFrame) -> None:
+    def __init__(self, curve: pd.DataFrame, unit: str | None = None) -> None:
         self.curve = curve
+        self.unit = unit
 
     @classmethod
     def from_estimator(
@@ -53,6 +56,7 @@ class PortfolioCurveDisplay(DisplayBase):
         selector: Any = None,
         n_random: int = N_RANDOM,
         random_state: int | np.random.RandomState | None = None,
+        unit: str | None = None,
         ax: Any = None,
     ) -> Self:
         """Draw the portfolios of a fitted router's models.
@@ -61,6 +65,8 @@ class PortfolioCurveDisplay(DisplayBase):
         ----------
         router, X, y, sizes, budgets, cost, selector, n_random, random_state
             As for `portfolio_routing`.
+        unit : str, default=None
+            Unit of the costs, such as "$", for the axis of budgets.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -80,7 +86,7 @@ class PortfolioCurveDisplay(DisplayBase):
             n_random=n_random,
             random_state=random_state,
         )
-        return cls(curve).plot(ax=ax)
+        return cls(curve, unit).plot(ax=ax)
 
     def _draw(self, ax: Any) -> None:
         """Draw accuracy on the left axis and coverage on the right one."""
@@ -99,7 +105,8 @@ class PortfolioCurveDisplay(DisplayBase):
             ax.axhline(whole, ls="--", color="black", label="all models")
         if "coverage" in curve:
             self._draw_coverage(ax.twinx(), x)
-        label = "Budget (unit of the costs)" if by_budget else "Models in the portfolio"
+        budget = f"Budget ({self.unit or 'unit of the costs'})"
+        label = budget if by_budget else "Models in the portfolio"
         label_axes(ax, "Routing among a portfolio", label, "Routing accuracy")
         ax.legend(loc="lower right")
 

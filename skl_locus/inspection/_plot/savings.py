@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +38,9 @@ LOG_FROM = 10.0
 LINE_POINTS = 200
 """Points of the line of mixtures, which is curved on a logarithmic axis."""
 
+HEADROOM_WIDTH = 100
+"""Characters in a line of the sentence below the picture."""
+
 CURVE_COLOR = "tab:blue"
 """Of the operating points and of their hull."""
 
@@ -59,6 +63,10 @@ class SavingsDisplay(DisplayBase):
     ----------
     report : SavingsReport
         From `savings_report`.
+    headroom : RoutingHeadroom or str, default=None
+        From `routing_headroom`, whose sentence is written below the picture.
+    unit : str, default=None
+        Unit of the costs, such as "$", for the axis.
 
     Attributes
     ----------
@@ -69,8 +77,12 @@ class SavingsDisplay(DisplayBase):
     # Wide enough for the legend beside the axes.
     _figure_size = (8.4, 4.8)
 
-    def __init__(self, report: SavingsReport) -> None:
+    def __init__(
+        self, report: SavingsReport, headroom: Any = None, unit: str | None = None
+    ) -> None:
         self.report = report
+        self.headroom = headroom
+        self.unit = unit
 
     @classmethod
     def from_policy(
@@ -81,6 +93,8 @@ class SavingsDisplay(DisplayBase):
         *,
         reference: Any = None,
         random_state: int | np.random.RandomState | None = None,
+        headroom: Any = None,
+        unit: str | None = None,
         ax: Any = None,
     ) -> Self:
         """Replay a log and draw what comes of it.
@@ -89,6 +103,10 @@ class SavingsDisplay(DisplayBase):
         ----------
         policy, evaluations, y, reference, random_state
             As for `savings_report`; make the report yourself for its other parameters.
+        headroom : RoutingHeadroom or str, default=None
+            From `routing_headroom`, whose sentence is written below the picture.
+        unit : str, default=None
+            Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -100,16 +118,27 @@ class SavingsDisplay(DisplayBase):
         report = savings_report(
             policy, evaluations, y, reference=reference, random_state=random_state
         )
-        return cls.from_report(report, ax=ax)
+        return cls.from_report(report, headroom=headroom, unit=unit, ax=ax)
 
     @classmethod
-    def from_report(cls, report: SavingsReport, *, ax: Any = None) -> Self:
+    def from_report(
+        cls,
+        report: SavingsReport,
+        *,
+        headroom: Any = None,
+        unit: str | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw a report.
 
         Parameters
         ----------
         report : SavingsReport
             From `savings_report`.
+        headroom : RoutingHeadroom or str, default=None
+            From `routing_headroom`, whose sentence is written below the picture.
+        unit : str, default=None
+            Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -118,7 +147,7 @@ class SavingsDisplay(DisplayBase):
         SavingsDisplay
             The display, drawn.
         """
-        return cls(report).plot(ax=ax)
+        return cls(report, headroom, unit).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw points with the limits of both means, the curve and its hull.
@@ -128,6 +157,10 @@ class SavingsDisplay(DisplayBase):
 
         Parameters
         ----------
+        headroom : RoutingHeadroom or str, default=None
+            From `routing_headroom`, whose sentence is written below the picture.
+        unit : str, default=None
+            Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
@@ -147,7 +180,16 @@ class SavingsDisplay(DisplayBase):
         ax.grid(alpha=0.25, linewidth=0.5)
         ax.set_axisbelow(True)
         ax.legend(fontsize="small", frameon=False, **legend)
-        label_axes(ax, TITLE, "Cost per query", "Quality (mean score)")
+        unit = "" if self.unit is None else f" ({self.unit})"
+        label_axes(ax, TITLE, f"Cost per query{unit}", "Quality (mean score)")
+        if self.headroom is not None:
+            self._write_headroom(ax)
+
+    def _write_headroom(self, ax: Any) -> None:
+        """Write what routing can win on such a log, where the axis is named."""
+        sentence = fill(f"What routing can win: {self.headroom}", HEADROOM_WIDTH)
+        name = ax.get_xlabel()
+        ax.set_xlabel(f"{name}\n\n{sentence}", fontsize="small")
 
     def _spans_decades(self) -> bool:
         costs = np.concatenate(
@@ -174,6 +216,8 @@ class SavingsDisplay(DisplayBase):
 
     def _draw_curve(self, ax: Any) -> None:
         curve = self.report.curve
+        if len(curve) < 2:
+            return  # a line of one point shows nothing but its name
         ax.plot(
             curve["cost"],
             curve["quality"],
