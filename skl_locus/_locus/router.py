@@ -601,9 +601,17 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             self._serving_device(),
         )
 
-    def _pool_with(self, X: Any, y: Any, replace: bool) -> LocusPool:
+    def _pool_with(
+        self,
+        X: Any,
+        y: Any,
+        replace: bool,
+        times: np.ndarray | None,
+        max_per_model: int | None,
+        max_age: float | None,
+    ) -> LocusPool:
         known = self._fitted_pool()
-        pool = super()._pool_with(X, y, replace)
+        pool = super()._pool_with(X, y, replace, times, max_per_model, max_age)
         if known.evidence is not None:
             added = [name for name in pool.models if name not in known.positions]
             clusters = known.evidence.shared.novelty.clusters
