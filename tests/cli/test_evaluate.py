@@ -33,8 +33,8 @@ def test_routers_are_fitted_on_a_part_and_judged_on_the_rest(logs, encoded):
         *options,
     )
     if not encoded:
-        assert outcome.status == 1
-        assert "encoder=" in outcome.err
+        assert outcome.status == 2
+        assert "--encoder" in outcome.err
         return
     assert outcome.status == 0, outcome.err
     scores = estimates(outcome.json, "routing_accuracy")
