@@ -157,10 +157,6 @@ class SavingsDisplay(DisplayBase):
 
         Parameters
         ----------
-        headroom : RoutingHeadroom or str, default=None
-            From `routing_headroom`, whose sentence is written below the picture.
-        unit : str, default=None
-            Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
 
