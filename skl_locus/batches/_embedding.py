@@ -80,7 +80,7 @@ def embed_batches(
     >>> embedder = LocusEmbedder(n_components=16, max_iter=20, random_state=0).fit(log)
     >>> halves = log.iloc[:100], log.iloc[100:]
     >>> [batch.num_rows for batch in embed_batches(embedder, halves, block_size=100)]
-    [1, 2, 2, 1]
+    [1, 4, 1]
     """
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size!r}.")

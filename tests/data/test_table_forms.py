@@ -376,7 +376,7 @@ def test_columns_by_name_and_sets_are_no_list_of_queries():
     log = pd.DataFrame({"model": ["a", "b"] * 2, "query": ["one", "one", "two", "two"]})
     router.fit(log, [1, 0, 0, 1])
     for queries in ({"query": ["one", "two"]}, {"one", "two"}):
-        with pytest.raises(ValueError, match="must be a list of queries"):
+        with pytest.raises(TypeError, match="is no list of queries"):
             router.route(queries)
 
 

@@ -57,7 +57,7 @@ def place_labels(
     # legend stands beside the axes.
     ax.figure.draw_without_rendering()
     ax.figure.draw_without_rendering()
-    renderer = ax.figure.canvas.get_renderer()
+    renderer = _renderer_of(ax.figure)
     dots = ax.transData.transform(points)
     radius = GAP / 2 * ax.figure.dpi / 72
     taken = np.column_stack([dots - radius, dots + radius])
@@ -106,3 +106,14 @@ def _move(text: Any, place: tuple[float, float, str, str], distance: float) -> N
     text.set_position((GAP * distance * x, GAP * distance * y))
     text.set_horizontalalignment(horizontal)
     text.set_verticalalignment(vertical)
+
+
+def _renderer_of(figure: Any) -> Any:
+    """Return what measures texts of a figure."""
+    if not hasattr(figure.canvas, "get_renderer"):
+        # A figure made without pyplot, or for a vector format, has a canvas that does
+        # not draw; this one becomes its canvas.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        return FigureCanvasAgg(figure).get_renderer()
+    return figure.canvas.get_renderer()
