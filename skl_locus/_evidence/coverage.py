@@ -47,13 +47,14 @@ def narrow_coverage(
     """
     shares = np.bincount(clusters.groups_of(known.queries), minlength=len(clusters))
     shares = shares / shares.sum()
+    # Once for all models: a search of the table for each would grow with its square.
+    groups, offsets = clusters.groups_of(new.queries), new.offsets
     narrow = {}
-    for model in models:
-        own = new.only_models([model])
+    for model, code in zip(models, new.index_of(models), strict=True):
+        own = new.query_codes[slice(*offsets[code : code + 2])]
         if len(own) < MIN_EVALUATIONS:
             continue
-        met = np.unique(clusters.assign(own.queries.vectors()[own.query_codes]))
-        covered = float(shares[met].sum())
+        covered = float(shares[np.unique(groups[own])].sum())
         expected = float((shares * (1 - (1 - shares) ** len(own))).sum())
         if covered < NARROW * expected:
             narrow[model] = covered, expected

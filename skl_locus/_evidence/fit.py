@@ -117,11 +117,12 @@ def _cluster(
     first, *others = config.cluster_numbers
     numbers = [first, *(each for each in others if each <= most)]
     # The largest takes longest: it begins first.
+    largest_first = sorted(numbers, reverse=True)
     fitted = map_tasks(
         lambda number: QueryClusters.fit(encodings, number, config.clustering_seed),
-        sorted(numbers, reverse=True),
+        largest_first,
     )
-    by_number = dict(zip(sorted(numbers, reverse=True), fitted, strict=True))
+    by_number = dict(zip(largest_first, fitted, strict=True))
     return tuple(by_number[number] for number in numbers)
 
 

@@ -24,8 +24,8 @@ class Compute(Protocol):
 
 
 SMALL_STEP = 2**19
-"""Numbers in the largest tensor of a training step up to which it runs in one thread:
-twice those of LOCUS with its default parameters."""
+"""Numbers in the largest tensor of a training step up to which its operators are not
+divided: those of LOCUS with its default parameters and its largest contexts."""
 
 
 def one_after_another(
