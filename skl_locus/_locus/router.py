@@ -601,24 +601,15 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             self._serving_device(),
         )
 
-    def _pool_with(
-        self,
-        X: Any,
-        y: Any,
-        replace: bool,
-        times: np.ndarray | None,
-        max_per_model: int | None,
-        max_age: float | None,
-    ) -> LocusPool:
+    def _check_added(self, added: list, updated: LocusPool) -> None:
+        """Warn of new models whose queries are no sample of the known ones."""
         known = self._fitted_pool()
-        pool = super()._pool_with(X, y, replace, times, max_per_model, max_age)
-        if known.evidence is not None:
-            added = [name for name in pool.models if name not in known.positions]
-            clusters = known.evidence.shared.novelty.clusters
-            _warn_of(
-                narrow_coverage(clusters, known.evaluations, pool.evaluations, added)
-            )
-        return pool
+        if known.evidence is None:
+            return
+        clusters = known.evidence.shared.novelty.clusters
+        _warn_of(
+            narrow_coverage(clusters, known.evaluations, updated.evaluations, added)
+        )
 
     def _embed_joined(self, evaluations: EvaluationSet) -> np.ndarray:
         """Embed models, each with its specific variance in a last column."""
@@ -626,7 +617,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
 
 
 def _warn_of(narrow: dict) -> None:
-    """Warn of new models whose queries are no sample of the known ones."""
+    """Warn of models with narrow coverage, if there are any."""
     if not narrow:
         return
     model, (covered, expected) = next(iter(narrow.items()))

@@ -464,7 +464,12 @@ class RouterMixin(
         added = [name for name in new.model_names if name not in pool.positions]
         models = np.append(pool.models, label_array(added))
         kept, forgetful = forget(merged, max_per_model, max_age)
-        return self._update_pool(models, kept, {*new.model_names, *forgetful})
+        updated = self._update_pool(models, kept, {*new.model_names, *forgetful})
+        self._check_added(added, updated)
+        return updated
+
+    def _check_added(self, added: list, updated: PoolT) -> None:
+        """Warn of new models that an updated pool should not be trusted with."""
 
     def remove_models(self, names: Sequence) -> Self:
         """Remove models and their evaluations.
