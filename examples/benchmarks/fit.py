@@ -149,8 +149,12 @@ def held_out(router, vectors):
     seed = int(check_random_state(SEED).randint(2**31 - 1))
     held = hold_out_queries(evaluations, router.validation_fraction, seed)
     codes = np.unique(evaluations.query_codes[held])
+    # The package adds a positive zero to vectors, which leaves no negative ones.
     held_vectors = {v.tobytes() for v in evaluations.queries.vectors(codes)}
-    return np.array([vector.tobytes() in held_vectors for vector in vectors])
+    found = np.array([(v + 0.0).tobytes() in held_vectors for v in vectors])
+    if found.sum() != len(codes):
+        raise RuntimeError("The held-out queries are not all among the vectors.")
+    return found
 
 
 def log_of(folder, n_models, n_queries):

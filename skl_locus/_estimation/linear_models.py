@@ -28,9 +28,11 @@ from skl_locus._estimation.linear_solvers import (
 )
 from skl_locus._estimation.shared_basis import (
     design_of,
+    is_of_few,
     shared_basis,
     shared_products,
 )
+from skl_locus._utils.blas_threads import map_tasks
 
 Design = RotatedDesign | GramDesign
 
@@ -44,6 +46,9 @@ COMMON_ALPHAS = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 CHOICE_TOLERANCE = 1e-4
 """How exactly the regressions are fitted that a penalty is chosen by: their log loss is
 then known a hundred times as well as candidates differ in it."""
+
+DESIGNS_OF_TASK = 16
+"""Small designs that a thread fits before it asks for more: some 20 ms of work."""
 
 PROBABILITY_CLIP_FLOAT32 = float(np.finfo(np.float32).eps)
 """Means of models without variation are kept this far from 0 and 1 before their logit
@@ -295,16 +300,33 @@ def _fit_groups(
 ) -> Iterator[tuple[np.ndarray, LinearPredictors]]:
     """Yield the lines of models of the same queries, and where they are in ``names``.
 
-    One group at a time, so that memory does not grow with their number.
+    Designs are made as they are fitted, so that memory does not grow with their number.
     """
     groups = group_by_queries(names, evaluations)
     # Thousands of models with queries of their own share most of these, pair by pair.
     products = shared_products(
         evaluations.queries, ((group.rows, len(group.columns)) for group in groups)
     )
-    for group in groups:
+
+    def fit(group: QueryGroup) -> tuple[np.ndarray, LinearPredictors]:
         design = _design(group, evaluations, regression.loss, products)
-        yield group.columns, regression.fit(design, group.scores)
+        return group.columns, regression.fit(design, group.scores)
+
+    def fit_some(some: Sequence[QueryGroup]) -> list:
+        return [fit(group) for group in some]
+
+    # A large design is divided by BLAS. Of small ones each thread takes some: a step of
+    # one is over before the threads of BLAS have met.
+    small = [group for group in groups if _is_small(group, evaluations)]
+    yield from (fit(group) for group in groups if not _is_small(group, evaluations))
+    starts = range(0, len(small), DESIGNS_OF_TASK)
+    tasks = [small[start : start + DESIGNS_OF_TASK] for start in starts]
+    for fitted in map_tasks(fit_some, tasks):
+        yield from fitted
+
+
+def _is_small(group: QueryGroup, evaluations: EvaluationSet) -> bool:
+    return is_of_few(group.rows, len(group.columns), evaluations.queries)
 
 
 def _design(

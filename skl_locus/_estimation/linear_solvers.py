@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import expit, logit
+from scipy.special import logit
+
+from skl_locus._estimation.arrays import NUMPY, ArrayLibrary, library_for
 
 NEGLIGIBLE = 1e-5
 """Principal axes narrower than this share of the widest are left out."""
@@ -38,6 +41,9 @@ LEAST_CURVATURE = 1e-12
 are extreme, far from what the average model was learned from, it would be rounded to
 zero and divided by. As many halvings as there may be shorten the steps that it gives.
 """
+
+TINY = float(np.finfo(float).tiny)
+"""Least number that is divided by."""
 
 BLOCK_ELEMENTS = 500_000
 """Scores that are fitted at a time: arrays of 4 MB, so that memory stays flat whatever
@@ -214,45 +220,51 @@ def fit_logistic(
     # penalty before saves a tenth of the products only.
     solved = np.zeros((len(design.widths) + 1, scores.shape[1]))
     solved[-1] = logit(scores.mean(axis=0))
+    library = library_for(design.coordinates.size * scores.shape[1])
+    Z = library.kept(design, design.coordinates)
+    widths, own_offsets = library.array(design.widths), library.array(offsets)
     width = max(1, BLOCK_ELEMENTS // len(scores))
     for first in range(0, scores.shape[1], width):
         block = slice(first, first + width)
-        solved[:, block] = _newton(
-            design, scores[:, block], alpha, offsets, solved[:, block], tolerance
-        )
+        y, start = library.array(scores[:, block]), library.array(solved[:, block])
+        improved = _newton(library, Z, widths, y, alpha, own_offsets, start, tolerance)
+        solved[:, block] = library.numpy(improved)
     return solved[:-1], solved[-1]
 
 
 def _newton(
-    design: RotatedDesign,
-    scores: np.ndarray,
+    library: ArrayLibrary,
+    Z: Any,
+    widths: Any,
+    scores: Any,
     alpha: float,
-    offsets: np.ndarray,
-    start: np.ndarray,
+    offsets: Any,
+    start: Any,
     tolerance: float,
-) -> np.ndarray:
+) -> Any:
     """Improve slopes and, in the last row, levels of a block of models together.
 
     All models' products with the encodings are one matrix product, several times
     faster than a product for each of them; a model that is done leaves the block.
     """
-    Z, v = design.coordinates, start
-    solved, columns = v.copy(), np.arange(v.shape[1])
+    v = start
+    # All of it is replaced: every model leaves the block, at the end at the latest.
+    solved, columns = library.zeros_like(v), library.positions(v.shape[1])
     logits = offsets + Z @ v[:-1] + v[-1]
     for _ in range(MAX_STEPS):
-        p = expit(logits)
-        curvature = np.maximum(p * (1 - p), LEAST_CURVATURE)
-        gradient = _gradient(Z, p - scores, alpha, v)
+        p = library.expit(logits)
+        curvature = (p * (1 - p)).clip(min=LEAST_CURVATURE)
+        gradient = _gradient(library, Z, p - scores, alpha, v)
         # In principal axes the Hessian is nearly diagonal: exactly so where all
         # evaluations of a model are equally uncertain.
         mean_curvature = curvature.mean(axis=0)
-        hessian = np.vstack(
+        hessian = library.vstack(
             [
-                design.widths[:, None] ** 2 * mean_curvature + alpha,
-                len(Z) * mean_curvature,
+                widths[:, None] ** 2 * mean_curvature + alpha,
+                len(Z) * mean_curvature[None],
             ]
         )
-        sizes = np.sqrt(_products(gradient, gradient / hessian))
+        sizes = library.sqrt(_products(library, gradient, gradient / hessian))
         left = sizes > tolerance
         if not left.all():
             solved[:, columns[~left]] = v[:, ~left]
@@ -262,14 +274,17 @@ def _newton(
             scores, curvature = scores[:, left], curvature[:, left]
             gradient, hessian = gradient[:, left], hessian[:, left]
             v, logits = v[:, left], logits[:, left]
-        step, moves = _newton_step(Z, curvature, gradient, hessian, alpha, sizes)
+        step, moves = _newton_step(
+            library, Z, curvature, gradient, hessian, alpha, sizes
+        )
         lengths = step_lengths(
             scores,
             logits,
             moves,
-            -_products(gradient, step),
-            alpha * _products(v[:-1], step[:-1]),
-            alpha * _products(step[:-1], step[:-1]),
+            -_products(library, gradient, step),
+            alpha * _products(library, v[:-1], step[:-1]),
+            alpha * _products(library, step[:-1], step[:-1]),
+            library,
         )
         v, logits = v + lengths * step, logits + lengths * moves
     solved[:, columns] = v
@@ -277,13 +292,14 @@ def _newton(
 
 
 def _newton_step(
-    Z: np.ndarray,
-    curvature: np.ndarray,
-    gradient: np.ndarray,
-    hessian: np.ndarray,
+    library: ArrayLibrary,
+    Z: Any,
+    curvature: Any,
+    gradient: Any,
+    hessian: Any,
     alpha: float,
-    sizes: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    sizes: Any,
+) -> tuple[Any, Any]:
     """Solve for Newton's step by conjugate gradients, and what it does to the logits.
 
     ``hessian`` is the approximate diagonal that serves as the preconditioner and
@@ -291,20 +307,20 @@ def _newton_step(
     """
     residual = -gradient
     direction = residual / hessian
-    remaining = _products(residual, direction)
-    enough = remaining * np.minimum(FORCING, sizes) ** 2
-    step, moves = np.zeros_like(gradient), np.zeros_like(curvature)
+    remaining = _products(library, residual, direction)
+    enough = remaining * sizes.clip(max=FORCING) ** 2
+    step, moves = library.zeros_like(gradient), library.zeros_like(curvature)
     for _ in range(MAX_PRODUCTS):
         changes = Z @ direction[:-1] + direction[-1]
-        product = _gradient(Z, curvature * changes, alpha, direction)
+        product = _gradient(library, Z, curvature * changes, alpha, direction)
         # A model whose step is good enough waits, with lengths of zero, for the others.
-        lengths = np.where(remaining > enough, remaining, 0)
-        lengths /= np.maximum(_products(direction, product), np.finfo(float).tiny)
+        lengths = library.where(remaining > enough, remaining, 0.0)
+        lengths /= _products(library, direction, product).clip(min=TINY)
         step += lengths * direction
         moves += lengths * changes
         residual -= lengths * product
         scaled = residual / hessian
-        before, remaining = remaining, _products(residual, scaled)
+        before, remaining = remaining, _products(library, residual, scaled)
         if (remaining <= enough).all():
             break
         direction = scaled + remaining / before * direction
@@ -312,13 +328,14 @@ def _newton_step(
 
 
 def step_lengths(
-    scores: np.ndarray,
-    logits: np.ndarray,
-    moves: np.ndarray,
-    sizes: np.ndarray,
-    penalty_slopes: np.ndarray,
-    penalty_growth: np.ndarray,
-) -> np.ndarray:
+    scores: Any,
+    logits: Any,
+    moves: Any,
+    sizes: Any,
+    penalty_slopes: Any,
+    penalty_growth: Any,
+    library: ArrayLibrary = NUMPY,
+) -> Any:
     """Shorten steps that lead past the minimum in their direction: (n_models,).
 
     Along a direction the objective is convex, so its slope tells on which side of the
@@ -333,29 +350,30 @@ def step_lengths(
         Minus the slope of the objective at the beginning of the step.
     penalty_slopes, penalty_growth : ndarray of shape (n_models,)
         Slope of the penalty there, and what a full step adds to it.
+    library : ArrayLibrary, default=NUMPY
+        Whose arrays these are.
     """
-    shortest, longest = np.zeros(len(sizes)), np.ones(len(sizes))
-    lengths = longest.copy()
+    shortest, longest = library.zeros_like(sizes), library.ones_like(sizes)
+    lengths = library.ones_like(sizes)
     for _ in range(MAX_HALVINGS):
-        gaps = expit(logits + lengths * moves) - scores
-        slopes = _products(gaps, moves) + penalty_slopes + lengths * penalty_growth
+        gaps = library.expit(logits + lengths * moves) - scores
+        at_ends = penalty_slopes + lengths * penalty_growth
+        slopes = _products(library, gaps, moves) + at_ends
         far = slopes > OVERSHOOT * sizes
         near = (slopes < -OVERSHOOT * sizes) & (lengths < longest)
         if not (far | near).any():
             break
-        longest = np.where(far, lengths, longest)
-        shortest = np.where(near, lengths, shortest)
-        lengths = np.where(far | near, (shortest + longest) / 2, lengths)
+        longest = library.where(far, lengths, longest)
+        shortest = library.where(near, lengths, shortest)
+        lengths = library.where(far | near, (shortest + longest) / 2, lengths)
     return lengths
 
 
-def _gradient(
-    Z: np.ndarray, gaps: np.ndarray, alpha: float, v: np.ndarray
-) -> np.ndarray:
+def _gradient(library: ArrayLibrary, Z: Any, gaps: Any, alpha: float, v: Any) -> Any:
     """Return gradients, of slopes and then levels, from those of the logits."""
-    return np.vstack([Z.T @ gaps + alpha * v[:-1], gaps.sum(axis=0)])
+    return library.vstack([Z.T @ gaps + alpha * v[:-1], gaps.sum(axis=0)[None]])
 
 
-def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _products(library: ArrayLibrary, a: Any, b: Any) -> Any:
     """Return the scalar product of each pair of columns."""
-    return np.einsum("im,im->m", a, b)
+    return library.einsum("im,im->m", a, b)

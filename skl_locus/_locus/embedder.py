@@ -101,9 +101,9 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
         are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
-        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
-        elsewhere. "bfloat16" trains like "auto" and rounds the products when models
-        are embedded: faster on processors with bfloat16 arithmetic, and
+        Arithmetic of the training; "auto" is mixed precision for large steps on CUDA
+        and float32 otherwise. "bfloat16" trains like "auto" and rounds the products
+        when models are embedded: faster on processors with bfloat16 arithmetic, and
         probabilities differ by about 0.001.
     verbose : int, default=0
         Verbosity; 1 shows the progress of the training.

@@ -17,6 +17,7 @@ from skl_locus._data.stored_logs import (
     EvaluationLog,
     columns_of_stored,
 )
+from skl_locus._estimation.arrays import NUMPY, solving_with
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.contributions import (
     NETWORK,
@@ -267,9 +268,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
         are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}, default="auto"
-        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
-        elsewhere. "bfloat16" trains like "auto" and rounds the products when models
-        are embedded: faster on processors with bfloat16 arithmetic, and
+        Arithmetic of the training; "auto" is mixed precision for large steps on CUDA
+        and float32 otherwise. "bfloat16" trains like "auto" and rounds the products
+        when models are embedded: faster on processors with bfloat16 arithmetic, and
         probabilities differ by about 0.001.
     verbose : int, default=0
         Verbosity; 1 shows the progress of the training.
@@ -513,9 +514,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         evidence = None
         if self.local_evidence:
             logits = np.empty(0) if check is None else check.observed_logits()
-            evidence = fit_evidence(
-                evaluations, held_out, logits, self._evidence_config
-            )
+            evidence = self._fit_evidence(evaluations, held_out, logits)
         if check is not None:
             check.warn_if_collapsed(evidence)
         return LocusPool(
@@ -533,6 +532,15 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         """Return where large blocks are scored: where the router was fitted."""
         # Copies on a device are in float32, which is not what float64 was asked for.
         return "cpu" if self.precision == "float64" else self.device_
+
+    def _fit_evidence(
+        self, evaluations: EvaluationSet, held_out: np.ndarray, logits: np.ndarray
+    ) -> EvidenceStack:
+        """Take the evidence; regressions are solved where the network was fitted."""
+        from skl_locus._torch.regressions import arrays_on
+
+        with solving_with(arrays_on(self._serving_device()) or NUMPY):
+            return fit_evidence(evaluations, held_out, logits, self._evidence_config)
 
     def _with_all_evaluations(self, blocks: Iterable[EvaluationSet]) -> LocusPool:
         """Return the pool with embeddings by all evaluations of its models."""
@@ -575,6 +583,12 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         return embedder
 
     def _update_pool(
+        self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
+    ) -> LocusPool:
+        with undivided_if_small(evaluations.queries.encodings.size):
+            return self._with_changed(models, evaluations, changed)
+
+    def _with_changed(
         self, models: np.ndarray, evaluations: EvaluationSet, changed: Collection
     ) -> LocusPool:
         pool = self._fitted_pool()

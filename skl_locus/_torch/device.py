@@ -17,6 +17,12 @@ LEAST_WORK = 2**28
 """Numbers in all steps, and in the models embedded afterwards, from which a GPU is used
 by ``device="auto"``: 10 s of one processor core. Starting CUDA takes 2 to 4 s."""
 
+LEAST_MIXED_STEP = 2**22
+"""Numbers in the largest tensor of a training step from which "auto" multiplies in
+bfloat16 on CUDA. Its conversions are 132 of the 397 operations of a step of LOCUS
+(counted). Launching them takes about a millisecond, and so do the products of so large
+a step in float32 (estimated)."""
+
 PRECISIONS = ("auto", "float32", "float64", "mixed", "bfloat16")
 
 
@@ -79,7 +85,8 @@ def resolve_placement(
         "auto" (CUDA, else MPS, where the work suits it, else CPU) or a name that torch
         knows.
     precision : {"auto", "float32", "float64", "mixed", "bfloat16"}
-        "auto" is mixed on CUDA and float32 elsewhere; "bfloat16" trains as "auto".
+        "auto" is mixed for large steps on CUDA and float32 otherwise; "bfloat16" trains
+        as "auto".
     workload : Workload or None
         What there is to compute; None is more than any threshold.
 
@@ -100,7 +107,9 @@ def resolve_placement(
             "precision='auto'."
         )
     # bfloat16 has the range of float32: unlike float16 it needs no scaling of the loss.
-    amp = where.type == "cuda" and precision in ("auto", "mixed", "bfloat16")
+    large = workload is None or workload.step >= LEAST_MIXED_STEP
+    by_size = large and precision in ("auto", "bfloat16")
+    amp = where.type == "cuda" and (by_size or precision == "mixed")
     dtype = torch.float64 if precision == "float64" else torch.float32
     if dtype == torch.float64 and where.type == "mps":
         raise ValueError("precision='float64' does not exist on device 'mps'.")

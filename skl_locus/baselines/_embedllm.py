@@ -61,8 +61,8 @@ class EmbedLLMRouter(FreeVectorRouter):
         Name of a torch device, or "auto": CUDA if available, else MPS, for fits that
         are large enough for it, else the CPU.
     precision : {"auto", "float32", "float64", "mixed"}, default="auto"
-        Arithmetic of the training; "auto" is mixed precision on CUDA and float32
-        elsewhere.
+        Arithmetic of the training; "auto" is mixed precision for large steps on CUDA
+        and float32 otherwise.
     verbose : int, default=0
         Verbosity; 1 shows the progress of the training.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None

@@ -11,7 +11,13 @@ from skl_locus import LocusRouter
 from skl_locus._torch import device as placements
 from skl_locus._torch import fit_locus
 from skl_locus._torch.batches import draw_batches
-from skl_locus._torch.device import LEAST_STEP, LEAST_WORK, Workload, resolve_placement
+from skl_locus._torch.device import (
+    LEAST_MIXED_STEP,
+    LEAST_STEP,
+    LEAST_WORK,
+    Workload,
+    resolve_placement,
+)
 from skl_locus._torch.threads import threads_for_step
 from skl_locus._torch.training import TrainingOptions, train
 from skl_locus.datasets import make_evaluations
@@ -166,6 +172,16 @@ def test_auto_takes_the_gpu_for_large_work_alone(
     assert resolve_placement("cuda", "auto", work).device.type == "cuda"
     assert resolve_placement("cpu", "auto", work).device.type == "cpu"
     assert resolve_placement("auto", "mixed", work).device.type == "cuda"
+
+
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
+def test_small_steps_are_not_mixed_unless_asked(monkeypatch, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    small, large = (Workload(LEAST_MIXED_STEP - more, 1) for more in (1, 0))
+    assert not resolve_placement("cuda", precision, small).amp
+    assert resolve_placement("cuda", precision, large).amp
+    assert resolve_placement("cuda", "mixed", small).amp
+    assert not resolve_placement("cpu", precision, large).amp
 
 
 def test_default_parameters_reach_the_gpu_at_a_million_evaluations():
