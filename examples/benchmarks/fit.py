@@ -4,8 +4,9 @@ The plain recipe is one full-batch step of Adam per epoch (`plain.fit_plain`), s
 by the log loss on the queries that the package holds out too. Compared are that loss
 and, with the whole default router as well, the one on queries that none has seen.
 ``--data`` names folders with a log each: evaluations.parquet (model, query_id, score),
-queries.parquet (query_id, query) and encodings_mpnet.npy; without it the log is made
-up. The last row is the default `LocusRouter` on a large pool.
+queries.parquet (query_id, query) and encodings_mpnet.npy or, where there is none,
+encodings_minilm.npy; without it the log is made up. The last row is the default
+`LocusRouter` on a large pool.
 """
 
 import time
@@ -191,7 +192,9 @@ def read_log(folder, n_models, n_queries):
     most = matrix.count().sort_values(ascending=False, kind="stable").index[:n_models]
     matrix = matrix[most.sort_values()]
     complete = np.flatnonzero(matrix.notna().all(axis=1))[:n_queries]
-    vectors = np.load(folder / "encodings_mpnet.npy", mmap_mode="r")[chosen[complete]]
+    files = (folder / f"encodings_{encoder}.npy" for encoder in ("mpnet", "minilm"))
+    file = next(path for path in files if path.exists())
+    vectors = np.load(file, mmap_mode="r")[chosen[complete]]
     return (
         np.asarray(vectors, dtype=np.float32),
         np.ascontiguousarray(matrix.to_numpy(np.float32)[complete].T),
