@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import tqdm.std
 
-from skl_locus import IRTRouter, LocusEmbedder, LocusRouter
+from skl_locus import BestSingleRouter, IRTRouter, LocusEmbedder, LocusRouter
 from skl_locus._utils import progress
 from skl_locus._utils.blas_threads import map_tasks
 from skl_locus.datasets import make_evaluations
+from skl_locus.inspection import embedding_stability, identify
+from skl_locus.metrics import compare
+from skl_locus.model_selection import QueryShuffleSplit, query_learning_curve
 from tests.helpers.small import SMALL
 
 
@@ -197,3 +200,30 @@ def test_the_line_goes_around_bars(monkeypatch):
 def test_facts_without_a_report_are_dropped(capfd):
     progress.learned("nothing")
     assert capfd.readouterr() == ("", "")
+
+
+def test_functions_that_take_long_show_bars_where_asked(monkeypatch, capfd, pool):
+    monkeypatch.setattr(progress, "BAR_AFTER", 0.0)
+    log = pool.evaluations
+    split = QueryShuffleSplit(n_splits=1, test_size=0.5, random_state=0)
+    train, test = (log.iloc[rows] for rows in next(split.split(log)))
+    router = LocusRouter(**SMALL).fit(train, train["score"])
+    again = train[train["model"] == "model-0"]
+    curve = {"cv": QueryShuffleSplit(1, random_state=0), "train_sizes": [0.5, 1.0]}
+    calls = {
+        "compare": lambda **v: compare(
+            {"r": router}, test, test["score"], n_resamples=5, task_col=None, **v
+        ),
+        "identify": lambda **v: identify(
+            router, again, again["score"], n_resamples=5, **v
+        ),
+        "embed anew": lambda **v: embedding_stability(router, n_repeats=1, **v),
+        "learning curve": lambda **v: query_learning_curve(
+            BestSingleRouter(), log, log["score"], **curve, **v
+        ),
+    }
+    for name, call in calls.items():
+        call()
+        assert capfd.readouterr() == ("", "")
+        call(verbose=1)
+        assert f"{name}: 100%" in capfd.readouterr().err
