@@ -51,11 +51,11 @@ curve.tail(3).round(3)
 
 single = test.groupby("model")["score"].mean()
 fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-ax.plot(curve["cost"], curve["quality"], marker=".", label="routing")
+ax.plot(curve["cost"], curve["quality"], label="routing")
 ax.plot(hull["cost"], hull["quality"], "--", color="grey", label="mixtures of models")
 ax.scatter([costs[name] for name in single.index], single, color="black", zorder=3)
 for name, score in single.items():
-    place = {"xytext": (4, 5), "textcoords": "offset points"}
+    place = {"xytext": (5, -10), "textcoords": "offset points"}
     ax.annotate(name, (costs[name], score), fontsize=8, **place)
 ax.margins(x=0.12)
 ax.set(xlabel="Cost per query (unit of the pool)", ylabel="Mean score")
