@@ -202,6 +202,7 @@ def embedding_uncertainty(
     n_subsamples: int = 30,
     fraction: float = 0.5,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Estimate how far embeddings and predictions would move with other evaluations.
 
@@ -223,6 +224,8 @@ def embedding_uncertainty(
         m / n, in (0, 1).
     random_state : int, RandomState instance or None, default=None
         Determines the subsets.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -262,11 +265,15 @@ def embedding_uncertainty(
     nearest = _distances_to_others(router).loc[names, "nearest_other"]
     vectors = None if queries is None else read_bare_queries(router, queries)
     rows = []
-    for name in names:
-        own = known_evaluations(router, name)
-        rows.append(
-            (len(own), *_spreads(router, own, vectors, n_subsamples, fraction, rng))
-        )
+    with (
+        progress_shown(verbose),
+        progress_bar("embed anew", len(names), unit="model") as bar,
+    ):
+        for name in names:
+            own = known_evaluations(router, name)
+            spreads = _spreads(router, own, vectors, n_subsamples, fraction, rng)
+            rows.append((len(own), *spreads))
+            bar.advance()
     table = pd.DataFrame(
         rows, nearest.index, ["n_evaluations", "spread", "probability_spread"]
     )

@@ -11,7 +11,12 @@ from skl_locus import BestSingleRouter, IRTRouter, LocusEmbedder, LocusRouter
 from skl_locus._utils import progress
 from skl_locus._utils.blas_threads import map_tasks
 from skl_locus.datasets import make_evaluations
-from skl_locus.inspection import embedding_stability, identify
+from skl_locus.inspection import (
+    embedding_stability,
+    embedding_uncertainty,
+    find_duplicates,
+    identify,
+)
 from skl_locus.metrics import compare
 from skl_locus.model_selection import QueryShuffleSplit, query_learning_curve
 from tests.helpers.small import SMALL
@@ -218,6 +223,8 @@ def test_functions_that_take_long_show_bars_where_asked(monkeypatch, capfd, pool
             router, again, again["score"], n_resamples=5, **v
         ),
         "embed anew": lambda **v: embedding_stability(router, n_repeats=1, **v),
+        "embed anew ": lambda **v: embedding_uncertainty(router, n_subsamples=2, **v),
+        "compare models": lambda **v: find_duplicates(router, n_resamples=5, **v),
         "learning curve": lambda **v: query_learning_curve(
             BestSingleRouter(), log, log["score"], **curve, **v
         ),
@@ -226,4 +233,4 @@ def test_functions_that_take_long_show_bars_where_asked(monkeypatch, capfd, pool
         call()
         assert capfd.readouterr() == ("", "")
         call(verbose=1)
-        assert f"{name}: 100%" in capfd.readouterr().err
+        assert f"{name.strip()}: 100%" in capfd.readouterr().err
