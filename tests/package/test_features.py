@@ -166,7 +166,7 @@ CHECKS = {
     "random_state": seeded,
     "verbose": lambda: has_parameters("verbose"),
     "callbacks": lambda: has_parameters("callbacks"),
-    "feature_importances_, coef_": lambda: (
+    "``feature_importances_``, ``coef_``": lambda: (
         hasattr(fitted(), "feature_importances_") or hasattr(fitted(), "coef_")
     ),
     "async methods": lambda: any(

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import tqdm.std
+from small import SMALL
 
 from skl_locus import BestSingleRouter, IRTRouter, LocusEmbedder, LocusRouter
 from skl_locus._utils import progress
@@ -19,7 +20,6 @@ from skl_locus.inspection import (
 )
 from skl_locus.metrics import compare
 from skl_locus.model_selection import QueryShuffleSplit, query_learning_curve
-from tests.helpers.small import SMALL
 
 
 class Clock:

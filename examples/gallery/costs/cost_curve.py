@@ -55,9 +55,9 @@ ax.plot(curve["cost"], curve["quality"], label="routing")
 ax.plot(hull["cost"], hull["quality"], "--", color="grey", label="mixtures of models")
 ax.scatter([costs[name] for name in single.index], single, color="black", zorder=3)
 for name, score in single.items():
-    place = {"xytext": (5, -10), "textcoords": "offset points"}
+    place = {"xytext": (0, -13), "textcoords": "offset points", "ha": "center"}
     ax.annotate(name, (costs[name], score), fontsize=8, **place)
-ax.margins(x=0.12)
+ax.margins(0.12)
 ax.set(xlabel="Cost per query (unit of the pool)", ylabel="Mean score")
 ax.legend()
 headroom = routing_headroom(test, test["score"], random_state=0)
