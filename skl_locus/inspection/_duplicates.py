@@ -117,11 +117,11 @@ def find_duplicates(
         progress_shown(verbose),
         progress_bar("compare models", len(close), unit="pair") as bar,
     ):
-        for both in close:
-            pairs = _pairs_of_models(router, *both, max_evaluations, rng)
+        for a, b in close:
+            pairs = _pairs_of_models(router, a, b, max_evaluations, rng)
             if pairs is not None:
-                test = swap_test(router, known, pairs, both, n_resamples, rng)
-                rows.append(_row(*both, test))
+                test = swap_test(router, known, pairs, [a, b], n_resamples, rng)
+                rows.append(_row(a, b, test))
             bar.advance()
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))

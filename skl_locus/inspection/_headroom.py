@@ -301,7 +301,8 @@ def headroom_of(
     groups = {BY_TASK: tasks, BY_CLUSTER: clusters}
     if tasks.max() == tasks.min():
         del groups[BY_TASK]
-    return RoutingHeadroom(_table(log, groups), *scores.shape, min_coverage)
+    n_queries, n_models = scores.shape
+    return RoutingHeadroom(_table(log, groups), n_queries, n_models, min_coverage)
 
 
 class LogReader(TableReaderMixin):
