@@ -22,6 +22,7 @@ from skl_locus._data.columns import (
     read_column,
 )
 from skl_locus._data.encodings import UNUSABLE, first_unusable
+from skl_locus._data.media import holds_media, media_queries
 from skl_locus._data.schema import Columns
 
 KEY_BYTES = 16
@@ -129,7 +130,8 @@ def distinct_values(cells: Any, column: str) -> DistinctValues:
     Parameters
     ----------
     cells : Series or ndarray of shape (n_rows,)
-        Texts, or cells holding 1-D vectors of one length.
+        Texts, cells holding 1-D vectors of one length, or media, which are texts from
+        here on: names by their content.
     column : str
         Name for messages.
 
@@ -143,7 +145,9 @@ def distinct_values(cells: Any, column: str) -> DistinctValues:
     ValueError
         If a cell is missing, numeric, of another length or not finite.
     """
-    if not is_text(cells):
+    if holds_media(cells):
+        cells = media_queries(cells, column)
+    elif not is_text(cells):
         return _distinct_cells(cells, column)
     codes, texts = factorize_texts(cells, column)
     order = sorted(range(len(texts)), key=texts.__getitem__)
@@ -422,7 +426,7 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
     where = f"The column {column!r}, row {row},"
     if cell is None or np.ndim(cell) != 1 or isinstance(cell, (str, bytes)):
         raise ValueError(
-            f"{where} holds {cell!r:.60}, which is neither text nor a 1-D vector. "
+            f"{where} holds {cell!r:.60}, which is neither text, an image nor a vector. "
             "Give texts, or one vector per cell; numeric encodings in columns of "
             "their own need no query column."
         )

@@ -22,6 +22,7 @@ from skl_locus._data.columns import (
     read_column,
 )
 from skl_locus._data.encodings import UNUSABLE, first_unusable
+from skl_locus._data.media import n_characters
 from skl_locus._data.queries import (
     DistinctValues,
     UniqueQueries,
@@ -106,7 +107,7 @@ class QueryBatch:
         values = self.column(name) if self._is_text(name) else None
         if values is None or values.texts is None:
             return np.full(self.n_queries, np.nan)
-        lengths = np.array([len(text) for text in values.texts], dtype=np.float64)
+        lengths = np.array([n_characters(text) for text in values.texts])
         return lengths[values.codes]
 
     def amounts(self, name: str) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Texts of queries to vectors."""
+"""Texts, images and other queries to vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ from skl_locus._data.columns import (
     read_column,
 )
 from skl_locus._data.encodings import UNUSABLE, first_unusable
+from skl_locus._data.media import (
+    contents_of,
+    has_media,
+    holds_media,
+    images_of,
+    media_queries,
+)
 from skl_locus._data.queries import QuerySet, text_keys
 from skl_locus._data.sentence_models import (
     BACKENDS,
@@ -52,6 +60,9 @@ from skl_locus._utils.forks import survives_fork
 from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.runtime import kept_beside, lock_of
 
+OPENED_BATCHES = 16
+"""Batches of images that are in memory at a time."""
+
 
 class QueryEncoder(
     PickleVersionMixin,
@@ -66,13 +77,17 @@ class QueryEncoder(
     so that transforming them again, also after unpickling, encodes nothing. Vectors of
     other texts stay in a cache for a while (see Notes).
 
+    Queries that are images, sound or other data are encoded in the same way, each
+    distinct content once (see Notes).
+
     Parameters
     ----------
     encoder : str, path, SentenceTransformer or scikit-learn transformer, \
             default="all-MiniLM-L6-v2"
         Name or folder of a sentence-transformers model, a loaded one, or a
         transformer of texts such as ``make_pipeline(TfidfVectorizer(),
-        TruncatedSVD(64))``, which is cloned and fitted.
+        TruncatedSVD(64))``, which is cloned and fitted. For images a model such as
+        "clip-ViT-B-32", or a transformer that reads a list of them.
     query_col : str, default="query"
         Column of the texts in a dataframe.
     query_id_col : str, default="query_id"
@@ -124,6 +139,16 @@ class QueryEncoder(
     the hub); a folder or a loaded model must be given back after unpickling, with
     ``set_params(encoder=...)``.
 
+    Instead of texts, a column or list may hold images of Pillow, files
+    (``pathlib.Path``), ``bytes``, or arrays of two or more dimensions, all of them of
+    these kinds if the first is. A path that is a ``str`` is a text: turn it into a
+    ``Path``. Queries are told apart by content: by the bytes of a file, by mode, size
+    and pixels of an image, by type, shape and numbers of an array. Their names, such as
+    ``"bytes:0f3a..."``, stand in for the text in ``query_id_col`` and in messages. A
+    sentence-transformers model gets all of them as RGB images, opened with Pillow
+    (extra ``images``), some batches at a time; a scikit-learn transformer gets them as
+    they are. Neither pickles nor saved files hold content or paths.
+
     Examples
     --------
     >>> from sklearn.decomposition import TruncatedSVD
@@ -154,6 +179,7 @@ class QueryEncoder(
     backend: str = "torch"
     model_kwargs: dict[str, Any] | None = None
     cache_size: int = DEFAULT_SIZE
+    _reads_media = False
 
     def __init__(
         self,
@@ -186,7 +212,7 @@ class QueryEncoder(
         Parameters
         ----------
         X : list of str, array or Series of shape (n_queries,), or dataframe
-            Texts, or a table with a column of them.
+            Texts or media, or a table with a column of them.
         y : None
             Ignored.
 
@@ -208,7 +234,7 @@ class QueryEncoder(
         Parameters
         ----------
         X : list of str, array or Series of shape (n_queries,), or dataframe
-            Texts, or a table with a column of them.
+            Texts or media, or a table with a column of them.
 
         Returns
         -------
@@ -292,12 +318,13 @@ class QueryEncoder(
                 progress_shown(self.verbose),
                 progress_bar("fit text encoder", len(texts), unit="text") as bar,
             ):
-                fitted = _fitted(self.encoder, list(map(_encodable, texts)))
+                fitted = _fitted(self.encoder, texts)
                 bar.advance(len(texts))
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
         self._known = QuerySet(keys[order], order.astype(np.int32), vectors)
+        self._reads_media = has_media(texts)
         self.n_features_out_ = vectors.shape[1]
         return vectors
 
@@ -366,9 +393,13 @@ class QueryEncoder(
             values = object_cells(values)
         if len(values) == 0:
             return np.empty(0, dtype=np.int32), []
-        if not is_text(values):
+        if holds_media(values):
+            values = media_queries(values, column)
+        elif not is_text(values):
             raise ValueError(
-                f"QueryEncoder encodes text; the queries ({column!r}) are not text."
+                "QueryEncoder encodes text, images (of Pillow, paths, bytes) and arrays"
+                f" of two or more dimensions; the queries ({column!r}) are none of "
+                "these."
             )
         codes, texts = factorize_texts(values, column)
         rank, texts = factorize_labels(np.array(texts, dtype=object), column)
@@ -399,12 +430,12 @@ class QueryEncoder(
     @survives_fork
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         texts = list(map(_encodable, texts))
-        with progress_shown(self.verbose):
+        with progress_shown(self.verbose), _naming_what_cannot_be_read(texts):
             if fitted is None:
-                vectors = encode_texts(self._sentence_model(), texts, self.batch_size)
+                vectors = self._encoded_by_model(texts)
             else:
                 with progress_bar("encode", len(texts), unit="text") as bar:
-                    encoded = fitted.transform(texts)
+                    encoded = fitted.transform(contents_of(texts))
                     bar.advance(len(texts))
                 vectors = encoded.toarray() if issparse(encoded) else encoded
         vectors = _as_vectors(vectors, len(texts))
@@ -415,6 +446,18 @@ class QueryEncoder(
                 f"{texts[at]!r:.60}."
             )
         return vectors
+
+    def _encoded_by_model(self, texts: list[str]) -> Any:
+        """Encode by a sentence-transformers model; images are opened some at a time."""
+        model = self._sentence_model()
+        if not has_media(texts):
+            return encode_texts(model, texts, self.batch_size)
+        step = OPENED_BATCHES * self.batch_size
+        starts = range(0, len(texts), step)
+        parts = [texts[start : start + step] for start in starts]
+        return np.concatenate(
+            [encode_texts(model, images_of(part), self.batch_size) for part in parts]
+        )
 
     @survives_fork
     def _encoder_in_use(self) -> Any:
@@ -456,7 +499,8 @@ class QueryEncoder(
         shared = object_cells(list(vectors))
         table[self.query_col] = shared[codes]
         if self.query_id_col not in table.columns:
-            table[self.query_id_col] = pd.Categorical.from_codes(codes, texts)
+            names = list(map(str, texts))  # media keep their names alone
+            table[self.query_id_col] = pd.Categorical.from_codes(codes, names)
         return table
 
     def set_params(self, **params: Any) -> QueryEncoder:
@@ -524,9 +568,10 @@ class QueryEncoder(
         twin = clone(self)
         # Past `set_params`, and with whatever is loaded already.
         twin.encoder = encoder
-        check_same_model(
-            twin._encode(PROBES, None), self.n_features_out_, self._probes_or_none()
-        )
+        twin._reads_media = self._reads_media
+        probes = twin._encoded_probes()
+        if probes is not None:
+            check_same_model(probes, self.n_features_out_, self._probes_or_none())
         loaded = getattr(twin, "_loaded", None)
         if loaded is not None:
             self._loaded = loaded
@@ -540,8 +585,17 @@ class QueryEncoder(
         """
         is_here = is_loaded_model(self.encoder) or hasattr(self, "_loaded")
         if self.encoder_ is None and is_here:
-            return self._encode(PROBES, None)
+            return self._encoded_probes()
         return self._probes_or_none()
+
+    def _encoded_probes(self) -> np.ndarray | None:
+        """Encode `PROBES`; None by a model of images that reads no texts."""
+        try:
+            return self._encode(PROBES, None)
+        except Exception:
+            if not self._reads_media:
+                raise
+            return None
 
     def _probes_or_none(self) -> np.ndarray | None:
         return getattr(self, "_probes", None)
@@ -589,7 +643,27 @@ def _encodable(text: str) -> str:
 
 @survives_fork
 def _fitted(transformer: Any, texts: Sequence[str]) -> Any:
-    return clone(transformer).fit(sorted(texts))
+    texts = sorted(map(_encodable, texts))
+    with _naming_what_cannot_be_read(texts):
+        return clone(transformer).fit(contents_of(texts))
+
+
+@contextmanager
+def _naming_what_cannot_be_read(texts: Sequence[str]) -> Iterator[None]:
+    """Say that an encoder of texts got images, whatever it raises then."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if not has_media(texts) or "holds no image" in str(error):
+            raise
+        kinds = sorted({type(content).__name__ for content in contents_of(texts)})
+        raise ValueError(
+            f"The encoder cannot read the queries, which are of type "
+            f"{', '.join(kinds)}; pass an encoder of such queries "
+            f"({type(error).__name__}: {error})."
+        ) from error
 
 
 def _as_vectors(encoded: Any, n_texts: int) -> np.ndarray:

@@ -27,6 +27,7 @@ from skl_locus._data.encodings import (
     first_unusable,
 )
 from skl_locus._data.evaluations import DUPLICATES, EvaluationSet, combine_rows
+from skl_locus._data.media import kind_of
 from skl_locus._data.queries import (
     DistinctValues,
     QuerySet,
@@ -309,7 +310,8 @@ class TableReaderMixin(BaseEstimator):
             return values.vectors
         if self.encoder is None:
             raise ValueError(
-                f"The column {self.query_col!r} holds text, but encoder=None; "
+                f"The column {self.query_col!r} holds {kind_of(values.texts)}, but "
+                "encoder=None; "
                 "pass encoder= (a sentence-transformers name, a QueryEncoder or "
                 "a scikit-learn text transformer), or vectors."
             )
@@ -362,8 +364,9 @@ class TableReaderMixin(BaseEstimator):
             return values.vectors
         if self.query_encoder_ is None:
             raise ValueError(
-                f"{type(self).__name__} was fitted on encoded queries and got text; "
-                "encode the text in the same way, or fit with encoder=."
+                f"{type(self).__name__} was fitted on encoded queries and got "
+                f"{kind_of(values.texts)}; encode them in the same way, or fit with "
+                "encoder=."
             )
         return self.query_encoder_._transform_distinct(values.texts, values.keys)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from skl_locus._data.codes import find_sorted
 from skl_locus._data.columns import read_column
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.media import holds_media, media_queries
 from skl_locus._routing.decisions import query_blocks, top_k
 
 SIMILAR_COLUMNS = ["query", "neighbor", "id", "distance", "model", "score"]
@@ -88,9 +89,11 @@ def query_names(frame: Any, rows: Any, id_col: str, query_col: str) -> pd.Series
     first = np.unique(rows.query_codes, return_index=True)[1]
     for column in (id_col, query_col):
         if column in frame.columns:
-            cells = np.asarray(read_column(frame, column), dtype=object)
+            cells = np.asarray(read_column(frame, column), dtype=object)[first]
+            if holds_media(cells):
+                cells = np.array([*map(str, media_queries(cells, column))], object)
             if not isinstance(cells[0], np.ndarray):  # a vector is no name
-                return pd.Series(cells[first], rows.queries.keys)
+                return pd.Series(cells, rows.queries.keys)
     return pd.Series(first.astype(object), rows.queries.keys)
 
 

@@ -1,0 +1,182 @@
+"""Queries that are no texts: images, clips and other data, known by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from io import BytesIO
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skl_locus._data.codes import first_rows
+
+DIGEST_BYTES = 16
+"""Length of a digest; 16 bytes make an accidental collision unthinkable."""
+
+
+class MediaQuery(str):
+    """The name of a query that is no text, made of its content, which it holds.
+
+    Whatever identifies, sorts, stores or shows texts does so with these names: equal
+    content has one name, wherever it came from. Encoders alone look at the content.
+
+    Parameters
+    ----------
+    name : str
+        Kind and digest of the content.
+    content : PIL image, path, bytes or ndarray
+        What is encoded.
+    place : str
+        Where it was read, for messages.
+    """
+
+    __slots__ = ("content", "place")
+    content: Any
+    place: str
+
+    def __new__(cls, name: str, content: Any, place: str) -> MediaQuery:
+        """Make the name."""
+        query = super().__new__(cls, name)
+        query.content, query.place = content, place
+        return query
+
+    def __reduce__(self) -> tuple:
+        """Pickle the name alone: neither content nor paths leave the process."""
+        return str, (str(self),)
+
+
+def holds_media(cells: Any) -> bool:
+    """Return whether a column holds media, by its first cell."""
+    first = cells.iloc[:1] if isinstance(cells, pd.Series) else cells[:1]
+    return _is_media(next(iter(first), None))
+
+
+def media_queries(cells: Any, column: str) -> np.ndarray:
+    """Name the media of a column by their content.
+
+    Parameters
+    ----------
+    cells : Series or ndarray of shape (n_rows,)
+        PIL images, paths of files, bytes, or arrays of two or more dimensions.
+    column : str
+        Name for messages.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        A `MediaQuery` for each row; rows of equal content share one.
+
+    Raises
+    ------
+    ValueError
+        If a cell is of another kind, or a file cannot be read.
+    """
+    values = list(cells)
+    # Rows of one query usually share one object: each is read and digested once.
+    identities = np.fromiter(map(id, values), dtype=np.int64, count=len(values))
+    codes, objects = pd.factorize(identities)
+    known: dict[str, MediaQuery] = {}
+    queries = np.empty(len(objects), dtype=object)
+    for code, row in enumerate(first_rows(codes, len(objects))):
+        query = _query_of(values[row], f"row {row} of the column {column!r}")
+        queries[code] = known.setdefault(query, query)
+    return queries[codes]
+
+
+def has_media(queries: Sequence[str]) -> bool:
+    """Return whether distinct queries are media; they are all of one kind."""
+    return len(queries) > 0 and isinstance(queries[0], MediaQuery)
+
+
+def kind_of(queries: Sequence[str]) -> str:
+    """Return what distinct queries are, for messages."""
+    return "images or other media" if has_media(queries) else "text"
+
+
+def n_characters(query: str) -> float:
+    """Return the length of a text, NaN for media."""
+    return np.nan if isinstance(query, MediaQuery) else float(len(query))
+
+
+def contents_of(queries: Sequence[str]) -> list:
+    """Return what a transformer reads: texts, or media as they were given."""
+    return [q.content if isinstance(q, MediaQuery) else q for q in queries]
+
+
+def images_of(queries: Sequence[str]) -> list:
+    """Return what a sentence-transformers model reads: texts, or images in RGB."""
+    return [_image_of(q) if isinstance(q, MediaQuery) else q for q in queries]
+
+
+def _query_of(cell: Any, place: str) -> MediaQuery:
+    if not _is_media(cell):
+        raise ValueError(
+            f"{place} holds {type(cell).__name__} where the first row holds an image "
+            "or another object to encode; use one kind of query."
+        )
+    if isinstance(cell, np.ndarray):
+        return MediaQuery(_array_name(cell), cell, place)
+    if isinstance(cell, (bytes, PathLike)):
+        return MediaQuery(_named("bytes", _bytes_of(cell, place)), cell, place)
+    shape = f"{cell.mode} {cell.size}".encode()
+    return MediaQuery(_named("image", shape, cell.tobytes()), cell, place)
+
+
+def _is_media(cell: Any) -> bool:
+    if isinstance(cell, np.ndarray):
+        return cell.ndim > 1  # a vector is an encoding
+    return isinstance(cell, (bytes, PathLike)) or _is_image(cell)
+
+
+def _is_image(cell: Any) -> bool:
+    """Return whether something is an image of Pillow, which is not imported for it."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(cell, pillow.Image)
+
+
+def _array_name(array: np.ndarray) -> str:
+    if array.dtype.hasobject:
+        raise ValueError("An array of objects is no query; give numbers.")
+    shape = f"{array.dtype.str} {array.shape}".encode()
+    return _named("array", shape, np.ascontiguousarray(array).tobytes())
+
+
+def _named(kind: str, *parts: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(part)
+    return f"{kind}:{digest.hexdigest()}"
+
+
+def _bytes_of(cell: bytes | PathLike, place: str) -> bytes:
+    if isinstance(cell, bytes):
+        return cell
+    try:
+        return Path(fspath(cell)).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{place}: {fspath(cell)!r} cannot be read: {error}") from None
+
+
+def _image_of(query: MediaQuery) -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Images are opened with Pillow; install it with pip install "
+            "'skl-locus[images]'."
+        ) from error
+    content = query.content
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content).convert("RGB")
+    if _is_image(content):
+        return content.convert("RGB")
+    try:
+        with Image.open(BytesIO(_bytes_of(content, query.place))) as image:
+            return image.convert("RGB")
+    except OSError as error:  # PIL.UnidentifiedImageError is one
+        raise ValueError(f"{query.place} holds no image that Pillow reads.") from error
