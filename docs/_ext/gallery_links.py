@@ -7,10 +7,12 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 ORDER = [
-    *("map_of_models.py", "families.py", "agreement.py", "portfolio_curve.py"),
+    *("map_of_models.py", "families.py", "agreement.py", "stability.py"),
+    "portfolio_curve.py",
     *(
         "text_pipeline.py",
         "comparing_routers.py",
+        "explaining.py",
         "reliability.py",
         "learning_curve.py",
     ),

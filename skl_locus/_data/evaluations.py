@@ -74,6 +74,13 @@ class EvaluationSet:
         sums = np.add.reduceat(self.scores.astype(np.float64), self.offsets[:-1])
         return sums / self.sizes
 
+    def described(self) -> str:
+        """Say how large it is."""
+        return (
+            f"{self.n_models} models, {len(self.queries)} queries, "
+            f"{len(self)} evaluations"
+        )
+
     def index_of(self, models: Iterable) -> np.ndarray:
         """Return the positions of labels among the models: (n_labels,)."""
         positions = positions_of(list(models), self.model_names)

@@ -35,6 +35,7 @@ from skl_locus._data.sentence_models import (
     ModelSource,
     check_model_kwargs,
     check_same_model,
+    encode_texts,
     is_folder,
     is_loaded_model,
     is_sentence_model,
@@ -48,7 +49,7 @@ from skl_locus._data.vector_cache import (
 )
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.forks import survives_fork
-from skl_locus._utils.progress import progress_bar
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.runtime import kept_beside, lock_of
 
 
@@ -95,8 +96,8 @@ class QueryEncoder(
     cache_size : int, default=4096
         Number of vectors in the cache of texts that are not of the fit; 0 for none.
     verbose : int, default=0
-        1 shows progress bars while a model is loaded and while more texts than
-        ``batch_size`` are encoded.
+        1 shows a progress bar while a model is loaded or texts are encoded, once that
+        has taken two seconds.
 
     Attributes
     ----------
@@ -287,8 +288,12 @@ class QueryEncoder(
         if is_sentence_model(self.encoder):
             self._is_folder = is_folder(self.encoder)
         else:
-            with progress_bar("fit text encoder", len(texts), self._shows(texts)):
+            with (
+                progress_shown(self.verbose),
+                progress_bar("fit text encoder", len(texts), unit="text") as bar,
+            ):
                 fitted = _fitted(self.encoder, list(map(_encodable, texts)))
+                bar.advance(len(texts))
         vectors = self._encode(texts, fitted)
         order = np.argsort(keys)
         self.encoder_ = fitted
@@ -394,17 +399,14 @@ class QueryEncoder(
     @survives_fork
     def _encode_in_order(self, texts: list[str], fitted: Any) -> np.ndarray:
         texts = list(map(_encodable, texts))
-        if fitted is not None:
-            with progress_bar("encode", len(texts), self._shows(texts)):
-                encoded = fitted.transform(texts)
-            vectors = encoded.toarray() if issparse(encoded) else encoded
-        else:
-            vectors = self._sentence_model().encode(
-                texts,
-                batch_size=self.batch_size,
-                show_progress_bar=self._shows(texts),
-                convert_to_numpy=True,
-            )
+        with progress_shown(self.verbose):
+            if fitted is None:
+                vectors = encode_texts(self._sentence_model(), texts, self.batch_size)
+            else:
+                with progress_bar("encode", len(texts), unit="text") as bar:
+                    encoded = fitted.transform(texts)
+                    bar.advance(len(texts))
+                vectors = encoded.toarray() if issparse(encoded) else encoded
         vectors = _as_vectors(vectors, len(texts))
         at = first_unusable(vectors)
         if at is not None:
@@ -413,10 +415,6 @@ class QueryEncoder(
                 f"{texts[at]!r:.60}."
             )
         return vectors
-
-    def _shows(self, texts: Sequence[str]) -> bool:
-        """Return whether the progress of encoding is shown: not for single requests."""
-        return bool(self.verbose) and len(texts) > self.batch_size
 
     @survives_fork
     def _encoder_in_use(self) -> Any:
@@ -441,7 +439,8 @@ class QueryEncoder(
             with lock_of(self):
                 loaded = getattr(self, "_loaded", None)
                 if loaded is None or loaded[0] != source:
-                    loaded = (source, load_sentence_model(source, verbose=self.verbose))
+                    with progress_shown(self.verbose):
+                        loaded = (source, load_sentence_model(source))
                     # Kept, by one assignment, so that serving loads it once.
                     self._loaded = loaded
         return loaded[1]

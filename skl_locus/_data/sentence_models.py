@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from skl_locus._utils.progress import progress_bar
+from skl_locus._utils.progress import Bar, NoBar, progress_bar, progress_is_shown
 
 BACKENDS = {
     "torch": ("torch",),
@@ -212,15 +212,13 @@ def check_model_kwargs(
     return tuple(sorted(options.items()))
 
 
-def load_sentence_model(source: ModelSource, *, verbose: int = 0) -> Any:
+def load_sentence_model(source: ModelSource) -> Any:
     """Load a sentence-transformers model from a folder, the local cache or the hub.
 
     Parameters
     ----------
     source : ModelSource
         Name, device and revision.
-    verbose : int, default=0
-        0 hides the progress bars of loading.
 
     Returns
     -------
@@ -238,18 +236,64 @@ def load_sentence_model(source: ModelSource, *, verbose: int = 0) -> Any:
     if time.monotonic() - failed_at < RETRY_SECONDS:
         raise OSError(_advice(source, reason))
     try:
-        with (
-            # sentence-transformers is imported here, which takes seconds by itself.
-            progress_bar(f"load {source.name}", 1, bool(verbose), unit="model"),
-            _progress_bars(bool(verbose)),
-        ):
-            model = _load(source)
+        # sentence-transformers is imported here, which takes seconds by itself.
+        is_wanted = progress_is_shown()
+        with progress_bar(f"load {source.name}", 1, unit="model") as bar:
+            model = _load(source, is_wanted)
+            bar.advance()
     except Exception as error:
         reason = type(error).__name__
         _failures[source] = (time.monotonic(), reason)
         raise OSError(_advice(source, reason)) from error
     _failures.pop(source, None)
     return model
+
+
+def encode_texts(model: Any, texts: list[str], batch_size: int) -> Any:
+    """Encode texts by a sentence-transformers model, or what stands in for one.
+
+    Parameters
+    ----------
+    model : SentenceTransformer
+        The model.
+    texts : list of str
+        Texts.
+    batch_size : int
+        Texts per forward pass.
+
+    Returns
+    -------
+    array of shape (n_texts, n_features)
+        One vector per text.
+    """
+    n_batches = math.ceil(len(texts) / batch_size)
+    with (
+        progress_bar("encode", n_batches, unit="batch") as bar,
+        _counted_passes(model, bar, n_batches),
+    ):
+        # Its own bar would be there at once, also for single requests.
+        return model.encode(
+            texts,
+            batch_size=batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+
+
+@contextmanager
+def _counted_passes(model: Any, bar: NoBar, n_passes: int) -> Iterator[None]:
+    """Advance a bar at each forward pass, or once for all of what is no network."""
+    modules = list(model.children()) if hasattr(model, "children") else []
+    if not modules or not isinstance(bar, Bar):
+        yield
+        bar.advance(n_passes)
+        return
+    # The model itself is called by its method `forward`, which runs no hooks.
+    hook = modules[0].register_forward_hook(lambda *_: bar.advance())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 _failures: dict[ModelSource, tuple[float, str]] = {}
@@ -270,7 +314,7 @@ def _check_installed(backend: str) -> None:
         )
 
 
-def _load(source: ModelSource) -> Any:
+def _load(source: ModelSource, progress_is_wanted: bool) -> Any:
     from sentence_transformers import SentenceTransformer
 
     options: dict[str, Any] = {
@@ -283,13 +327,16 @@ def _load(source: ModelSource) -> Any:
     if source.model_kwargs:
         options["model_kwargs"] = dict(source.model_kwargs)
     try:
-        # A model that is here needs no network, and no wait for one.
-        return SentenceTransformer(source.name, local_files_only=True, **options)
+        # A model that is here needs no network, and no wait for one. Its weights are
+        # read in a second: only downloads have bars of their own, one for each file.
+        with _progress_bars(False):
+            return SentenceTransformer(source.name, local_files_only=True, **options)
     except Exception:
         if is_folder(source.name):
             raise
     _find_on_hub(source)
-    return SentenceTransformer(source.name, **options)
+    with _progress_bars(progress_is_wanted):
+        return SentenceTransformer(source.name, **options)
 
 
 def _find_on_hub(source: ModelSource) -> None:

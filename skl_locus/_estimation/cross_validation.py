@@ -66,7 +66,9 @@ def choose_setting(
             for matrix in predict(training, held_out.queries.vectors(), settings)
         ]
 
-    costs = map_tasks(costs_of, query_folds(evaluations))
+    costs = map_tasks(
+        costs_of, query_folds(evaluations), name="choose settings", unit="fold"
+    )
     if not costs:
         return settings[0]
     return settings[int(np.sum(costs, axis=0).argmin())]

@@ -23,6 +23,7 @@ from skl_locus._evidence.weights import (
     starting_share,
 )
 from skl_locus._utils.blas_threads import map_tasks
+from skl_locus._utils.progress import progress_bar
 
 
 def fit_evidence(
@@ -81,7 +82,9 @@ def _fit_evidence(
     )
     # The weights were learned for features that have not seen the query; the features
     # themselves are then made from all there is.
-    evidence = _stack_of(evaluations, clusterings, penalties, config)
+    with progress_bar("local evidence of all", 1, unit="step") as bar:
+        evidence = _stack_of(evaluations, clusterings, penalties, config)
+        bar.advance()
     shared = replace(
         evidence.shared,
         weights=weights,
@@ -121,6 +124,8 @@ def _cluster(
     fitted = map_tasks(
         lambda number: QueryClusters.fit(encodings, number, config.clustering_seed),
         largest_first,
+        name="cluster queries",
+        unit="clustering",
     )
     by_number = dict(zip(largest_first, fitted, strict=True))
     return tuple(by_number[number] for number in numbers)
@@ -157,10 +162,8 @@ def _held_out_values(
         return _values_of(evaluations, *fold, clusterings, penalties, config)
 
     folds = list(fold_rows(evaluations))
-    parts = [
-        (rows, values)
-        for (_, rows), values in zip(folds, map_tasks(values_of, folds), strict=True)
-    ]
+    each = map_tasks(values_of, folds, name="local evidence", unit="fold")
+    parts = [(rows, values) for (_, rows), values in zip(folds, each, strict=True)]
     if not parts:
         n_features = len(config.features)
         return np.empty(0, np.intp), np.empty((0, n_features), np.float32)

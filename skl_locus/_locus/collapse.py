@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.pairs import MIN_COVERAGE, best_covered, score_matrix
 from skl_locus._evidence.stack import EvidenceStack
+from skl_locus._networks.held_out_report import held_out_fact, log_loss
+from skl_locus._utils.progress import is_reported, learned
 from skl_locus._utils.user_warnings import warn_user
 from skl_locus.exceptions import CollapsedRoutingWarning
 
@@ -62,14 +66,45 @@ class HeldOutCheck:
             CollapsedRoutingWarning,
         )
 
+    def report(self, evidence: EvidenceStack | None) -> None:
+        """Add log loss and routes of the held-out queries to the closing line.
+
+        The few weights that all models share were learned with these queries: values
+        are a little better than on others.
+        """
+        if not is_reported():
+            return
+        decisions, logits = self._scores(evidence)
+        unseen = self.unseen
+        at = unseen.query_codes, unseen.model_codes
+        loss = log_loss(unseen.scores, expit(logits[at]))
+        learned(held_out_fact(self.seen, unseen, loss))
+        scores = score_matrix(*at, unseen.scores, decisions.shape)
+        # In a partial log the choice is among the models observed for a query.
+        observed = np.where(np.isnan(scores), -np.inf, decisions)
+        routed = scores[np.arange(len(scores)), observed.argmax(axis=1)].mean()
+        learned(f"their routes score {routed:.4f}{self._beside_single(scores)}")
+
+    def _beside_single(self, scores: np.ndarray) -> str:
+        means, counts = self.seen.model_means()[self.columns], self.unseen.sizes
+        best = best_covered(means, counts, MIN_COVERAGE * len(scores))
+        if best is None:
+            return ""
+        name, score = self.unseen.model_names[best], np.nanmean(scores[:, best])
+        return f" (best single model {name!r} {score:.4f})"
+
     def _decisions(self, evidence: EvidenceStack | None) -> np.ndarray:
         """Return what decides between models: (n_queries, n_models)."""
+        return self._scores(evidence)[0]
+
+    def _scores(self, evidence: EvidenceStack | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what decides, and logits of P(correct): (n_queries, n_models) each."""
         if evidence is None:
-            return self.logits
+            return self.logits, self.logits
         # What all models share has seen these queries, and favours no model. What
         # each model has of its own is made without them.
         models = self.seen.model_names
         own = EvidenceStack.from_evaluations(evidence.shared, self.seen, models)
         packed = own.pack().take(self.columns)
         encodings = self.unseen.queries.vectors()
-        return packed.scores_and_probabilities(encodings, self.logits)[0]
+        return packed.scores_and_probabilities(encodings, self.logits)

@@ -14,9 +14,12 @@ from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
 from skl_locus._data.stored_logs import EvaluationLog, columns_of_stored
 from skl_locus._locus.parameters import LocusParameters
+from skl_locus._networks.held_out_report import report_held_out
+from skl_locus._networks.training_parameters import split_at
 from skl_locus._utils.blas_threads import undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
+from skl_locus._utils.progress import learned, progress_shown, reported_fit
 
 UNSCORED = 0.5
 """Score given to the rows of an array, which has no scores."""
@@ -106,7 +109,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         when models are embedded: faster on processors with bfloat16 arithmetic, and
         probabilities differ by about 0.001.
     verbose : int, default=0
-        Verbosity; 1 shows the progress of the training.
+        1 shows a progress bar of each step that takes more than two seconds and, at
+        the end of `fit`, a line of what was learned, both on standard error.
     warm_start : bool, default=False
         Whether to continue from the network of the previous fit.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
@@ -228,8 +232,9 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         """
         check_is_fitted(self)
         self._check_container()
-        rows = self._read_rows(X, reset=False)
-        return self._as_output(self._scored(X, None, rows), X)
+        with progress_shown(self.verbose):
+            rows = self._read_rows(X, reset=False)
+            return self._as_output(self._scored(X, None, rows), X)
 
     @property
     def _n_features_out(self) -> int:
@@ -242,6 +247,10 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
     @atomic_fit
     def _fit(self, X: Any, y: Any) -> EvaluationSet:
         self._validate_params()
+        with reported_fit(self):
+            return self._fit_table(X, y)
+
+    def _fit_table(self, X: Any, y: Any) -> EvaluationSet:
         target = self._score_column(X) if y is None else y
         rows = self._read_rows(X, reset=True, y=target)
         if rows.labels is not None and len(rows.labels) < 2:
@@ -252,9 +261,11 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         evaluations = self._scored(X, y, rows)
         if rows.labels is not None or y is not None:
             warn_if_constant(evaluations.scores)
+        learned(evaluations.described())
         with undivided_if_small(evaluations.queries.encodings.size):
-            self._train(evaluations, hold_out=self.early_stopping)
+            held_out = self._train(evaluations, hold_out=self.early_stopping)
             self._fit_geometry(evaluations)
+        report_held_out(*split_at(evaluations, held_out), self.validation_scores_)
         return evaluations
 
     def _fit_stored(self, log: EvaluationLog, y: Any) -> None:

@@ -24,6 +24,7 @@ from skl_locus._networks.training_parameters import (
     split_at,
 )
 from skl_locus._utils.estimators import PickleVersionMixin
+from skl_locus._utils.progress import progress_bar
 
 
 class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin):
@@ -225,7 +226,6 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
             tol=self.tol,
             validate_every=max(1, self.max_iter // CHECKS_PER_FIT),
             amp=amp,
-            verbose=self.verbose,
         )
 
     def _fit_geometry(self, evaluations: EvaluationSet) -> None:
@@ -234,7 +234,9 @@ class LocusParameters(TrainingHistoryMixin, PickleVersionMixin, TableReaderMixin
         has_space = self.geometry == "scores" and evaluations.n_models > 1
         self._space = None
         if has_space:
-            self._space = ScoreSpace.fit(evaluations, self.n_components)
+            with progress_bar("score space", 1, unit="step") as bar:
+                self._space = ScoreSpace.fit(evaluations, self.n_components)
+                bar.advance()
 
     def _known_models(self, evaluations: EvaluationSet) -> KnownModels:
         """Place models by the factor model of the pool."""

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from skl_locus._data.columns import as_frame
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.schema import Columns
 from skl_locus._data.stored_logs import (
     BlockReader,
     EvaluationLog,
@@ -41,6 +42,7 @@ from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool, available_columns
 from skl_locus._utils.blas_threads import map_rows, undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
+from skl_locus._utils.progress import progress_bar, reported_fit
 from skl_locus._utils.user_warnings import warn_user
 from skl_locus._utils.validation import check_at_least
 from skl_locus.exceptions import NarrowCoverageWarning
@@ -273,7 +275,8 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         when models are embedded: faster on processors with bfloat16 arithmetic, and
         probabilities differ by about 0.001.
     verbose : int, default=0
-        Verbosity; 1 shows the progress of the training.
+        1 shows a progress bar of each step that takes more than two seconds and, at
+        the end of `fit`, a line of what was learned, both on standard error.
     warm_start : bool, default=False
         Whether to continue from the network of the previous fit.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
@@ -391,7 +394,11 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         log = EvaluationLog.of(X)
         if log is None:
             return super().fit(X, y)
-        columns = columns_of_stored(self, y)
+        with reported_fit(self):
+            self._fit_stored(log, columns_of_stored(self, y))
+        return self
+
+    def _fit_stored(self, log: EvaluationLog, columns: Columns) -> None:
         sample = log.sample(columns)
         super().fit(sample.table, sample.scores)
         if not sample.complete:
@@ -399,7 +406,6 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             self._pool = self._with_all_evaluations(
                 map(BlockReader(self, log.queries, columns).read, blocks)
             )
-        return self
 
     def trust(self, queries: Any) -> np.ndarray:
         """Return how far the evidence of known queries counts for new ones.
@@ -517,6 +523,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evidence = self._fit_evidence(evaluations, held_out, logits)
         if check is not None:
             check.warn_if_collapsed(evidence)
+            check.report(evidence)
         return LocusPool(
             evaluations.model_names,
             evaluations,
@@ -546,10 +553,13 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         """Return the pool with embeddings by all evaluations of its models."""
         pool = self._fitted_pool()
         encoded, joined = pool.network_embeddings.copy(), _joined(pool)
-        for evaluations in blocks:
-            columns = pool.columns_of(evaluations.model_names)
-            encoded[columns] = self._embed_by_network(evaluations)
-            joined[columns] = self._embed_joined(evaluations)
+        n_models = len(pool.models)
+        with progress_bar("embed by all evaluations", n_models, unit="model") as bar:
+            for evaluations in blocks:
+                columns = pool.columns_of(evaluations.model_names)
+                encoded[columns] = self._embed_by_network(evaluations)
+                joined[columns] = self._embed_joined(evaluations)
+                bar.advance(len(columns))
         if self._space is None:
             embeddings, variances = encoded, None
         else:
@@ -600,7 +610,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             embeddings, variances = np.ascontiguousarray(joined[:, :-1]), joined[:, -1]
         evidence = pool.evidence
         if evidence is not None:
-            evidence = evidence.updated(evaluations, models, changed)
+            with progress_bar("local evidence", len(changed), unit="model") as bar:
+                evidence = evidence.updated(evaluations, models, changed)
+                bar.advance(len(changed))
         predictor = self._network.pack(encoded)
         # Decided at fit: a new model with other queries changes nothing for the others.
         means_only = pool.means is not None

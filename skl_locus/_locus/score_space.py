@@ -9,6 +9,7 @@ import numpy as np
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._estimation.factors import FactorModel, sample_of
+from skl_locus._utils.progress import progress_bar
 
 OBSERVED_POWER = 0.25
 """How far the observed part of a model's residuals stands for the rest, as a power of
@@ -115,10 +116,13 @@ class ScoreSpace:
         """
         embeddings = np.zeros((evaluations.n_models, self.n_components), np.float32)
         coordinates, variances = [], []
-        for part in _completed_scores(self.model, evaluations):
-            centred = part.scores - self.mean
-            coordinates.append(centred @ self.basis)
-            variances.append(self._specific_variances(part, centred, coordinates[-1]))
+        with progress_bar("place models", evaluations.n_models, unit="model") as bar:
+            for part in _completed_scores(self.model, evaluations):
+                centred = part.scores - self.mean
+                at = centred @ self.basis
+                coordinates.append(at)
+                variances.append(self._specific_variances(part, centred, at))
+                bar.advance(len(at))
         embeddings[:, : self.basis.shape[1]] = np.concatenate(coordinates)
         return embeddings, np.concatenate(variances).astype(np.float32)
 

@@ -31,6 +31,7 @@ from skl_locus._routing.pool import ModelPool, available_columns, without_models
 from skl_locus._routing.ranking import Ranking, make_ranking
 from skl_locus._routing.sessions import Session
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
+from skl_locus._utils.progress import learned, progress_shown, reported_fit
 from skl_locus._utils.runtime import lock_of
 from skl_locus._utils.turns import turn_of
 from skl_locus._utils.validation import check_at_least, check_count, collection_of
@@ -100,7 +101,10 @@ class RouterMixin(
             If the table or the scores cannot be used; the router stays unchanged.
         """
         self._validate_params()
-        self._pool = self._make_pool(self._read_training_set(X, y))
+        with reported_fit(self):
+            evaluations = self._read_training_set(X, y)
+            learned(evaluations.described())
+            self._pool = self._make_pool(evaluations)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -439,7 +443,7 @@ class RouterMixin(
         times = None
         if time_col is not None:
             X, times = read_times(X, time_col)
-        with lock_of(self):
+        with lock_of(self), progress_shown(getattr(self, "verbose", 0)):
             self._pool = self._pool_with(
                 X, y, replace, times, max_evaluations_per_model, age
             )

@@ -19,6 +19,7 @@ from skl_locus._torch.network import LocusNetwork, NetworkConfig, SetEncoder
 from skl_locus._torch.shared_pairs import DistinctPairs, PairTables
 from skl_locus._torch.threads import parallel_map
 from skl_locus._torch.weights import load_module, to_tensor
+from skl_locus._utils.progress import progress_bar
 
 CHUNK_TOKENS = 4_096
 """Padded evaluations embedded at a time on a CPU: what its caches can hold."""
@@ -60,10 +61,13 @@ def embed(
     )
     # Models of similar size are padded together, so that little work is padding.
     by_size = np.argsort(-evaluations.sizes, kind="stable")
-    for group in _groups(evaluations, by_size):
-        embeddings[group.models] = _embed_group(
-            encoder, state.input_map, evaluations.queries.encodings, group, placement
-        )
+    inputs = evaluations.queries.encodings
+    with progress_bar("embed models", evaluations.n_models, unit="model") as bar:
+        for group in _groups(evaluations, by_size):
+            embeddings[group.models] = _embed_group(
+                encoder, state.input_map, inputs, group, placement
+            )
+            bar.advance(len(group.models))
     return embeddings
 
 

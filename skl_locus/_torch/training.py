@@ -10,10 +10,10 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from skl_locus._torch.optimizer import AdamW
 from skl_locus._torch.threads import Compute, one_after_another
+from skl_locus._utils.progress import progress_bar
 
 Part = Callable[[], Tensor]
 """Computes one part of the loss of a step, attached to the graph."""
@@ -47,7 +47,6 @@ class TrainingOptions:
     schedule: str = "cosine"
     max_gradient_norm: float = MAX_GRADIENT_NORM
     amp: bool = False
-    verbose: int = 0
 
 
 @dataclass
@@ -113,21 +112,19 @@ def train(
     history = TrainingHistory()
     losses: list[Tensor] = []
     network.train()
-    with tqdm(
-        total=options.max_iter, disable=not options.verbose, desc="fit", unit="step"
-    ) as progress:
+    with progress_bar("train", options.max_iter, unit="step") as bar:
         for step in range(1, options.max_iter + 1):
             rate = options.learning_rate_init * _rate(step - 1, options)
             losses.append(_step(draw_parts(), optimizer, rate, options, compute))
             if average is not None:
                 average.update()
-            progress.update()
+            bar.advance()
             if validate is not None and _check_due(step, options):
                 # The average is what is kept, so it is what is checked.
                 loss = validate(averaged.eval())
                 network.train()
                 history.validation_scores.append(-loss)
-                progress.set_postfix(validation_log_loss=f"{loss:.4f}")
+                bar.note(validation_log_loss=f"{loss:.4f}")
                 if best.update(loss, step, averaged):
                     break
     # A device is asked for its losses once: it would have to finish each step first.

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from skl_locus._utils.progress import progress_bar
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -71,7 +73,13 @@ def map_rows(
             return [own(), *(future.result() for future in futures)]
 
 
-def map_tasks(work: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+def map_tasks(
+    work: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    name: str = "compute",
+    unit: str = "task",
+) -> list[Result]:
     """Do independent tasks, each in one thread, as many at a time as BLAS may use.
 
     Parameters
@@ -80,6 +88,8 @@ def map_tasks(work: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Res
         Maps a task to its result.
     tasks : iterable
         Tasks of more than a few milliseconds.
+    name, unit : str, default="compute", "task"
+        What is done and what the tasks are, for a progress bar.
 
     Returns
     -------
@@ -87,12 +97,21 @@ def map_tasks(work: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Res
         Results in the order of the tasks.
     """
     tasks = list(tasks)
-    with _one_thread_each() as n_threads:
+    with (
+        _one_thread_each() as n_threads,
+        progress_bar(name, len(tasks), unit=unit) as bar,
+    ):
+
+        def counted(task: Task) -> Result:
+            result = work(task)
+            bar.advance()
+            return result
+
         n_threads = min(n_threads, len(tasks))
         if n_threads < 2:
-            return [work(task) for task in tasks]
+            return [counted(task) for task in tasks]
         with ThreadPoolExecutor(n_threads, initializer=_undivided) as threads:
-            futures = [threads.submit(_in_own_thread(work, task)) for task in tasks]
+            futures = [threads.submit(_in_own_thread(counted, task)) for task in tasks]
             return [future.result() for future in futures]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
 
-from skl_locus.inspection._plot.axes import label_axes
+from skl_locus.inspection._plot.axes import PALETTE, label_axes
 from skl_locus.inspection._plot.base import DisplayBase
 
 COLUMNS = ("method", "n_evaluations", "error")
+
+MARKERS = "os^Dv"
+"""Markers of the methods, again from the first where there are more."""
 
 
 class LearningCurveDisplay(DisplayBase):
@@ -78,10 +82,17 @@ class LearningCurveDisplay(DisplayBase):
 
     def _draw(self, ax: Any) -> None:
         """Draw a line for each method, and a band where limits are known."""
-        for method, own in self.curve.groupby("method", sort=False):
+        methods = self.curve.groupby("method", sort=False)
+        # Markers differ as well as colours, for those who cannot tell these apart.
+        looks = zip(cycle(PALETTE), cycle(MARKERS), methods, strict=False)
+        for color, marker, (method, own) in looks:
             own = own.sort_values("n_evaluations")
             (line,) = ax.plot(
-                own["n_evaluations"], own["error"], marker="o", label=method
+                own["n_evaluations"],
+                own["error"],
+                color=color,
+                marker=marker,
+                label=method,
             )
             if {"low", "high"} <= set(own):
                 ax.fill_between(
@@ -94,5 +105,8 @@ class LearningCurveDisplay(DisplayBase):
         ticks = sorted(self.curve["n_evaluations"].unique())
         ax.set_xscale("log", base=2)
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
-        label_axes(ax, "Fewer evaluations", "Evaluations of the new model", self.metric)
-        ax.legend()
+        ax.grid(alpha=0.25, linewidth=0.5)
+        ax.set_axisbelow(True)
+        title = "What more evaluations bring"
+        label_axes(ax, title, "Evaluations of the new model", self.metric)
+        ax.legend(fontsize="small", frameon=False)

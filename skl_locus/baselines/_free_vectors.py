@@ -13,6 +13,7 @@ from scipy.special import expit
 from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._networks.held_out_report import report_held_out
 from skl_locus._networks.training_parameters import (
     TrainingHistoryMixin,
     hold_out_queries,
@@ -21,6 +22,7 @@ from skl_locus._networks.training_parameters import (
 from skl_locus._networks.vector_state import VectorPredictor, VectorShape, widest
 from skl_locus._routing.embedding_base import EmbeddingRouterMixin
 from skl_locus._routing.pool import EmbeddingPool
+from skl_locus._utils.progress import progress_bar
 
 VECTOR_CHECKS = 100
 """Number of checks on held-out queries in ``max_iter`` steps.
@@ -119,6 +121,7 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
             placement,
         )
         self._record_training(placement.device, history)
+        report_held_out(training, validation, self.validation_scores_)
         # Vectors of later models are trained from the average model of this pool.
         self._start = vectors.mean(axis=0)
         predictor = self._predictor_type()(shape, weights)
@@ -136,12 +139,12 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
     def _fit_new(self, evaluations: EvaluationSet) -> np.ndarray:
         """Train vectors with the predictor frozen: (n_models, n_components)."""
         # One model at a time: a vector must not depend on the other models in a call.
-        return np.stack(
-            [
-                self._fit_one(evaluations.only_models([name]))
-                for name in evaluations.model_names
-            ]
-        )
+        vectors = []
+        with progress_bar("train vectors", evaluations.n_models, unit="model") as bar:
+            for name in evaluations.model_names:
+                vectors.append(self._fit_one(evaluations.only_models([name])))
+                bar.advance()
+        return np.stack(vectors)
 
     def _fit_one(self, evaluations: EvaluationSet) -> np.ndarray:
         from skl_locus._torch.device import inference_placement
@@ -188,5 +191,4 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
             schedule="constant",
             max_gradient_norm=math.inf,
             amp=amp,
-            verbose=self.verbose,
         )

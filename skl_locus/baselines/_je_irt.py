@@ -62,7 +62,8 @@ class JEIRTRouter(ItemVectorRouter):
         Arithmetic of the training; "auto" is mixed precision for large steps on CUDA
         and float32 otherwise.
     verbose : int, default=0
-        Verbosity; 1 shows the progress of the training.
+        1 shows a progress bar of each step that takes more than two seconds and, at
+        the end of `fit`, a line of what was learned, both on standard error.
     encoder : str, QueryEncoder or scikit-learn text transformer, default=None
         Encoder of text queries; None if the queries are vectors.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"

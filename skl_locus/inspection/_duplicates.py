@@ -13,6 +13,7 @@ from skl_locus._routing.decisions import nearest_others
 from skl_locus._routing.embedding_base import nearest_models
 from skl_locus._routing.neighbor_index import uses_index
 from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.statistics import holm
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
@@ -44,6 +45,7 @@ def find_duplicates(
     n_resamples: int | None = None,
     max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Find models of a pool that may be one model under several names.
 
@@ -68,6 +70,8 @@ def find_duplicates(
         where they have no common queries.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -109,11 +113,16 @@ def find_duplicates(
     rng = check_random_state(random_state)
     known = known_models(router)
     rows = []
-    for first, second in close:
-        pairs = _pairs_of_models(router, first, second, max_evaluations, rng)
-        if pairs is not None:
-            test = swap_test(router, known, pairs, [first, second], n_resamples, rng)
-            rows.append(_row(first, second, test))
+    with (
+        progress_shown(verbose),
+        progress_bar("compare models", len(close), unit="pair") as bar,
+    ):
+        for a, b in close:
+            pairs = _pairs_of_models(router, a, b, max_evaluations, rng)
+            if pairs is not None:
+                test = swap_test(router, known, pairs, [a, b], n_resamples, rng)
+                rows.append(_row(a, b, test))
+            bar.advance()
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))
     table["not_told_apart"] = table["p_adjusted"] > alpha

@@ -28,6 +28,9 @@ SINGLE, BY_TASK, BY_CLUSTER, ORACLE = (
 )
 """Ways of choosing, in the order of the table."""
 
+N_CLUSTERS, N_FOLDS = 16, 5
+"""Default numbers of clusters and of folds of the queries."""
+
 QUERIES_PER_CLUSTER = 8
 """Minimum mean number of queries per cluster."""
 
@@ -122,8 +125,8 @@ def routing_headroom(
     y: ArrayLike,
     *,
     task_col: str | None = "task",
-    n_clusters: int = 16,
-    cv: int = 5,
+    n_clusters: int = N_CLUSTERS,
+    cv: int = N_FOLDS,
     min_coverage: float = MIN_COVERAGE,
     encoder: Any = None,
     model_col: str = "model",
@@ -242,17 +245,63 @@ def routing_headroom(
         duplicates=duplicates,
     )
     evaluations, tasks = reader.read(X, y, task_col)
-    rng = check_random_state(random_state)
-    log = HeadroomLog(
-        scores=_scores_of(evaluations),
-        labels=evaluations.model_names,
-        folds=_folds(evaluations, cv, rng),
+    queries = evaluations.queries
+    return headroom_of(
+        _scores_of(evaluations),
+        evaluations.model_names,
+        tasks,
+        queries.encodings,
+        queries.rows,
+        n_clusters=n_clusters,
+        cv=cv,
         min_coverage=min_coverage,
+        rng=check_random_state(random_state),
     )
-    groups = {BY_TASK: tasks, BY_CLUSTER: _clusters(evaluations, n_clusters, rng)}
+
+
+def headroom_of(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    tasks: np.ndarray,
+    encodings: np.ndarray,
+    rows: np.ndarray,
+    *,
+    n_clusters: int = N_CLUSTERS,
+    cv: int = N_FOLDS,
+    min_coverage: float = MIN_COVERAGE,
+    rng: np.random.RandomState,
+) -> RoutingHeadroom:
+    """Measure the headroom of a log that has been read.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_queries, n_models)
+        Scores, NaN where not evaluated.
+    labels : ndarray of shape (n_models,)
+        Sorted labels of the models.
+    tasks : ndarray of shape (n_queries,)
+        Code of each query's task, from 0 on.
+    encodings : ndarray of shape (n_encodings, n_features)
+        Distinct encodings.
+    rows : ndarray of shape (n_queries,)
+        Encoding of each query.
+    n_clusters, cv, min_coverage
+        As for `routing_headroom`.
+    rng : RandomState
+        Determines the folds and the clusters.
+
+    Returns
+    -------
+    RoutingHeadroom
+        As of `routing_headroom`.
+    """
+    folds = _folds(encodings, cv, rng)[rows]
+    log = HeadroomLog(scores, labels, folds, min_coverage)
+    clusters = _clusters(encodings, len(rows), n_clusters, rng)[rows]
+    groups = {BY_TASK: tasks, BY_CLUSTER: clusters}
     if tasks.max() == tasks.min():
         del groups[BY_TASK]
-    n_queries, n_models = log.scores.shape
+    n_queries, n_models = scores.shape
     return RoutingHeadroom(_table(log, groups), n_queries, n_models, min_coverage)
 
 
@@ -369,35 +418,36 @@ def _scores_of(evaluations: EvaluationSet) -> np.ndarray:
     )
 
 
-def _folds(
-    evaluations: EvaluationSet, cv: int, rng: np.random.RandomState
-) -> np.ndarray:
-    """Deal the queries to folds, those of equal encodings to the same one."""
-    n_vectors = len(evaluations.queries.encodings)
+def _folds(encodings: np.ndarray, cv: int, rng: np.random.RandomState) -> np.ndarray:
+    """Deal distinct encodings to folds, so that equal ones are in the same."""
+    n_vectors = len(encodings)
     if n_vectors < cv:
         raise ValueError(
             f"cv={cv} is larger than the number of distinct queries, {n_vectors}."
         )
-    return (rng.permutation(n_vectors) % cv)[evaluations.queries.rows]
+    return rng.permutation(n_vectors) % cv
 
 
 @survives_fork
 def _clusters(
-    evaluations: EvaluationSet, n_clusters: int, rng: np.random.RandomState
+    encodings: np.ndarray,
+    n_queries: int,
+    n_clusters: int,
+    rng: np.random.RandomState,
 ) -> np.ndarray:
-    """Cluster the encodings of the queries by direction: (n_queries,)."""
+    """Cluster encodings by direction: (n_encodings,)."""
     # Loading sklearn.cluster takes as long as all of this package.
     from sklearn.cluster import KMeans
 
-    directions = normalize(evaluations.queries.encodings)
+    directions = normalize(encodings)
     n_distinct = len(np.unique(directions, axis=0))
-    largest = max(1, len(evaluations.queries) // QUERIES_PER_CLUSTER)
+    largest = max(1, n_queries // QUERIES_PER_CLUSTER)
     k_means = KMeans(
         min(n_clusters, largest, n_distinct),
         n_init=N_STARTS,
         random_state=rng.randint(2**31 - 1),
     )
-    return k_means.fit(directions).labels_[evaluations.queries.rows]
+    return k_means.fit(directions).labels_
 
 
 def _table(log: HeadroomLog, groups: dict[str, np.ndarray]) -> pd.DataFrame:

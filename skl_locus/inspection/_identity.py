@@ -16,6 +16,7 @@ from skl_locus._routing.access import (
 )
 from skl_locus._routing.unwrap import known_evaluations, stored_evaluations
 from skl_locus._utils.model_frames import model_index
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._likelihood import log_likelihoods
 from skl_locus.inspection._matched_pairs import (
@@ -133,6 +134,7 @@ def identify(
     n_resamples: int = 999,
     max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Rank the known models by how likely they are to be an unknown endpoint.
 
@@ -161,6 +163,8 @@ def identify(
         takes all.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -217,10 +221,14 @@ def identify(
             "with; pass fewer, or evaluate on queries of the router's log."
         )
     known = known_models(router)
-    rows = [
-        _candidate(router, known, name, pairs, n_resamples, rng)
-        for name, pairs in candidates.items()
-    ]
+    rows = []
+    with (
+        progress_shown(verbose),
+        progress_bar("identify", len(candidates), unit="model") as bar,
+    ):
+        for name, pairs in candidates.items():
+            rows.append(_candidate(router, known, name, pairs, n_resamples, rng))
+            bar.advance()
     index = model_index(list(candidates), router.model_col)
     table = pd.DataFrame(rows, index, TEST_COLUMNS)
     table["log_likelihood"] = _likelihoods(known, newcomer, candidates)

@@ -75,6 +75,8 @@ class Replay:
         Position of each query's task in ``task_labels``, -1 where it has none.
     task_labels : list
         Sorted tasks.
+    queries : QueryBatch
+        The queries, as the policy sees them.
     """
 
     pairs: EvaluatedPairs
@@ -82,6 +84,7 @@ class Replay:
     outcomes: dict[str, Outcome]
     tasks: np.ndarray
     task_labels: list
+    queries: QueryBatch
 
     def by_task(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Yield each task with its queries."""
@@ -143,7 +146,7 @@ def replay(
     }
     outcomes = _outcomes(pairs, policy, bare, singles)
     tasks, task_labels = task_codes(evaluations, task_col, len(frame))
-    return Replay(pairs, singles, outcomes, tasks[first], task_labels)
+    return Replay(pairs, singles, outcomes, tasks[first], task_labels, bare)
 
 
 def _known_models(router: Any, frame: nw.DataFrame) -> tuple[np.ndarray, list]:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skl_locus._data.evaluations import label_array
-from skl_locus._data.pairs import MIN_COVERAGE
+from skl_locus._data.pairs import MIN_COVERAGE, score_matrix
 from skl_locus._routing.cost_curve import swept_curve
 from skl_locus._utils.bootstrap import ratio_bootstrap, two_way_bootstrap
+from skl_locus.inspection._headroom import N_FOLDS, RoutingHeadroom, headroom_of
 from skl_locus.inspection._replay import BEST, POLICY, ROWS, Outcome, Replay, replay
 
 CURVE_POINTS = 100
@@ -50,6 +51,9 @@ class SavingsReport:
         Each model alone: mean cost, quality and coverage, on its own queries.
     confidence : float
         Share of the resampled values between the limits.
+    headroom : RoutingHeadroom or None
+        What any choice by task or cluster could win on the same queries, as of
+        `routing_headroom` with its defaults; None with a single query.
     """
 
     table: pd.DataFrame
@@ -57,6 +61,7 @@ class SavingsReport:
     curve: pd.DataFrame
     models: pd.DataFrame
     confidence: float
+    headroom: RoutingHeadroom | None = None
 
     def __str__(self) -> str:
         """Return what the policy saves, and whether that costs quality."""
@@ -235,6 +240,26 @@ def savings_report(
         curve=swept_curve(log.pairs, CURVE_POINTS),
         models=_models(log),
         confidence=confidence,
+        headroom=_headroom(log, min_coverage, options["random_state"]),
+    )
+
+
+def _headroom(log: Replay, min_coverage: float, seed: int) -> RoutingHeadroom | None:
+    """Measure what routing can win on the queries of the replay."""
+    pairs, queries = log.pairs, log.queries
+    cv = min(N_FOLDS, len(queries.encodings))
+    if cv < 2:
+        return None
+    shape = pairs.n_queries, len(pairs.labels)
+    return headroom_of(
+        score_matrix(pairs.queries, pairs.models, pairs.scores, shape),
+        label_array(pairs.labels),
+        log.tasks + 1,  # queries without a task are a group of their own
+        queries.encodings,
+        queries.codes,
+        cv=cv,
+        min_coverage=min_coverage,
+        rng=check_random_state(seed),
     )
 
 

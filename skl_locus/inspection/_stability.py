@@ -17,6 +17,7 @@ from skl_locus._routing.access import (
     read_bare_queries,
 )
 from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.validation import check_at_least
 from skl_locus.inspection._geometry import model_distances
 from skl_locus.inspection._matched_pairs import pseudo_models
@@ -33,6 +34,7 @@ def embedding_stability(
     overlaps: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     n_repeats: int = 5,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Embed models from changed evaluations and see how far the embeddings move.
 
@@ -59,6 +61,8 @@ def embedding_stability(
         Draws of a reference with what it is compared with.
     random_state : int, RandomState instance or None, default=None
         Determines the draws.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -89,18 +93,24 @@ def embedding_stability(
         raise ValueError(f"overlaps must lie in [0, 1], got {list(overlaps)}.")
     rng = check_random_state(random_state)
     rows = []
-    for name in _chosen(router, models):
-        own = known_evaluations(router, name)
-        n_first = _reference_size(own, n_reference, name)
-        parts = _default_sizes(n_first) if sizes is None else list(sizes)
-        for repeat in range(n_repeats):
-            order = rng.permutation(len(own))
-            changes = _changes(order, n_first, parts, overlaps, rng)
-            moved = _distances_moved(
-                router, own, order[:n_first], [chosen for _, _, chosen in changes]
-            )
-            for (change, value, _), distance in zip(changes, moved, strict=True):
-                rows.append((change, value, name, repeat, distance))
+    names = _chosen(router, models)
+    with (
+        progress_shown(verbose),
+        progress_bar("embed anew", len(names), unit="model") as bar,
+    ):
+        for name in names:
+            own = known_evaluations(router, name)
+            n_first = _reference_size(own, n_reference, name)
+            parts = _default_sizes(n_first) if sizes is None else list(sizes)
+            for repeat in range(n_repeats):
+                order = rng.permutation(len(own))
+                changes = _changes(order, n_first, parts, overlaps, rng)
+                moved = _distances_moved(
+                    router, own, order[:n_first], [chosen for _, _, chosen in changes]
+                )
+                for (change, value, _), distance in zip(changes, moved, strict=True):
+                    rows.append((change, value, name, repeat, distance))
+            bar.advance()
     table = pd.DataFrame(rows, columns=STABILITY_COLUMNS)
     return table.join(_distances_to_others(router), on="model")
 
@@ -192,6 +202,7 @@ def embedding_uncertainty(
     n_subsamples: int = 30,
     fraction: float = 0.5,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Estimate how far embeddings and predictions would move with other evaluations.
 
@@ -213,6 +224,8 @@ def embedding_uncertainty(
         m / n, in (0, 1).
     random_state : int, RandomState instance or None, default=None
         Determines the subsets.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -252,11 +265,15 @@ def embedding_uncertainty(
     nearest = _distances_to_others(router).loc[names, "nearest_other"]
     vectors = None if queries is None else read_bare_queries(router, queries)
     rows = []
-    for name in names:
-        own = known_evaluations(router, name)
-        rows.append(
-            (len(own), *_spreads(router, own, vectors, n_subsamples, fraction, rng))
-        )
+    with (
+        progress_shown(verbose),
+        progress_bar("embed anew", len(names), unit="model") as bar,
+    ):
+        for name in names:
+            own = known_evaluations(router, name)
+            spreads = _spreads(router, own, vectors, n_subsamples, fraction, rng)
+            rows.append((len(own), *spreads))
+            bar.advance()
     table = pd.DataFrame(
         rows, nearest.index, ["n_evaluations", "spread", "probability_spread"]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from skl_locus._utils.bootstrap import (
     statistic_bootstrap,
     two_way_bootstrap,
 )
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.statistics import holm
 from skl_locus.metrics._registry import (
     CHOICES,
@@ -65,6 +67,7 @@ def compare(
     confidence: float = 0.95,
     allow_seen: bool = False,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Compare fitted routers on test evaluations, overall and by task.
 
@@ -97,6 +100,8 @@ def compare(
         Whether test queries may be among those a router was fitted on.
     random_state : int, RandomState instance or None, default=None
         Determines the resamples.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -186,11 +191,17 @@ def compare(
         "confidence": confidence,
         "random_state": check_random_state(random_state).randint(2**31 - 1),
     }
-    parts = [
-        _part(metric, own, ordered, singles, options).assign(metric=metric, task=task)
-        for task, own in _blocks(rows)
-        for metric in chosen
-    ]
+    blocks = _blocks(rows)
+    n_parts = len(blocks) * len(chosen)
+    parts = []
+    with (
+        progress_shown(verbose),
+        progress_bar("compare", n_parts, unit="metric of a task") as bar,
+    ):
+        for (task, own), metric in product(blocks, chosen):
+            part = _part(metric, own, ordered, singles, options)
+            parts.append(part.assign(metric=metric, task=task))
+            bar.advance()
     return _finished(pd.concat(parts), names)
 
 

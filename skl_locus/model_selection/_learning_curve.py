@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from skl_locus._data.queries import query_groups
 from skl_locus._data.schema import Columns
+from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus.model_selection._split import QueryShuffleSplit
 
 SIZES = (0.1, 0.33, 0.55, 0.78, 1.0)
@@ -29,6 +30,7 @@ def query_learning_curve(
     cv: Any = None,
     scoring: Any = None,
     random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Score an estimator after fits to more and more queries.
 
@@ -54,6 +56,8 @@ def query_learning_curve(
         means the estimator's ``score``.
     random_state : int, RandomState instance or None, default=None
         Determines the draws, and the splits where ``cv`` is None.
+    verbose : int, default=0
+        1 shows a progress bar on standard error if it takes more than two seconds.
 
     Returns
     -------
@@ -87,15 +91,22 @@ def query_learning_curve(
     )
     codes, _ = query_groups(X, Columns.of(reader), y)
     rows = []
-    for split, (train, test) in enumerate(cv.split(X, y)):
-        X_test, y_test = _safe_indexing(X, test), _safe_indexing(y, test)
-        for n_queries, some in _nested(codes, train, train_sizes, rng):
-            fitted = clone(estimator)
-            start = perf_counter()
-            fitted.fit(_safe_indexing(X, some), _safe_indexing(y, some))
-            seconds = perf_counter() - start
-            score = fitted.score if scoring is None else _bound(scoring, fitted)
-            rows.append((split, n_queries, float(score(X_test, y_test)), seconds))
+    splits = list(cv.split(X, y))
+    n_fits = len(splits) * len(train_sizes)
+    with (
+        progress_shown(verbose),
+        progress_bar("learning curve", n_fits, unit="fit") as bar,
+    ):
+        for split, (train, test) in enumerate(splits):
+            X_test, y_test = _safe_indexing(X, test), _safe_indexing(y, test)
+            for n_queries, some in _nested(codes, train, train_sizes, rng):
+                fitted = clone(estimator)
+                start = perf_counter()
+                fitted.fit(_safe_indexing(X, some), _safe_indexing(y, some))
+                seconds = perf_counter() - start
+                score = fitted.score if scoring is None else _bound(scoring, fitted)
+                rows.append((split, n_queries, float(score(X_test, y_test)), seconds))
+                bar.advance()
     return pd.DataFrame(rows, columns=["split", "n_queries", "score", "fit_time"])
 
 

@@ -14,6 +14,7 @@ from small import SMALL
 
 from skl_locus import LocusRouter, QueryEncoder
 from skl_locus._data import sentence_models
+from skl_locus._utils import progress
 
 
 class Loaded:
@@ -152,7 +153,8 @@ def test_a_backend_that_is_not_installed_is_named_with_its_extra(hub, monkeypatc
     assert hub.asked == []
 
 
-def test_progress_is_shown_from_the_first_second_where_it_is_wanted(hub, capfd):
+def test_progress_of_loading_is_shown_where_it_is_wanted(hub, monkeypatch, capfd):
+    monkeypatch.setattr(progress, "BAR_AFTER", 0.0)
     texts = [f"text {i}" for i in range(40)]
     QueryEncoder("some/model").fit(texts)
     assert capfd.readouterr().err == ""
@@ -160,7 +162,9 @@ def test_progress_is_shown_from_the_first_second_where_it_is_wanted(hub, capfd):
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "load some/model:   0%" in shown.err
+    assert "encode: 100%" in shown.err
     # A service that asks for one text fills no log with bars.
+    monkeypatch.setattr(progress, "BAR_AFTER", 2.0)
     encoder.transform(["another text"])
     assert capfd.readouterr().err == ""
 
@@ -179,7 +183,8 @@ class Slow(TransformerMixin, BaseEstimator):
         return np.array([[len(text), 1.0] for text in X])
 
 
-def test_a_router_shows_the_progress_of_its_encoder(capfd):
+def test_a_router_shows_the_progress_of_its_encoder(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "BAR_AFTER", 0.0)
     Slow.capture = capfd
     texts = [f"text {i % 50} {'long ' * (i % 50)}" for i in range(100)]
     log = pd.DataFrame({"model": ["a"] * 50 + ["b"] * 50, "query": texts})

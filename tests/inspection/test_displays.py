@@ -8,6 +8,7 @@ import pytest
 from small import SMALL
 
 from skl_locus import LocusRouter
+from skl_locus.adaptive import LearningCurveDisplay
 from skl_locus.datasets import make_evaluations
 from skl_locus.inspection import (
     DistanceAgreementDisplay,
@@ -15,6 +16,7 @@ from skl_locus.inspection import (
     EmbeddingMapDisplay,
     ExplanationDisplay,
     NeighborAgreementDisplay,
+    PortfolioCurveDisplay,
     StabilityDisplay,
     model_distances,
 )
@@ -169,3 +171,32 @@ def test_families_have_colours_and_shapes_of_their_own(plt):
         for c in display.ax_.collections
     }
     assert len(looks) == 20
+
+
+def test_the_family_of_a_model_is_written_not_only_coloured(plt):
+    distances = pd.DataFrame([[0.0, 1.0], [1.0, 0.0]], ["a", "b"], ["a", "b"])
+    display = DistanceHeatmapDisplay.from_predictions(
+        distances, color={"a": "old", "b": "new"}
+    )
+    names = {text.get_text() for text in display.ax_.get_yticklabels()}
+    assert names == {"a (old)", "b (new)"}
+    assert {text.get_text() for text in display.ax_.get_xticklabels()} == {"a", "b"}
+
+
+def test_a_portfolio_curve_of_one_size_shows_every_series(plt):
+    row = {"size": 2, "accuracy": 0.6, "random_mean": 0.5, "random_std": 0.1}
+    chosen = {"top_mean": 0.55, "greedy_cover": 0.58, "best_expected": 0.59}
+    display = PortfolioCurveDisplay(pd.DataFrame([{**row, **chosen}])).plot()
+    markers = {line.get_label(): line.get_marker() for line in display.ax_.get_lines()}
+    names = ["portfolio", "highest means", "cover of the scores", "expected score"]
+    shown = [markers[name] for name in names]
+    assert len(set(shown)) == 4
+    assert "None" not in shown
+
+
+def test_methods_of_a_learning_curve_differ_by_more_than_colour(plt):
+    curve = pd.DataFrame(
+        {"method": ["a", "b"], "n_evaluations": [8, 8], "error": [0.1, 0.2]}
+    )
+    lines = LearningCurveDisplay.from_predictions(curve).ax_.get_lines()
+    assert len({line.get_marker() for line in lines}) == 2

@@ -13,7 +13,7 @@ from stand_in_policy import WeightPolicy
 from skl_locus import BestSingleRouter, KMeansRouter, RouterPolicy
 from skl_locus._utils.bootstrap import ratio_bootstrap
 from skl_locus.datasets import make_evaluations
-from skl_locus.inspection import SavingsDisplay, savings_report
+from skl_locus.inspection import SavingsDisplay, routing_headroom, savings_report
 from skl_locus.metrics import (
     best_single_score,
     cost_quality_curve,
@@ -446,3 +446,41 @@ def test_the_picture_is_drawn_where_it_is_told(plt):
     assert display.report is report
     display.figure_.canvas.draw()
     assert_legend_hides_nothing(display)
+
+
+def test_the_report_has_the_headroom_of_its_queries():
+    report = report_of(TEST)
+    found = report.headroom.table
+    expected = routing_headroom(TEST, TEST["score"], cv=2, random_state=0).table
+    # Folds and clusters are drawn anew, and what they do not touch is the same.
+    assert found.loc["oracle", "score"] == pytest.approx(expected["score"]["oracle"])
+    assert found.loc["best single", "in_sample"] == pytest.approx(
+        expected.loc["best single", "in_sample"]
+    )
+    assert found.loc["best single", "model"] == expected.loc["best single", "model"]
+    assert report.headroom.n_queries == TEST["query_id"].nunique()
+
+
+def test_one_query_has_no_headroom():
+    one = TEST[TEST["query_id"] == TEST["query_id"].iloc[0]]
+    assert report_of(one, allow_seen=True).headroom is None
+
+
+def test_what_routing_can_win_stands_below_the_picture(plt):
+    report = report_of(TEST)
+    words = " ".join(SavingsDisplay.from_report(report).ax_.get_xlabel().split())
+    assert words.endswith(f"What routing can win: {report.headroom}")
+    for nothing in (False, None):
+        display = SavingsDisplay.from_report(report, headroom=nothing)
+        assert display.ax_.get_xlabel() == "Cost per query"
+    own = SavingsDisplay.from_report(report, headroom="Much.").ax_.get_xlabel()
+    assert own.endswith("What routing can win: Much.")
+
+
+def test_a_legend_below_is_below_the_sentence(plt):
+    _, ax = plt.subplots(figsize=(6, 5), layout="constrained")
+    display = SavingsDisplay.from_report(report_of(TEST), ax=ax)
+    display.figure_.canvas.draw()
+    sentence = ax.xaxis.label.get_window_extent()
+    assert ax.get_legend().get_window_extent().y1 <= sentence.y0
+    assert ax.get_legend().get_window_extent().y0 >= 0

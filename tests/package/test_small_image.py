@@ -1,5 +1,10 @@
-"""Serving without torch and sentence-transformers, as a small image has it."""
+"""Serving without torch and sentence-transformers, as a small image has it.
 
+CI also runs these tests with the interpreter of an environment that has nothing but the
+packages of the list: ``SMALL_PYTHON`` names it.
+"""
+
+import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +22,8 @@ LIST = ROOT / "examples" / "serving" / "requirements-small.txt"
 POOL = make_evaluations(n_models=5, n_queries=60, random_state=0)
 LOG = POOL.evaluations
 NAMES = ["locus", "knn", "kmeans", "linear", "best", "embedllm"]
+
+SMALL_PYTHON = os.environ.get("SMALL_PYTHON")
 
 SERVE = """
 import sys
@@ -59,10 +66,14 @@ def serve(estimator, folder):
     save(estimator, folder / "served.locus")
     np.save(folder / "queries.npy", POOL.encodings[:10])
     done = subprocess.run(
-        [sys.executable, "-c", SERVE, folder / "served.locus", folder / "queries.npy"],
+        [
+            SMALL_PYTHON or sys.executable,
+            *("-c", SERVE, folder / "served.locus", folder / "queries.npy"),
+        ],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        # The package that is installed there, not this checkout, is what is tested.
+        cwd=folder if SMALL_PYTHON else ROOT,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,11 @@ interval.
 # -------------------------------
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from skl_locus import LocusRouter
-from skl_locus.adaptive import AdaptiveEvaluation
+from skl_locus.adaptive import AdaptiveEvaluation, LearningCurveDisplay, estimate_score
 from skl_locus.datasets import load_digits_pool
 
 log = load_digits_pool().evaluations
@@ -61,4 +62,35 @@ ax.errorbar(
 )
 ax.set(xlabel=f"Answers, of {len(answers)}", ylabel=f"Mean score of {model}")
 ax.legend()
+plt.show()
+
+# %%
+# Several models
+# --------------
+# One model may be lucky. Here the estimate from answers drawn at random, and the plain
+# mean of the same answers, for five models that the router does not know; bands are two
+# standard errors over models and draws.
+
+others = log["model"].drop_duplicates().sample(5, random_state=0)
+known = log[~log["model"].isin(others)]
+router = LocusRouter(n_components=32, max_iter=30, random_state=0)
+router = router.fit(known, known["score"])
+rows = []
+for n_answers in (8, 16, 32, 64, 128):
+    errors = {"completed table": [], "mean of the answers": []}
+    for name in others:
+        own = log[log["model"] == name]
+        for seed in range(6):
+            few = own.sample(n_answers, random_state=seed)
+            estimate = estimate_score(router, few, few["score"], own["query"])
+            truth = own["score"].mean()
+            errors["completed table"].append(abs(estimate.mean - truth))
+            errors["mean of the answers"].append(abs(few["score"].mean() - truth))
+    for method, values in errors.items():
+        mean, error = np.mean(values), np.std(values) / np.sqrt(len(values))
+        rows.append((method, n_answers, mean, mean - 2 * error, mean + 2 * error))
+names = ["method", "n_evaluations", "error", "low", "high"]
+LearningCurveDisplay.from_predictions(
+    pd.DataFrame(rows, columns=names), metric="Mean absolute error of the mean score"
+)
 plt.show()

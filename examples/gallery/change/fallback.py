@@ -56,7 +56,8 @@ outages.pivot_table("score", "down", "fallback").round(3)
 # %%
 # The picture
 # -----------
-# The dotted line is the best single model, which is up all the time.
+# One log and one order of outages: there is nothing to average. The dotted line is the
+# best single model, which is up all the time.
 
 best = train.groupby("model")["score"].mean().idxmax()
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")

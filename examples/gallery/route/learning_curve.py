@@ -3,67 +3,57 @@ How much log is enough?
 =======================
 
 Evaluations cost money. A learning curve over whole queries shows what twice as many of
-them would bring, and when a simple router is as good.
+them would bring, and from how many on a router is better than one model for all.
 """
 
 # %%
 # Fit on growing parts
 # --------------------
-# The test queries are the same for all sizes, and the smaller parts are drawn several
-# times.
+# The learning curve of scikit-learn takes the first rows, which are those of one model
+# where a log is sorted by model. `~skl_locus.model_selection.query_learning_curve`
+# draws queries, with the rows of all models.
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from sklearn.base import clone
 
 from skl_locus import BestSingleRouter, KMeansRouter, LinearRouter
 from skl_locus.datasets import load_digits_pool
-from skl_locus.metrics import neg_soft_log_loss_scorer, routing_accuracy_scorer
-from skl_locus.model_selection import QueryShuffleSplit
+from skl_locus.inspection import QueryLearningCurveDisplay
+from skl_locus.metrics import routing_accuracy_scorer
+from skl_locus.model_selection import QueryShuffleSplit, query_learning_curve
 
 log = load_digits_pool().evaluations
-halves = QueryShuffleSplit(n_splits=1, test_size=0.5, random_state=0)
-train, test = (log.iloc[rows] for rows in next(halves.split(log)))
+options = {
+    "train_sizes": [25, 50, 100, 200, 300],
+    "cv": QueryShuffleSplit(n_splits=4, test_size=0.5, random_state=0),
+    "scoring": routing_accuracy_scorer,
+    "random_state": 0,
+}
 routers = {
     "linear": LinearRouter(),
     "k-means": KMeansRouter(random_state=0),
     "best single": BestSingleRouter(),
 }
-rows = []
-for size in (25, 50, 100, 200, 400):
-    draws = QueryShuffleSplit(n_splits=4, train_size=size, random_state=0)
-    for part, _ in draws.split(train):
-        seen = train.iloc[part]
-        for name, router in routers.items():
-            fitted = clone(router).fit(seen, seen["score"])
-            rows.append(
-                {
-                    "queries": size,
-                    "router": name,
-                    "log loss": -neg_soft_log_loss_scorer(fitted, test, test["score"]),
-                    "mean score of routes": routing_accuracy_scorer(
-                        fitted, test, test["score"]
-                    ),
-                }
-            )
-curve = pd.DataFrame(rows).groupby(["router", "queries"]).agg(["mean", "std"])
-curve["mean score of routes"].round(3)
+curves = {
+    name: query_learning_curve(router, log, log["score"], **options)
+    for name, router in routers.items()
+}
+table = pd.concat(curves, names=["router"])
+table.groupby(["router", "n_queries"])["score"].agg(["mean", "std"]).round(3)
 
 # %%
 # The curves
 # ----------
-# Bars are standard deviations over the draws of the training queries.
+# Grey points are the splits. The dashed line is what the best single model of 300
+# queries scores.
 
-fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-for ax, measure in zip(axes, ("log loss", "mean score of routes"), strict=True):
-    for name, marker in zip(routers, "os^", strict=True):
-        part = curve.loc[name, measure]
-        ax.errorbar(
-            part.index, part["mean"], part["std"], marker=marker, capsize=3, label=name
-        )
-    ax.set_xscale("log")
-    ax.set_xticks([25, 50, 100, 200, 400], [25, 50, 100, 200, 400])
-    ax.minorticks_off()
-    ax.set(xlabel="Training queries", ylabel=measure.capitalize())
-axes[1].legend()
+single = curves["best single"].query("n_queries == 300")["score"].mean()
+fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", sharey=True)
+for ax, name in zip(axes, ("linear", "k-means"), strict=True):
+    QueryLearningCurveDisplay.from_curve(
+        curves[name], score_name="Mean score of routes", ax=ax
+    )
+    ax.axhline(single, linestyle="--", color="black", label="best single model")
+    ax.set_title(f"{type(routers[name]).__name__}")
+    ax.legend(loc="center right")
 plt.show()

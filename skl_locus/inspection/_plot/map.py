@@ -284,7 +284,7 @@ class DistanceHeatmapDisplay(DisplayBase):
     linkage : ndarray of shape (n_models - 1, 4)
         From `model_linkage`.
     color : Series of shape (n_models,) or None
-        Family of each model, which colours its name.
+        Family of each model, which colours its name and stands beside it.
 
     Attributes
     ----------
@@ -410,8 +410,12 @@ class DistanceHeatmapDisplay(DisplayBase):
             return
         places = np.arange(len(models))
         size = min(8.0, 300 / len(models))
-        ax.set_xticks(places, models.astype(str), rotation=90, fontsize=size)
-        ax.set_yticks(places, models.astype(str), fontsize=size)
+        names = models.astype(str)
+        ax.set_xticks(places, names, rotation=90, fontsize=size)
+        if self.color is not None:
+            # A colour alone names no family, and not everybody can tell colours apart.
+            names = [f"{model} ({self.color[model]})" for model in models]
+        ax.set_yticks(places, names, fontsize=size)
         if self.color is None:
             return
         colors = category_colors(self.color)

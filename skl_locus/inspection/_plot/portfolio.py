@@ -8,16 +8,19 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from skl_locus.inspection._plot.axes import label_axes
+from skl_locus.inspection._plot.axes import PALETTE, label_axes
 from skl_locus.inspection._plot.base import DisplayBase
 from skl_locus.inspection._portfolio import N_RANDOM, portfolio_routing
 
 BY_SCORES = {
-    "top_mean": "highest means",
-    "greedy_cover": "cover of the scores",
-    "best_expected": "expected score",
+    "top_mean": ("highest means", "s"),
+    "greedy_cover": ("cover of the scores", "^"),
+    "best_expected": ("expected score", "D"),
 }
-"""Columns of portfolios that are chosen by scores, with their labels."""
+"""Columns of portfolios that are chosen by scores, with their labels and markers."""
+
+COVERAGE_COLOR = PALETTE[4]
+"""Of the axis on the right and its line; no other line has it."""
 
 
 class PortfolioCurveDisplay(DisplayBase):
@@ -93,13 +96,21 @@ class PortfolioCurveDisplay(DisplayBase):
         curve = self.curve
         by_budget = "budget" in curve
         x = curve["budget" if by_budget else "size"]
-        ax.plot(x, curve["accuracy"], marker="o", label="portfolio")
-        for name, label in BY_SCORES.items():
+        # A curve of one size has no lines: everything has a marker or a bar.
+        ax.plot(x, curve["accuracy"], marker="o", color=PALETTE[0], label="portfolio")
+        for place, (name, (label, marker)) in enumerate(BY_SCORES.items(), start=1):
             if name in curve:
-                ax.plot(x, curve[name], lw=1, label=label)
-        mean, spread = curve["random_mean"], curve["random_std"]
-        ax.plot(x, mean, color="grey", label="random (± standard deviation)")
-        ax.fill_between(x, mean - spread, mean + spread, color="grey", alpha=0.2)
+                style = {"marker": marker, "markersize": 4, "color": PALETTE[place]}
+                ax.plot(x, curve[name], lw=1, label=label, **style)
+        ax.errorbar(
+            x,
+            curve["random_mean"],
+            yerr=curve["random_std"],
+            marker="x",
+            capsize=3,
+            color="grey",
+            label="random (± standard deviation)",
+        )
         if "pool_accuracy" in curve.attrs:
             whole = curve.attrs["pool_accuracy"]
             ax.axhline(whole, ls="--", color="black", label="all models")
@@ -111,5 +122,5 @@ class PortfolioCurveDisplay(DisplayBase):
         ax.legend(loc="lower right")
 
     def _draw_coverage(self, ax: Any, x: pd.Series) -> None:
-        ax.plot(x, self.curve["coverage"], color="tab:orange", ls=":", marker=".")
-        ax.set_ylabel("Coverage (sum of best similarities)", color="tab:orange")
+        ax.plot(x, self.curve["coverage"], color=COVERAGE_COLOR, ls=":", marker=".")
+        ax.set_ylabel("Coverage (sum of best similarities)", color=COVERAGE_COLOR)

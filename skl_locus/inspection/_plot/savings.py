@@ -27,10 +27,16 @@ LEGEND_BESIDE: dict[str, Any] = {
 
 LEGEND_BELOW: dict[str, Any] = {
     "loc": "upper center",
-    "bbox_to_anchor": (0.5, -0.14),
+    "bbox_to_anchor": (0.5, 0.0),
     "ncols": 3,
 }
-"""Where the legend of given axes is, which may have neighbours beside them."""
+"""Where the legend of given axes is, below the name of their axis."""
+
+LINE_POINTS_HIGH = 11.0
+"""Height of a small line of text, in points."""
+
+TICKS_POINTS_HIGH = 24.0
+"""Height of what is between axes and the name of the horizontal one, in points."""
 
 LOG_FROM = 10.0
 """Costs that differ by this factor are drawn on a logarithmic axis."""
@@ -38,8 +44,11 @@ LOG_FROM = 10.0
 LINE_POINTS = 200
 """Points of the line of mixtures, which is curved on a logarithmic axis."""
 
-HEADROOM_WIDTH = 100
-"""Characters in a line of the sentence below the picture."""
+CHARACTERS_PER_INCH = 15.0
+"""Characters of small text in an inch, for the sentence below the picture."""
+
+MIN_WIDTH = 40
+"""Characters in a line of it at least."""
 
 CURVE_COLOR = "tab:blue"
 """Of the operating points and of their hull."""
@@ -63,8 +72,9 @@ class SavingsDisplay(DisplayBase):
     ----------
     report : SavingsReport
         From `savings_report`.
-    headroom : RoutingHeadroom or str, default=None
-        From `routing_headroom`, whose sentence is written below the picture.
+    headroom : bool, RoutingHeadroom or str, default=True
+        What routing can win, in a sentence below the picture: True writes that of the
+        report, False and None none, and a `RoutingHeadroom` its own.
     unit : str, default=None
         Unit of the costs, such as "$", for the axis.
 
@@ -78,7 +88,7 @@ class SavingsDisplay(DisplayBase):
     _figure_size = (8.4, 4.8)
 
     def __init__(
-        self, report: SavingsReport, headroom: Any = None, unit: str | None = None
+        self, report: SavingsReport, headroom: Any = True, unit: str | None = None
     ) -> None:
         self.report = report
         self.headroom = headroom
@@ -93,7 +103,7 @@ class SavingsDisplay(DisplayBase):
         *,
         reference: Any = None,
         random_state: int | np.random.RandomState | None = None,
-        headroom: Any = None,
+        headroom: Any = True,
         unit: str | None = None,
         ax: Any = None,
     ) -> Self:
@@ -103,8 +113,9 @@ class SavingsDisplay(DisplayBase):
         ----------
         policy, evaluations, y, reference, random_state
             As for `savings_report`; make the report yourself for its other parameters.
-        headroom : RoutingHeadroom or str, default=None
-            From `routing_headroom`, whose sentence is written below the picture.
+        headroom : bool, RoutingHeadroom or str, default=True
+            What routing can win, in a sentence below the picture: True writes that of
+            the report, False and None none, and a `RoutingHeadroom` its own.
         unit : str, default=None
             Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
@@ -125,7 +136,7 @@ class SavingsDisplay(DisplayBase):
         cls,
         report: SavingsReport,
         *,
-        headroom: Any = None,
+        headroom: Any = True,
         unit: str | None = None,
         ax: Any = None,
     ) -> Self:
@@ -135,8 +146,9 @@ class SavingsDisplay(DisplayBase):
         ----------
         report : SavingsReport
             From `savings_report`.
-        headroom : RoutingHeadroom or str, default=None
-            From `routing_headroom`, whose sentence is written below the picture.
+        headroom : bool, RoutingHeadroom or str, default=True
+            What routing can win, in a sentence below the picture: True writes that of
+            the report, False and None none, and a `RoutingHeadroom` its own.
         unit : str, default=None
             Unit of the costs, such as "$", for the axis.
         ax : matplotlib Axes, default=None
@@ -165,9 +177,10 @@ class SavingsDisplay(DisplayBase):
         SavingsDisplay
             The display, drawn.
         """
-        return self._draw_on(ax, legend=LEGEND_BESIDE if ax is None else LEGEND_BELOW)
+        # Given axes may have neighbours where a new figure has room for a legend.
+        return self._draw_on(ax, below=ax is not None)
 
-    def _draw(self, ax: Any, legend: dict[str, Any]) -> None:
+    def _draw(self, ax: Any, below: bool) -> None:
         if self._spans_decades():
             ax.set_xscale("log")
         self._draw_models(ax)
@@ -175,17 +188,22 @@ class SavingsDisplay(DisplayBase):
         self._draw_choices(ax)
         ax.grid(alpha=0.25, linewidth=0.5)
         ax.set_axisbelow(True)
-        ax.legend(fontsize="small", frameon=False, **legend)
         unit = "" if self.unit is None else f" ({self.unit})"
-        label_axes(ax, TITLE, f"Cost per query{unit}", "Quality (mean score)")
-        if self.headroom is not None:
-            self._write_headroom(ax)
+        name = f"Cost per query{unit}{self._headroom_below(ax)}"
+        label_axes(ax, TITLE, name, "Quality (mean score)")
+        ax.xaxis.label.set_fontsize("small")
+        where = _below(ax, name) if below else LEGEND_BESIDE
+        ax.legend(fontsize="small", frameon=False, **where)
 
-    def _write_headroom(self, ax: Any) -> None:
-        """Write what routing can win on such a log, where the axis is named."""
-        sentence = fill(f"What routing can win: {self.headroom}", HEADROOM_WIDTH)
-        name = ax.get_xlabel()
-        ax.set_xlabel(f"{name}\n\n{sentence}", fontsize="small")
+    def _headroom_below(self, ax: Any) -> str:
+        """Return what routing can win on such a log, for below the name of the axis."""
+        headroom = self.report.headroom if self.headroom is True else self.headroom
+        if not headroom:
+            return ""
+        inches = ax.get_position().width * ax.figure.get_figwidth()
+        width = max(MIN_WIDTH, round(CHARACTERS_PER_INCH * inches))
+        sentence = fill(f"What routing can win: {headroom}", width)
+        return f"\n\n{sentence}"
 
     def _spans_decades(self) -> bool:
         costs = np.concatenate(
@@ -259,6 +277,16 @@ class SavingsDisplay(DisplayBase):
                 capsize=3,
                 zorder=style["zorder"] - 0.5,
             )
+
+
+def _below(ax: Any, name: str) -> dict[str, Any]:
+    """Return where a legend is below the name of the horizontal axis."""
+    from matplotlib.transforms import ScaledTranslation
+
+    points = TICKS_POINTS_HIGH + LINE_POINTS_HIGH * len(name.split("\n"))
+    # In points: the height of the axes is known only when the figure is laid out.
+    shift = ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
+    return LEGEND_BELOW | {"bbox_transform": ax.transAxes + shift}
 
 
 def _bar(row: pd.Series, name: str) -> np.ndarray:
