@@ -157,6 +157,7 @@ class AvengersRouter(RouterMixin[RankedClusterPool]):
     --------
     KMeansRouter : The mean score in the nearest cluster.
     skl_locus.metrics.performance_dial_curve : The dial with the P of any router.
+    skl_locus.metrics.voting_score : Votes over the samples of the chosen models.
 
     Notes
     -----
