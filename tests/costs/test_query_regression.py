@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.dummy import DummyRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -19,6 +19,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skl_locus
 from skl_locus import CostModel, KMeansRouter, RouterPolicy
+from skl_locus._costs.tables import cost_matrix
+from skl_locus.inspection import savings_report
 from skl_locus.metrics import cost_quality_curve
 
 MODELS = ["chatty", "terse"]
@@ -359,6 +361,47 @@ def test_copies_and_files(regressor, tmp_path):
         skl_locus.load(tmp_path / "costs.skl"),
     ):
         assert_array_equal(other.matrix(new, MODELS), expected)
+
+
+def test_files_of_policies_and_of_text_encoders(tmp_path):
+    log, held_out = planted(), planted(seed=3)
+    held_out["query_id"] = -1 - held_out["query_id"]
+    router = KMeansRouter(4, random_state=0).fit(log, log["score"])
+    policy = RouterPolicy(
+        router, cost_model=CostModel(regressor="knn"), cost_weight=1.0
+    ).fit(held_out, held_out["score"])
+    skl_locus.save(policy, tmp_path / "policy.skl")
+    loaded, new = skl_locus.load(tmp_path / "policy.skl"), directions(20)
+    assert_array_equal(loaded.route(new), policy.route(new))
+    assert_array_equal(loaded.costs(new), policy.costs(new))
+    assert policy.costs(new)[:, 0].std() > 0.02
+    report = savings_report(policy, planted(seed=4).drop(columns="query_id"))
+    assert report.table.loc["policy", "cost"] > 0
+    texts = CostModel(
+        prices={"m": (0.0, 1e6)},
+        regressor="ridge",
+        encoder=HashingVectorizer(n_features=32),
+    ).fit(text_log())
+    skl_locus.save(texts, tmp_path / "texts.skl")
+    for other in (
+        skl_locus.load(tmp_path / "texts.skl"),
+        pickle.loads(pickle.dumps(texts)),
+    ):
+        asked = ["prove a new one", "list 3"], ["m"]
+        assert_array_equal(other.matrix(*asked), texts.matrix(*asked))
+
+
+def test_a_service_asks_for_the_cost_of_a_query_that_a_router_has_read():
+    log = pd.concat([text_log(), text_log().assign(model="n")])
+    log["score"] = np.arange(160) % 2
+    router = KMeansRouter(2, encoder=text_encoder(), random_state=0)
+    router = router.fit(log, log["score"])
+    costs = CostModel(
+        prices={"m": (0.0, 1e6)}, regressor="ridge", encoder=text_encoder()
+    ).fit(log)
+    batch = router._read_queries(["prove it"])
+    own = cost_matrix(costs, batch, 1, np.array(["m"], dtype=object))
+    assert_array_equal(own, costs.matrix(["prove it"], ["m"]))
 
 
 def test_a_pickle_of_an_earlier_version_has_no_regressor():
