@@ -100,7 +100,7 @@ def _corners(
     """Return the models at the corners of their hull, and what these cost."""
     sizes = np.bincount(pairs.models, minlength=len(pairs.labels))
     models = np.flatnonzero(sizes >= max(1, min_coverage * pairs.n_queries))
-    own = [pairs.of_model(model) for model in models]
+    own = [pairs.of_model(int(model)) for model in models]
     costs = np.array([stable_mean(pairs.columns["observed_costs"][o]) for o in own])
     qualities = np.array([stable_mean(pairs.scores[o]) for o in own])
     if not len(models):
