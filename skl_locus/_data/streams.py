@@ -55,6 +55,22 @@ def is_stored(source: Any) -> bool:
     )
 
 
+def is_table(source: Any) -> bool:
+    """Return whether a source is one table: a dataframe, or rows of Arrow."""
+    if isinstance(nw.from_native(source, pass_through=True), nw.DataFrame):
+        return True
+    # Without an import, as above: narwhals knows no record batches.
+    return type(source).__name__ == "RecordBatch"
+
+
+def is_stream(source: Any) -> bool:
+    """Return whether a source comes in parts: is stored, or is tables one by one."""
+    if is_stored(source) or isinstance(source, Iterator):
+        return True
+    several = isinstance(source, (list, tuple)) and len(source) > 0
+    return several and is_table(source[0])
+
+
 def as_dataset(source: Any) -> Any:
     """Return a dataset as it is, and one of the parquet files at a path."""
     if not isinstance(source, (str, Path)):

@@ -395,9 +395,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         super().fit(sample.table, sample.scores)
         if not sample.complete:
             blocks = log.whole_models(columns, sample)
-            self._pool = self._with_all_evaluations(
-                map(BlockReader(self, log.queries, columns).read, blocks)
-            )
+            read = BlockReader(self, log.queries, columns).read
+            embedded = (self._embed_whole(read(block)) for block in blocks)
+            pool = self._fitted_pool()
+            self._pool = self._with_embedded(pool, embedded, pool.positions)
         return self
 
     def trust(self, queries: Any) -> np.ndarray:
@@ -534,14 +535,23 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         # Copies on a device are in float32, which is not what float64 was asked for.
         return "cpu" if self.precision == "float64" else self.device_
 
-    def _with_all_evaluations(self, blocks: Iterable[EvaluationSet]) -> LocusPool:
-        """Return the pool with embeddings by all evaluations of its models."""
-        pool = self._fitted_pool()
+    def _embed_whole(
+        self, evaluations: EvaluationSet
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return models, their embeddings by the network, and those that are shown."""
+        by_network = self._embed_by_network(evaluations)
+        return evaluations.model_names, by_network, self._embed_joined(evaluations)
+
+    def _with_embedded(
+        self, pool: LocusPool, embedded: Iterable, models: Collection
+    ) -> LocusPool:
+        """Put embeddings of some models into a pool."""
         encoded, joined = pool.network_embeddings.copy(), _joined(pool)
-        for evaluations in blocks:
-            columns = pool.columns_of(evaluations.model_names)
-            encoded[columns] = self._embed_by_network(evaluations)
-            joined[columns] = self._embed_joined(evaluations)
+        for names, by_network, by_geometry in embedded:
+            rows = np.flatnonzero([name in models for name in names])
+            columns = pool.columns_of(names[rows])
+            encoded[columns] = by_network[rows]
+            joined[columns] = by_geometry[rows]
         if self._space is None:
             embeddings, variances = encoded, None
         else:
