@@ -13,6 +13,7 @@ from small_streams import write_files
 
 from skl_locus import KNNRouter, LocusEmbedder, LocusRouter
 from skl_locus._data import stored_logs
+from skl_locus._routing import embedding_base
 from skl_locus.batches import EvaluationLog
 
 ROUTERS = {"locus": LocusRouter(**SMALL), "knn": KNNRouter(3)}
@@ -167,3 +168,27 @@ def test_bad_streams_leave_the_router_as_it_was(router, arriving, vectors, tmp_p
 def test_fits_take_no_iterable(log):
     with pytest.raises(TypeError, match="fit reads a log several times"):
         LocusRouter(**SMALL).fit(EvaluationLog([log]), None)
+
+
+def test_many_models_are_embedded_in_blocks(known, arriving, monkeypatch):
+    router = LocusRouter(**SMALL).fit(known, known["score"])
+    whole = deepcopy(router).add_models(arriving, arriving["score"])
+    sizes, embed = [], LocusRouter._embed_by_network
+
+    def counting(self, evaluations):
+        sizes.append(len(evaluations))
+        return embed(self, evaluations)
+
+    monkeypatch.setattr(LocusRouter, "_embed_by_network", counting)
+    monkeypatch.setattr(embedding_base, "EMBEDDED_ROWS", 170)
+    blocks = router.add_models(arriving, arriving["score"])
+    assert len(sizes) == 4
+    assert max(sizes) <= 170
+    assert_allclose(blocks.embeddings_, whole.embeddings_, atol=1e-5)
+    # A model with more evaluations than a block is embedded as a whole.
+    evaluations = whole._pool.evaluations
+    parts = list(evaluations.blocks_of_models(1))
+    assert [part.model_names.tolist() for part in parts] == [
+        [name] for name in evaluations.model_names
+    ]
+    assert sum(map(len, parts)) == len(evaluations)
