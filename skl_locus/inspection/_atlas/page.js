@@ -41,9 +41,12 @@ function scoreText(thousandths) {
   return thousandths === null ? "none" : (thousandths / 1000).toFixed(3);
 }
 
+function numberText(number) {
+  return Number(number.toPrecision(3)).toString();
+}
+
 function costText(cost) {
-  const number = Number(cost.toPrecision(3)).toString();
-  return data.unit ? `${number} ${data.unit}` : number;
+  return data.unit ? `${numberText(cost)} ${data.unit}` : numberText(cost);
 }
 
 // Plotly reads tags in its texts; names of axes may have any characters.
@@ -422,7 +425,7 @@ function strengths(model) {
 function nearestTable(model) {
   const head = [{ title: "Model" }, { title: "Distance", number: true }, { title: "Mean score", number: true }];
   const rows = neighborsOf(model).map((near) =>
-    [modelButton(near.model), String(near.distance), scoreText(data.mean[near.model])]);
+    [modelButton(near.model), near.distance.toPrecision(3), scoreText(data.mean[near.model])]);
   return table(head, rows, "Answers most alike first");
 }
 
@@ -457,7 +460,7 @@ function costTitle(what) {
 }
 
 function drawPortfolio() {
-  const { models, coverage, cost, pool } = data.portfolio;
+  const { models, coverage, pool } = data.portfolio;
   if (models.length < 2) return;
   byId("portfolio-part").hidden = false;
   const from = pool < nModels ? ` of a sample of ${pool} models` : "";
@@ -475,7 +478,7 @@ function portfolioTable() {
   const position = new Map(data.names.map((name, model) => [name, model]));
   const rows = models.map((name, i) => {
     const row = [modelButton(position.get(name)), coverage[i].toFixed(3)];
-    return cost ? [...row, costText(cost[i])] : row;
+    return cost ? [...row, numberText(cost[i])] : row;
   });
   byId("portfolio-table").replaceChildren(table(head, rows, "Cover of the models so far"));
 }
@@ -490,7 +493,7 @@ function drawCurve() {
 function curveTable() {
   if (!data.curve) return;
   const head = [{ title: costTitle("Mean cost"), number: true }, { title: "Mean score", number: true }];
-  const rows = data.curve.cost.map((cost, i) => [costText(cost), data.curve.quality[i].toFixed(3)]);
+  const rows = data.curve.cost.map((cost, i) => [numberText(cost), data.curve.quality[i].toFixed(3)]);
   byId("curve-table").replaceChildren(table(head, rows, "From the best answers to the least cost"));
 }
 
@@ -504,7 +507,7 @@ function bestTable() {
   if (data.costs) head.push({ title: costTitle("Cost per query"), number: true });
   const rows = best.map((m) => {
     const row = [modelButton(m), data.families[data.family[m]], scoreText(data.mean[m])];
-    return data.costs ? [...row, costText(data.costs[m])] : row;
+    return data.costs ? [...row, numberText(data.costs[m])] : row;
   });
   byId("best").replaceChildren(table(head, rows, "Best models by mean score in the log"));
 }

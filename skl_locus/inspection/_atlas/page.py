@@ -132,14 +132,14 @@ def _rounded(values: pd.Series) -> list[float]:
     return (np.round(values.to_numpy(np.float64), decimals) + 0.0).tolist()
 
 
-def _significant(values: Any) -> list[float | None]:
-    return [
-        float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in values
-    ]
+def _significant(values: Any) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values).tolist()]
 
 
-def _thousandths(scores: Any) -> list[int | None]:
-    return [round(SCORE_UNITS * s) if np.isfinite(s) else None for s in scores]
+def _thousandths(scores: pd.Series) -> list[int | None]:
+    known = scores.notna()
+    units = np.rint(SCORE_UNITS * scores.where(known, 0.0)).astype(int)
+    return [unit if k else None for unit, k in zip(units, known, strict=True)]
 
 
 def _portfolio(path: pd.DataFrame) -> dict[str, Any]:
