@@ -272,7 +272,7 @@ def test_what_cannot_be_shown_is_refused(router, pool):
         model_atlas(router, log["score"].to_numpy())
     with pytest.raises(ValueError, match="log has no rows"):
         model_atlas(router, log.iloc[:0])
-    with pytest.raises(ValueError, match="'strange'.* none of the 12"):
+    with pytest.raises(ValueError, match=r"'strange'.* none of the 12"):
         model_atlas(router, log.assign(model="strange"))
     with pytest.raises(ValueError, match="'score' is missing"):
         model_atlas(router, log.drop(columns="score"))

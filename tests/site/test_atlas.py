@@ -218,8 +218,9 @@ def test_every_control_has_a_name(browser, page):
     show(browser, page)
     unnamed = """
     return [...document.querySelectorAll("input, select, button, section, [role=img]")]
-      .filter((e) => !e.hidden && !(e.labels && e.labels.length) && !e.textContent.trim()
-        && !e.getAttribute("aria-label")).map((e) => e.outerHTML);
+      .filter((e) => !e.hidden && !(e.labels && e.labels.length)
+        && !e.textContent.trim() && !e.getAttribute("aria-label"))
+      .map((e) => e.outerHTML);
     """
     assert browser.execute_script(unnamed) == []
 
