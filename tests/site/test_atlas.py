@@ -195,7 +195,7 @@ def test_models_without_a_value_are_hollow(browser, page):
         "s.dispatchEvent(new Event('change'));"
     )
     wait_for(browser, count.replace("return map", "return 2 === map"))
-    assert "2 models" in text_of(browser, "#map-note")
+    assert "Hollow: 2 of" in text_of(browser, "#map-note")
 
 
 def test_families_differ_by_colour_and_shape_and_can_be_hidden(browser, page):

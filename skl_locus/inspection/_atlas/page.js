@@ -3,6 +3,9 @@
 // Colours of Okabe and Ito, and lighter ones of the same order for a dark ground.
 const LIGHT = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#555555"];
 const DARK = ["#4da3e0", "#ffb733", "#2cc79a", "#eaa0c8", "#ff8a4c", "#a5dcff", "#c4c4c4"];
+// From blue to yellow, which all eyes can order; neither end vanishes in its ground.
+const LIGHT_SCALE = [[0, "#00224e"], [0.5, "#7c7b78"], [1, "#d4b000"]];
+const DARK_SCALE = [[0, "#3f78c8"], [0.5, "#a5a39c"], [1, "#ffe945"]];
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
 const OUTLINES = {
   circle: "M2,8a6,6 0 1,0 12,0a6,6 0 1,0 -12,0Z",
@@ -235,7 +238,7 @@ function drawMap(keepView = true) {
   drawn.dragmode = "pan";
   drawn.hovermode = "closest";
   drawn.coloraxis = {
-    colorscale: "Cividis",
+    colorscale: dark.matches ? DARK_SCALE : LIGHT_SCALE,
     colorbar: { title: { text: plain(colourTitle()) }, orientation: "h", thickness: 12, y: 1.02, yanchor: "bottom" },
   };
   if (keepView && map.layout) {
@@ -320,7 +323,7 @@ function drawNote() {
   const missing = known.filter((value) => value === null).length;
   const what = state.colour === "family" ? "score in the log" : "value for this colour";
   byId("map-note").textContent = missing
-    ? `Hollow: ${missing} models without a ${what}.` : "";
+    ? `Hollow: ${missing} of ${nModels} models, without a ${what}.` : "";
 }
 
 // --- The search ---------------------------------------------------------------------
