@@ -218,7 +218,7 @@ def test_every_control_has_a_name(browser, page):
     show(browser, page)
     unnamed = """
     return [...document.querySelectorAll("input, select, button, section, [role=img]")]
-      .filter((e) => !e.hidden && !(e.labels && e.labels.length)
+      .filter((e) => !e.closest("[hidden]") && !(e.labels && e.labels.length)
         && !e.textContent.trim() && !e.getAttribute("aria-label"))
       .map((e) => e.outerHTML);
     """
