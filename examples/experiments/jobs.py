@@ -27,14 +27,17 @@ def run_jobs(function, log, jobs, options, title):
         With ``cache`` and ``n_jobs``.
     title : str
         Written before the progress bar.
+
+    With ``options.cached``, nothing is computed: None stands for what is not kept.
     """
     # Read by the libraries when a worker, or torch in this process, first loads them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     memory = Memory(options.cache, verbose=0)
     compute = memory.cache(_compute, ignore=["function", "log"])
-    calls = [
-        delayed(compute)(function, log, job, _key(function, log, job)) for job in jobs
-    ]
+    values = [(function, log, job, _key(function, log, job)) for job in jobs]
+    if getattr(options, "cached", False):
+        return [compute(*v) if compute.check_call_in_cache(*v) else None for v in values]
+    calls = [delayed(compute)(*own) for own in values]
     with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=options.n_jobs, return_as="generator")(calls)
         return list(tqdm(results, total=len(calls), desc=f"{log.name}: {title}"))

@@ -11,6 +11,7 @@ from skl_locus.datasets import get_data_home
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FOLDERS = ("zeroeval", "mmlu_pro")
 QUICK_FOLDERS = FOLDERS[:1]
+SUMMARY_FOLDERS = ("bfcl", "routerbench", "zeroeval", "mmlu_pro")
 
 DEFAULT_POOLS = {"zeroeval": ("complete", "mid"), "mmlu_pro": (ALL_MODELS, "mid")}
 """The pool of each known log for all experiments, and a second one for the first."""
@@ -50,11 +51,30 @@ def parse_options(description, arguments=None):
         metavar="N",
         help="draws of every cell, instead of the plan's",
     )
+    add_summary(parser)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME")
     parser.add_argument("--n-jobs", type=int, default=2)
     options = parser.parse_args(arguments)
     check(parser, options)
     return options
+
+
+def add_summary(parser):
+    parser.add_argument(
+        "--summary",
+        action="store_true",
+        help="every method on four logs, instead of the paper's experiments",
+    )
+    parser.add_argument(
+        "--timings",
+        action="store_true",
+        help="measure the fits and routes of the summary alone",
+    )
+    parser.add_argument(
+        "--cached",
+        action="store_true",
+        help="compute nothing: write the summary of what is there",
+    )
 
 
 def add_inputs(parser):
@@ -112,11 +132,14 @@ def sources(options):
                 options.models,
             )
         ]
-    fast = speed(options) != "full"
-    folders = options.data or [
-        SHARED_DATA / name for name in (QUICK_FOLDERS if fast else FOLDERS)
-    ]
+    folders = options.data or [SHARED_DATA / name for name in planned_folders(options)]
     return [Files.in_folder(folder, options.encoder) for folder in folders]
+
+
+def planned_folders(options):
+    if options.summary or options.timings:
+        return SUMMARY_FOLDERS
+    return FOLDERS if speed(options) == "full" else QUICK_FOLDERS
 
 
 def read_pools(files, options):

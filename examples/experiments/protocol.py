@@ -50,7 +50,8 @@ class Files:
 class Log:
     """Scores (n_queries, n_models), NaN where unobserved; rows sorted by text.
 
-    ``test`` and ``rest`` are the rows of the two halves.
+    ``test`` and ``rest`` are the rows of the two halves. ``costs`` has the shape of the
+    scores; None where the log has no costs.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Log:
     details: pd.DataFrame
     test: np.ndarray
     rest: np.ndarray
+    costs: np.ndarray | None = None
 
     @property
     def fingerprint(self):
@@ -109,9 +111,8 @@ def make_log(name, evaluations, queries, encodings, details, *, report):
     distinct, first = np.unique(texts.to_numpy(str), return_index=True)
     text_of = pd.Series(texts.to_numpy(str), queries["query_id"].to_numpy())
     cells = evaluations.assign(text=evaluations["query_id"].map(text_of))
-    scores = cells.pivot_table(
-        index="text", columns="model", values="score", observed=True
-    ).reindex(distinct)
+    scores = by_text(cells, "score", distinct)
+    costs = by_text(cells, "cost", distinct) if "cost" in cells else None
     test, rest = halves(len(distinct), report=report)
     return Log(
         name,
@@ -124,7 +125,15 @@ def make_log(name, evaluations, queries, encodings, details, *, report):
         details,
         test,
         rest,
+        None if costs is None else costs[scores.columns].to_numpy(np.float64),
     )
+
+
+def by_text(cells, column, texts):
+    """Average a column over equal texts: a row per text, a column per model."""
+    return cells.pivot_table(
+        index="text", columns="model", values=column, observed=True
+    ).reindex(texts)
 
 
 def halves(n_queries, *, report):
@@ -149,7 +158,10 @@ def restrict(log, pool, files):
 
 def keep_models(log, kept):
     """Keep the models of a mask."""
-    return replace(log, models=log.models[kept], scores=log.scores[:, kept])
+    costs = None if log.costs is None else log.costs[:, kept]
+    return replace(
+        log, models=log.models[kept], scores=log.scores[:, kept], costs=costs
+    )
 
 
 def draw(log, cell, n, seed):

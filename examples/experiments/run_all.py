@@ -18,6 +18,8 @@ import e4_geometry
 import e5_portfolios
 import e6_ablations
 import e7_time
+import summary
+import summary_timings
 from options import parse_options
 from report import write_report
 
@@ -34,6 +36,15 @@ EXPERIMENTS = (
 
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
+    if options.timings:
+        print(summary_timings.run(options))
+    if options.summary:
+        print(summary.run(options))
+    if not (options.timings or options.summary):
+        run_experiments(options)
+
+
+def run_experiments(options):
     for experiment in EXPERIMENTS:
         start = time.perf_counter()
         experiment.run(options)

@@ -1,0 +1,120 @@
+"""Every method on four logs: one table, one figure, and the long tables behind them.
+
+    python examples/experiments/run_all.py --summary --quick
+    python examples/experiments/run_all.py --summary --report
+    python examples/experiments/run_all.py --timings
+
+The first takes about 20 minutes on two cores. Results are kept per method and draw: an
+interrupted run goes on where it stopped, and the page is written anew after each draw
+of each log. With ``--cached``, nothing is computed: the page has what is there, and
+counts what is missing. The seconds of fits and routes are measured apart, by
+``--timings``, one after the other in one process. Only ``--report`` reads test halves.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from jobs import run_jobs
+from options import job, read_pools, seeds, sources, speed
+from protocol import COMPLETE, SHIFT, available_sizes, largest_tasks
+from summary_jobs import summary_job
+from summary_page import write_page
+from summary_tables import long_tables
+
+import joblib
+
+NAME = "summary"
+SHIFT_LOGS = ("bfcl", "mmlu_pro")
+"""Logs of many tasks, of which each is left out of the training once."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Training queries, draws, and how many tasks are left out (None: each of them)."""
+
+    n_queries: int
+    draws: int
+    tasks: int | None
+
+
+PLANS = {"full": Plan(512, 3, None), "quick": Plan(256, 1, 2), "smoke": Plan(48, 1, 1)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """All methods on one draw of one cell of a log."""
+
+    log: str
+    cell: str
+    n: int
+    seed: int
+
+
+def run(options):
+    """Compute what is missing, and write the tables and the page after each step."""
+    plan = PLANS[speed(options)]
+    logs = {files.name: read_pools(files, options)[0] for files in sources(options)}
+    steps = all_steps(logs, plan, options)
+    results = {}
+    for step in steps:
+        results[step] = results_of(step, logs[step.log], options)
+        if not options.cached:
+            write(results, steps, logs, options)
+    return write(results, steps, logs, options)
+
+
+def all_steps(logs, plan, options):
+    """List the steps: draws of whole logs first, then those without a task."""
+    steps = [
+        Step(name, COMPLETE, available_sizes(log, (plan.n_queries,))[-1], seed)
+        for seed in seeds(options, plan.draws)
+        for name, log in logs.items()
+    ]
+    for name, log in logs.items():
+        if name in SHIFT_LOGS or len(logs) == 1:
+            steps += [Step(name, *cell, 0) for cell in shift_cells(log, plan)]
+    return steps
+
+
+def shift_cells(log, plan):
+    """List (cell, training queries) with a task left out, largest tasks first."""
+    n_tasks = len(set(log.tasks))
+    if n_tasks == 1:
+        return []
+    tasks = largest_tasks(log, plan.tasks or n_tasks)
+    others = {task: int((log.tasks[log.rest] != task).sum()) for task in tasks}
+    return [(f"{SHIFT}{task}", min(plan.n_queries, others[task])) for task in tasks]
+
+
+def results_of(step, log, options):
+    """Return the results by method; with ``--cached``, of those that are there."""
+    costs = None if log.costs is None else joblib.hash(log.costs)
+    jobs = [
+        job(options, method, step.seed, cell=step.cell, n=step.n, costs=costs)
+        for method in options.methods
+    ]
+    title = f"{NAME} ({step.cell}, draw {step.seed})"
+    results = run_jobs(summary_job, log, jobs, options, title)
+    return {
+        job["method"]: result
+        for job, result in zip(jobs, results, strict=True)
+        if result is not None
+    }
+
+
+def write(results, steps, logs, options):
+    """Write the long tables and the page; return the path of the page."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    tables = long_tables(results, logs, options)
+    for name, table in tables.items():
+        table.to_csv(options.output / f"{NAME}_{name}.csv", index=False)
+    missing = [
+        {"log": step.log, "cell": step.cell, "draw": step.seed, "method": method}
+        for step in steps
+        for method in options.methods
+        if method not in results.get(step, {})
+    ]
+    pd.DataFrame(missing, columns=["log", "cell", "draw", "method"]).to_csv(
+        options.output / f"{NAME}_missing.csv", index=False
+    )
+    return write_page(tables, len(missing), options)
