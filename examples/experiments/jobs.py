@@ -36,7 +36,9 @@ def run_jobs(function, log, jobs, options, title):
     compute = memory.cache(_compute, ignore=["function", "log"])
     values = [(function, log, job, _key(function, log, job)) for job in jobs]
     if getattr(options, "cached", False):
-        return [compute(*v) if compute.check_call_in_cache(*v) else None for v in values]
+        return [
+            compute(*v) if compute.check_call_in_cache(*v) else None for v in values
+        ]
     calls = [delayed(compute)(*own) for own in values]
     with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=options.n_jobs, return_as="generator")(calls)

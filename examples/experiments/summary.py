@@ -37,7 +37,12 @@ class Plan:
     tasks: int | None
 
 
-PLANS = {"full": Plan(512, 3, None), "quick": Plan(256, 1, 2), "smoke": Plan(48, 1, 1)}
+PLANS = {
+    "full": Plan(512, 3, None),
+    "paper": Plan(1024, 3, 0),
+    "quick": Plan(256, 1, 2),
+    "smoke": Plan(48, 1, 1),
+}
 
 
 @dataclass(frozen=True)

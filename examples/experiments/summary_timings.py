@@ -1,0 +1,1 @@
+write_page = long_tables = run = None
