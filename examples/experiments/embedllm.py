@@ -6,8 +6,9 @@
 ``model_order.csv``). They are converted once into a folder of the cache, laid out as
 those of ../shared/data; ``encodings_mpnet.npy`` in ``FOLDER``, a row per prompt in the
 order of the three files, is used in place of encoding the prompts, and ``models.csv``
-(model, n_params_billion, family) for budgets and families. Queries are drawn from the training split; ``--report`` tests
-on the test split as the paper does, and without it the test is on the validation split.
+(model, n_params_billion, family) for budgets and families. Queries are drawn from the
+training split; ``--report`` tests on the test split as the paper does, and without it
+the test is on the validation split.
 """
 
 import hashlib

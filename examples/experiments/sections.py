@@ -143,13 +143,13 @@ def per_task_of_paper(rows, metric):
     ours = rows[(rows["cell"] == COMPLETE) & rows["task"].isin(published["task"])]
     keys = ["method", "n", "task"]
     means = 100 * ours.groupby(keys)[metric].mean()
-    both = published.set_index(keys)[["percent"]].join(
-        means.rename("ours"), how="inner"
-    )
+    both = published.merge(means.rename("ours").reset_index(), on=keys)
     if both.empty:
         return []
     both["difference"] = both["ours"] - both["percent"]
-    wide = both["difference"].unstack("task").reset_index()
+    wide = both.pivot_table(
+        index=["method", "n"], columns="task", values="difference"
+    ).reset_index()
     return [
         f"**Ours minus the paper's**, {metric.replace('_', ' ')} in points, by task:",
         table(wide.sort_values(["n", "method"])),

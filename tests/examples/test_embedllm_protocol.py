@@ -66,10 +66,13 @@ def _no_sentence_model(monkeypatch):
     )
 
 
-def parsed(folder, tmp_path, *more):
+def arguments(folder, tmp_path, *more):
     places = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "results")]
-    given = ["--embedllm", str(folder), "--smoke", "--n-jobs", "1", *places, *more]
-    return options.parse_options("", given)
+    return ["--embedllm", str(folder), "--smoke", "--n-jobs", "1", *places, *more]
+
+
+def parsed(folder, tmp_path, *more):
+    return options.parse_options("", arguments(folder, tmp_path, *more))
 
 
 def test_the_paper_holds_sixteen_models_out():
@@ -136,13 +139,8 @@ def test_a_missing_split_is_told(folder, tmp_path, capsys):
 
 
 def test_run_all_writes_the_papers_tables(folder, tmp_path):
-    places = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "results")]
     some = ["--methods", "LOCUS", "LOCUS (paper)", "KMeans", "EmbedLLM"]
-    run_all.main(
-        ["--embedllm", str(folder), "--smoke", "--report", "--n-jobs", "1"]
-        + places
-        + some
-    )
+    run_all.main(arguments(folder, tmp_path, "--report", *some))
     report = (tmp_path / "results" / "report.md").read_text()
     assert "test split of EmbedLLM, as in the paper" in report
     assert "the 3 held out in the paper; not in the files: 01-ai" not in report
