@@ -62,7 +62,8 @@ def about(options):
         "s = 0, 1, ..., and so do the routers; models are held out with seed 100; "
         "resampling uses seed 0. Sections 4, 5 and 7 use draw 0.",
         f"**What the paper has:** {paper.DATA}. {comparability(options)} The row "
-        "`LOCUS (paper)` is the paper's network; `LOCUS` adds local evidence and a bilinear term.",
+        "`LOCUS (paper)` is the paper's network; `LOCUS` adds local evidence and a "
+        "bilinear term.",
     ]
 
 

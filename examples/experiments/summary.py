@@ -5,14 +5,15 @@
     python examples/experiments/run_all.py --timings
 
 The first takes about 20 minutes on two cores. Results are kept per method and draw: an
-interrupted run goes on where it stopped, and the page is written anew after each draw
-of each log. With ``--cached``, nothing is computed: the page has what is there, and
-counts what is missing. The seconds of fits and routes are measured apart, by
-``--timings``, one after the other in one process. Only ``--report`` reads test halves.
+interrupted run goes on where it stopped. With ``--cached``, nothing is computed: the
+page has what is there, and counts what is missing. The seconds of fits and routes are
+measured apart, by ``--timings``, one after the other in one process. Only ``--report``
+reads test halves.
 """
 
 from dataclasses import dataclass
 
+import joblib
 import pandas as pd
 from jobs import run_jobs
 from options import job, read_pools, seeds, sources, speed
@@ -20,8 +21,6 @@ from protocol import COMPLETE, SHIFT, available_sizes, largest_tasks
 from summary_jobs import summary_job
 from summary_page import write_page
 from summary_tables import long_tables
-
-import joblib
 
 NAME = "summary"
 SHIFT_LOGS = ("bfcl", "mmlu_pro")
@@ -56,15 +55,11 @@ class Step:
 
 
 def run(options):
-    """Compute what is missing, and write the tables and the page after each step."""
+    """Compute what is missing, and write the tables and the page."""
     plan = PLANS[speed(options)]
     logs = {files.name: read_pools(files, options)[0] for files in sources(options)}
     steps = all_steps(logs, plan, options)
-    results = {}
-    for step in steps:
-        results[step] = results_of(step, logs[step.log], options)
-        if not options.cached:
-            write(results, steps, logs, options)
+    results = {step: results_of(step, logs[step.log], options) for step in steps}
     return write(results, steps, logs, options)
 
 
@@ -110,7 +105,7 @@ def results_of(step, log, options):
 def write(results, steps, logs, options):
     """Write the long tables and the page; return the path of the page."""
     options.output.mkdir(parents=True, exist_ok=True)
-    tables = long_tables(results, logs, options)
+    tables = long_tables(results, logs)
     for name, table in tables.items():
         table.to_csv(options.output / f"{NAME}_{name}.csv", index=False)
     missing = [
