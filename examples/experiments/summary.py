@@ -12,6 +12,7 @@ reads test halves.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 import joblib
 import pandas as pd
@@ -29,18 +30,22 @@ SHIFT_LOGS = ("bfcl", "mmlu_pro")
 
 @dataclass(frozen=True)
 class Plan:
-    """Training queries, draws, and how many tasks are left out (None: each of them)."""
+    """Training queries, draws, and how many tasks are left out (None: each of them).
+
+    Without a task, training has ``task_queries``, fewer: there are many such fits.
+    """
 
     n_queries: int
     draws: int
     tasks: int | None
+    task_queries: int
 
 
 PLANS = {
-    "full": Plan(512, 3, None),
-    "paper": Plan(1024, 3, 0),
-    "quick": Plan(256, 1, 2),
-    "smoke": Plan(48, 1, 1),
+    "full": Plan(512, 3, None, 256),
+    "paper": Plan(1024, 3, 0, 256),
+    "quick": Plan(256, 1, 2, 256),
+    "smoke": Plan(48, 1, 1, 48),
 }
 
 
@@ -64,16 +69,24 @@ def run(options):
 
 
 def all_steps(logs, plan, options):
-    """List the steps: draws of whole logs first, then those without a task."""
-    steps = [
-        Step(name, COMPLETE, available_sizes(log, (plan.n_queries,))[-1], seed)
+    """List the steps in an order in which an unfinished run says most.
+
+    First a draw of each log, then the tasks left out, then the other draws.
+    """
+    first, *others = [
+        [
+            Step(name, COMPLETE, available_sizes(log, (plan.n_queries,))[-1], seed)
+            for name, log in logs.items()
+        ]
         for seed in seeds(options, plan.draws)
-        for name, log in logs.items()
     ]
-    for name, log in logs.items():
-        if name in SHIFT_LOGS or len(logs) == 1:
-            steps += [Step(name, *cell, 0) for cell in shift_cells(log, plan)]
-    return steps
+    without_task = [
+        Step(name, *cell, 0)
+        for name, log in logs.items()
+        if name in SHIFT_LOGS or len(logs) == 1
+        for cell in shift_cells(log, plan)
+    ]
+    return [*first, *without_task, *chain(*others)]
 
 
 def shift_cells(log, plan):
@@ -81,9 +94,9 @@ def shift_cells(log, plan):
     n_tasks = len(set(log.tasks))
     if n_tasks == 1:
         return []
-    tasks = largest_tasks(log, plan.tasks or n_tasks)
+    tasks = largest_tasks(log, n_tasks if plan.tasks is None else plan.tasks)
     others = {task: int((log.tasks[log.rest] != task).sum()) for task in tasks}
-    return [(f"{SHIFT}{task}", min(plan.n_queries, others[task])) for task in tasks]
+    return [(f"{SHIFT}{task}", min(plan.task_queries, others[task])) for task in tasks]
 
 
 def results_of(step, log, options):
