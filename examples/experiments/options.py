@@ -12,6 +12,7 @@ from skl_locus.datasets import get_data_home
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FOLDERS = ("zeroeval", "mmlu_pro")
 QUICK_FOLDERS = FOLDERS[:1]
+SUMMARY = "summary"
 SUMMARY_FOLDERS = ("bfcl", "routerbench", "zeroeval", "mmlu_pro")
 
 DEFAULT_POOLS = {"zeroeval": ("complete", "mid"), "mmlu_pro": (ALL_MODELS, "mid")}
@@ -200,5 +201,11 @@ def job(options, method, seed, **values):
 
 def folder_of(log, options):
     folder = options.output / log.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def summary_folder(options):
+    folder = options.output / SUMMARY
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import paper
-from options import parse_options, read_pools, sources, speed
+from markdown import picture
+from options import SUMMARY, parse_options, read_pools, sources, speed
 from results_versions import commit, results_version
 from sections import SECTIONS
+from summary_page import PAGE as SUMMARY_PAGE
+from summary_page import PICTURE as SUMMARY_PICTURE
 
 import skl_locus
 
@@ -24,6 +27,7 @@ def write_report(options):
     notes = options.output / NOTES_NAME
     if notes.exists():
         blocks.append(notes.read_text().strip())
+    blocks += in_two_minutes(options)
     for files in sources(options):
         blocks += [f"## {files.name}", *about_log(files, options)]
         folder = options.output / files.name
@@ -34,6 +38,18 @@ def write_report(options):
     path = options.output / FILE_NAME
     path.write_text("\n\n".join(blocks) + "\n")
     return path
+
+
+def in_two_minutes(options):
+    """Link the page of the summary, where one was written."""
+    page = options.output / SUMMARY / SUMMARY_PAGE
+    if not page.exists():
+        return []
+    place = f"{SUMMARY}/{SUMMARY_PAGE}"
+    return [
+        f"**Every method in two minutes:** [one table and one figure]({place}).",
+        picture(SUMMARY, SUMMARY_PICTURE),
+    ]
 
 
 def reader(folder):

@@ -7,6 +7,14 @@ take more than an hour on two cores. Only ``--report`` reads test halves. Any ot
 is named by its files (``--evaluations``, ``--queries``, ``--encodings``, perhaps
 ``--models``). Tables (CSV), pictures (PNG) and report.md are left in ``--output``.
 Results are kept per configuration, so that an interrupted run goes on where it stopped.
+
+    python examples/experiments/run_all.py --summary --quick
+    python examples/experiments/run_all.py --timings
+    python examples/experiments/run_all.py --embedllm FOLDER --report
+
+The first compares every method on four logs, on one page (see ``summary.py``); the
+second measures its seconds; the third runs the paper's own protocol on the files that
+EmbedLLM published (see ``embedllm.py``).
 """
 
 import time

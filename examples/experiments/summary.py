@@ -17,13 +17,20 @@ from itertools import chain
 import joblib
 import pandas as pd
 from jobs import run_jobs
-from options import job, read_pools, seeds, sources, speed
+from options import (
+    SUMMARY,
+    job,
+    read_pools,
+    seeds,
+    sources,
+    speed,
+    summary_folder,
+)
 from protocol import COMPLETE, SHIFT, available_sizes, largest_tasks
 from summary_jobs import summary_job
 from summary_page import write_page
 from summary_tables import long_tables
 
-NAME = "summary"
 SHIFT_LOGS = ("bfcl", "mmlu_pro")
 """Logs of many tasks, of which each is left out of the training once."""
 
@@ -106,7 +113,7 @@ def results_of(step, log, options):
         job(options, method, step.seed, cell=step.cell, n=step.n, costs=costs)
         for method in options.methods
     ]
-    title = f"{NAME} ({step.cell}, draw {step.seed})"
+    title = f"{SUMMARY} ({step.cell}, draw {step.seed})"
     results = run_jobs(summary_job, log, jobs, options, title)
     return {
         job["method"]: result
@@ -117,10 +124,10 @@ def results_of(step, log, options):
 
 def write(results, steps, logs, options):
     """Write the long tables and the page; return the path of the page."""
-    options.output.mkdir(parents=True, exist_ok=True)
+    folder = summary_folder(options)
     tables = long_tables(results, logs)
     for name, table in tables.items():
-        table.to_csv(options.output / f"{NAME}_{name}.csv", index=False)
+        table.to_csv(folder / f"{SUMMARY}_{name}.csv", index=False)
     missing = [
         {"log": step.log, "cell": step.cell, "draw": step.seed, "method": method}
         for step in steps
@@ -128,6 +135,6 @@ def write(results, steps, logs, options):
         if method not in results.get(step, {})
     ]
     pd.DataFrame(missing, columns=["log", "cell", "draw", "method"]).to_csv(
-        options.output / f"{NAME}_missing.csv", index=False
+        folder / f"{SUMMARY}_missing.csv", index=False
     )
     return write_page(tables, len(missing), options)

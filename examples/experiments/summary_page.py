@@ -10,7 +10,7 @@ import pandas as pd
 from figures import panels, save
 from markdown import table as markdown_table
 from methods import LOCUS, LOCUS_PAPER, make
-from options import speed
+from options import speed, summary_folder
 from results_versions import commit
 from summary_tables import RANDOM_MIXTURES, REFERENCE
 from summary_timings import FILE_NAME as TIMINGS
@@ -40,8 +40,8 @@ def write_page(tables, n_missing, options):
     """Write page, figure and table; return the path of the page."""
     timings = read_timings(options)
     rows = rows_of_page(tables, timings, options)
-    rows.to_csv(options.output / TABLE, index=False, quoting=csv.QUOTE_MINIMAL)
-    draw_summary(tables["methods"], timings, options.output / PICTURE)
+    rows.to_csv(summary_folder(options) / TABLE, index=False, quoting=csv.QUOTE_MINIMAL)
+    draw_summary(tables["methods"], timings, summary_folder(options) / PICTURE)
     blocks = [
         "# Every method on four logs",
         *introduction(tables, n_missing, options),
@@ -49,13 +49,13 @@ def write_page(tables, n_missing, options):
         markdown_table(rows),
         *explanations(tables, timings),
     ]
-    path = options.output / PAGE
+    path = summary_folder(options) / PAGE
     path.write_text("\n\n".join(blocks) + "\n")
     return path
 
 
 def read_timings(options):
-    path = options.output / TIMINGS
+    path = summary_folder(options) / TIMINGS
     if not path.exists():
         return pd.DataFrame(columns=["method", "fit_seconds", "route_microseconds"])
     return pd.read_csv(path)

@@ -10,7 +10,7 @@ import pandas as pd
 from e7_time import copies
 from evaluate import fit_on_draw
 from methods import make
-from options import read_pools, sources, speed
+from options import read_pools, sources, speed, summary_folder
 from protocol import COMPLETE, available_sizes, draw
 from threadpoolctl import threadpool_limits
 
@@ -28,8 +28,7 @@ def run(options):
     n = available_sizes(log, (SIZES[speed(options)],))[-1]
     with threadpool_limits(1):
         rows = [timed(method, log, n, options) for method in options.methods]
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / FILE_NAME
+    path = summary_folder(options) / FILE_NAME
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
 

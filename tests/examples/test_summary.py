@@ -192,19 +192,22 @@ def test_an_estimator_says_what_it_can_do():
 def test_the_page_is_written_from_what_is_there(files, tmp_path, monkeypatch):
     given = arguments(files, tmp_path)
     run_all.main([*given, "--timings"])
-    page = (tmp_path / "results" / "summary.md").read_text()
+    page = (tmp_path / "results" / "summary" / "summary.md").read_text()
     for name in SOME:
         assert f"\n| {name} |" in page
     assert "Not complete" not in page
     assert " ? " not in page
-    times = pd.read_csv(tmp_path / "results" / "summary_timings.csv")
+    times = pd.read_csv(tmp_path / "results" / "summary" / "summary_timings.csv")
     assert (times[["fit_seconds", "route_microseconds"]] > 0).all(axis=None)
 
     monkeypatch.setattr(RouterMixin, "fit", None)
     more = [*given, "MIRT", "--cached"]
     more.remove("--summary")
     run_all.main([*more, "--summary"])
-    page = (tmp_path / "results" / "summary.md").read_text()
+    page = (tmp_path / "results" / "summary" / "summary.md").read_text()
     assert "**Not complete:** 2 results are missing" in page
-    missing = pd.read_csv(tmp_path / "results" / "summary_missing.csv")
+    missing = pd.read_csv(tmp_path / "results" / "summary" / "summary_missing.csv")
     assert set(missing["method"]) == {"MIRT"}
+    report = importlib.import_module("report")
+    blocks = report.in_two_minutes(options.parse_options("", given))
+    assert "(summary/summary.md)" in blocks[0]
