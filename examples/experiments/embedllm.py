@@ -99,28 +99,27 @@ def _fingerprint(folder):
 
 
 def _convert(folder, target):
+    """Write the tables of a log; prompts are in the order of the three files.
+
+    A prompt in several files belongs to the last of them: one of the test split must
+    not be trained on, whatever else it is in.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    rows = read_embedllm(folder)
-    splits = _split_by_prompt(folder)
+    parts = []
+    for split in SPLITS:
+        part = read_embedllm(folder, splits=(split,), verbose=True)
+        texts = part[["model", "query_id", "task"]].astype(str)
+        parts.append(part.assign(split=split, **texts))
+    rows = pd.concat(parts, ignore_index=True)
+    last = rows.drop_duplicates("query_id", keep="last").set_index("query_id")["split"]
     queries = rows.drop_duplicates("query_id")[["query_id", "query", "task"]]
-    queries["task"] = queries["task"].astype(str).map(benchmark_of)
-    queries["split"] = queries["query_id"].astype(str).map(splits)
+    queries = queries.assign(
+        task=queries["task"].map(benchmark_of), split=queries["query_id"].map(last)
+    )
     queries.to_parquet(target / "queries.parquet", index=False)
     # The file that says that all is there comes last.
     scores = rows[["model", "query_id", "score"]]
     scores.to_parquet(target / "evaluations.parquet", index=False)
-
-
-def _split_by_prompt(folder):
-    """Return the split of every prompt; one in several files belongs to the last.
-
-    A prompt of the test split must not be trained on, whatever else it is in.
-    """
-    splits = {}
-    for split in SPLITS:
-        rows = read_embedllm(folder, splits=(split,))
-        splits.update(dict.fromkeys(rows["query_id"].astype(str).unique(), split))
-    return splits
 
 
 def benchmark_of(category):

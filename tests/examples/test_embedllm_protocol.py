@@ -111,6 +111,7 @@ def test_new_models_are_those_of_the_paper_by_name(folder, tmp_path):
 def test_without_quick_the_sizes_are_the_papers(folder, tmp_path):
     plain = Namespace(smoke=False, quick=False, embedllm=folder)
     assert options.speed(plain) == "paper"
+    assert all("paper" in experiment.PLANS for experiment in run_all.EXPERIMENTS)
     e1 = importlib.import_module("e1_sample_efficiency")
     assert e1.PLANS["paper"].sizes == (256, 512, 1024)
 
