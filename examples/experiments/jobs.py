@@ -34,7 +34,8 @@ def run_jobs(function, log, jobs, options, title):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     memory = Memory(options.cache, verbose=0)
     compute = memory.cache(_compute, ignore=["function", "log"])
-    values = [(function, log, job, _key(function, log, job)) for job in jobs]
+    fingerprint = log.fingerprint  # of the whole log: seconds, so once
+    values = [(function, log, job, _key(function, fingerprint, job)) for job in jobs]
     if getattr(options, "cached", False):
         return [
             compute(*v) if compute.check_call_in_cache(*v) else None for v in values
@@ -49,9 +50,9 @@ def _compute(function, log, job, key):
     return function(log, job)
 
 
-def _key(function, log, job):
+def _key(function, fingerprint, job):
     return (
         f"{function.__module__}.{function.__name__}",
-        log.fingerprint,
+        fingerprint,
         results_version(job["method"]),
     )

