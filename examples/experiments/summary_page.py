@@ -18,6 +18,7 @@ from summary_timings import FILE_NAME as TIMINGS
 import skl_locus
 
 PAGE, PICTURE, TABLE = "summary.md", "summary.png", "summary.csv"
+LEADS = "summary_leads.txt"
 MISSING = "?"
 EMBEDS = {LOCUS: "forward pass", LOCUS_PAPER: "forward pass"}
 
@@ -41,6 +42,8 @@ def write_page(tables, n_missing, options):
     timings = read_timings(options)
     rows = rows_of_page(tables, timings, options)
     rows.to_csv(summary_folder(options) / TABLE, index=False, quoting=csv.QUOTE_MINIMAL)
+    leads = where_others_lead(tables)
+    (summary_folder(options) / LEADS).write_text("\n".join(leads) + "\n")
     draw_summary(tables["methods"], timings, summary_folder(options) / PICTURE)
     blocks = [
         "# Every method on four logs",
@@ -48,6 +51,8 @@ def write_page(tables, n_missing, options):
         f"![{PICTURE}]({PICTURE})",
         markdown_table(rows),
         *explanations(tables, timings),
+        "**What has a better mean than LOCUS** (means; many within chance):",
+        "\n".join(leads),
     ]
     path = summary_folder(options) / PAGE
     path.write_text("\n\n".join(blocks) + "\n")
@@ -95,6 +100,46 @@ def rows_of_page(tables, timings, options):
             row = {key: "" if cell == MISSING else cell for key, cell in row.items()}
         rows.append(row | capabilities(name))
     return pd.DataFrame(rows)
+
+
+def where_others_lead(tables):
+    """List what has a better mean than LOCUS, by log: plain list items.
+
+    Means alone: the long tables have the intervals, and many of these differences are
+    within chance.
+    """
+    columns = {
+        "log loss": ("log_loss_difference", 1, "+.4f"),
+        "routing, points": ("routing_accuracy_difference", -1, "+.1f"),
+        "AIQ": ("aiq", -1, ".4f"),
+    }
+    parts = {
+        "": tables["logs"],
+        "a task left out, ": tables["shift"],
+        "costs, ": tables["costs"],
+    }
+    items = []
+    for part, table in parts.items():
+        for what, (column, sign, form) in columns.items():
+            if column not in table:
+                continue
+            for log, own in table.groupby("log", sort=False):
+                named = f"{part}{what}, {log}"
+                values = own.set_index("method")[column].dropna()
+                values = values.drop(RANDOM_MIXTURES, errors="ignore")
+                if LOCUS in values.index:
+                    items.append(f"- {named}: {_leaders(values, sign, form)}")
+    return items
+
+
+def _leaders(values, sign, form):
+    """Name the methods before LOCUS, the best first, with their values and its own."""
+    scale = 100 if form == "+.1f" else 1
+    better = (sign * values).sort_values(kind="stable")
+    better = better[better < sign * values[LOCUS]].index
+    named = [f"{name} {format(scale * values[name], form)}" for name in better]
+    own = format(scale * values[LOCUS], form)
+    return f"{', '.join(named) or 'none'} (LOCUS {own})"
 
 
 def _row(table, name):

@@ -194,9 +194,17 @@ class CostCurves:
         ]
 
     def _points(self, choices):
-        """Return costs and scores of choices (n_weights, n_queries), NaN if unknown."""
+        """Return costs and scores of choices (n_weights, n_queries), 0 if unknown.
+
+        The third is 1 where they are known, None where all of them are: means are
+        taken thousands of times.
+        """
         chosen = choices[:, self.rows]
-        return self.costs[self.rows, chosen], self.scores[self.rows, chosen]
+        costs, scores = self.costs[self.rows, chosen], self.scores[self.rows, chosen]
+        known = np.isfinite(costs)
+        if known.all():
+            return costs, scores, None
+        return np.nan_to_num(costs), np.nan_to_num(scores), known.astype(np.float64)
 
     def table(self):
         """Return a row per method, the random mixtures first."""
@@ -271,8 +279,6 @@ class CostCurves:
 
 def mean_points(points, weights):
     """Return mean costs and scores of operating points under weights of queries."""
-    means = []
-    for values in points:
-        known = np.isfinite(values)
-        means.append((np.where(known, values, 0) @ weights) / (known @ weights))
-    return means
+    costs, scores, known = points
+    counts = weights.sum() if known is None else known @ weights
+    return (costs @ weights) / counts, (scores @ weights) / counts

@@ -189,6 +189,23 @@ def test_an_estimator_says_what_it_can_do():
     }
 
 
+def test_methods_with_a_better_mean_are_named_best_first():
+    logs = pd.DataFrame(
+        {
+            "log": "a",
+            "method": ["LOCUS", "x", "y", "z"],
+            "log_loss_difference": [-0.02, -0.01, -0.03, -0.04],
+            "routing_accuracy_difference": [0.01, 0.0, 0.01, -0.01],
+        }
+    )
+    none = pd.DataFrame(columns=["log", "method"])
+    found = summary_page.where_others_lead({"logs": logs, "shift": none, "costs": none})
+    assert found == [
+        "- log loss, a: z -0.0400, y -0.0300 (LOCUS -0.0200)",
+        "- routing, points, a: none (LOCUS +1.0)",
+    ]
+
+
 def test_the_page_is_written_from_what_is_there(files, tmp_path, monkeypatch):
     given = arguments(files, tmp_path)
     run_all.main([*given, "--timings"])
