@@ -70,7 +70,8 @@ MAX_SHARE = 0.7
 ADAPTIVE = ("routing", "score", "spread")
 BATCH = 16
 N_CLUSTERS = 16
-ROUTER = {
+ROUTER = {"random_state": 0}
+SMALL_ROUTER = {
     "n_components": 16,
     "n_latents": 8,
     "n_layers": 1,
