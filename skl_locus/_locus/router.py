@@ -17,6 +17,7 @@ from skl_locus._data.stored_logs import (
     EvaluationLog,
     columns_of_stored,
 )
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.contributions import (
     NETWORK,
@@ -516,6 +517,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evidence = fit_evidence(
                 evaluations, held_out, logits, self._evidence_config
             )
+            evidence = self._completing(evidence, evaluations)
         if check is not None:
             check.warn_if_collapsed(evidence)
         return LocusPool(
@@ -528,6 +530,17 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             specific_variances=variances,
             device=self._serving_device(),
         )
+
+    def _completing(
+        self, evidence: EvidenceStack, evaluations: EvaluationSet
+    ) -> EvidenceStack:
+        """Prepare the evidence for new models with few evaluations."""
+        if evaluations.n_models == 1:
+            return evidence  # one model says nothing of what others have in common
+        # Predictions are the same for both geometries: the network's needs factors, too.
+        space = self._space
+        model = FactorModel.fit(evaluations) if space is None else space.model
+        return evidence.completing(model, evaluations.queries)
 
     def _serving_device(self) -> str:
         """Return where large blocks are scored: where the router was fitted."""

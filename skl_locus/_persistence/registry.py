@@ -29,8 +29,8 @@ ROOMS = (
     "baselines",
     "portfolio",
 )
-"""Rooms whose estimators, dataclasses and the like are stored. None of these classes runs
-anything when it is made and given its attributes."""
+"""Rooms whose estimators, dataclasses and the like are stored. None of these classes
+runs anything when it is made and given its attributes."""
 
 RENAMED: dict[str, str] = {}
 """New names of classes by old ones, for files of earlier versions. A class that has

@@ -41,8 +41,8 @@ class AdaptiveEvaluation(StoredWithoutFit):
 
     ``ask`` names the next queries, ``tell`` takes their scores, ``result`` says what is
     known of the model so far. The object keeps all that it needs of the router, and can
-    be saved (`skl_locus.save`) or pickled between asks. The queries that are asked next depend on the answers so
-    far, and not on the order in which they came.
+    be saved (`skl_locus.save`) or pickled between asks. The queries that are asked next
+    depend on the answers so far, and not on the order in which they came.
 
     Parameters
     ----------
