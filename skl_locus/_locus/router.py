@@ -537,7 +537,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         """Prepare the evidence for new models with few evaluations."""
         if evaluations.n_models == 1:
             return evidence  # one model says nothing of what others have in common
-        # Predictions are the same for both geometries: the network's needs factors, too.
+        # Predictions do not depend on the geometry: that of the network needs factors.
         space = self._space
         model = FactorModel.fit(evaluations) if space is None else space.model
         return evidence.completing(model, evaluations.queries)
