@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit
 
 from skl_locus._data.codes import find_sorted
@@ -126,11 +127,15 @@ class CompletedRegression:
         coef, intercept = lines.coef.copy(), lines.intercept.copy()
         shares = self.shares(evaluations.sizes[order])
         few = np.flatnonzero(shares > 0)
+        if not len(few):
+            return lines
+        own = evaluations.only_models(evaluations.model_names[order[few]])
+        # In the order of the set, where a block of models is a range of rows.
+        few = few[np.argsort(order[few])]
         for start in range(0, len(few), MODELS_AT_A_TIME):
             some = few[start : start + MODELS_AT_A_TIME]
-            names = evaluations.model_names[order[some]]
-            own = evaluations.only_models(names)
-            completed = self._completed(own).take(own.index_of(names))
+            rows = own.offsets[[start, start + len(some)]]
+            completed = self._completed(own.take(np.arange(*rows)))
             share = shares[some]
             coef[some] += share[:, None] * (completed.coef - coef[some])
             intercept[some] += share * (completed.intercept - intercept[some])
@@ -152,14 +157,11 @@ class CompletedRegression:
         steps = np.einsum("mk,mkd->md", scores * (1 - beyond), self.steps[below])
         steps += np.einsum("mk,mkd->md", scores * beyond, self.steps[below + 1])
         steps += self._answers(evaluations, abilities, scores) @ self.inverse
-        coef, intercept = (
-            self.lines.coef[below] * (1 - beyond) + self.lines.coef[below + 1] * beyond,
-            self.lines.intercept[below] * (1 - beyond[:, 0])
-            + self.lines.intercept[below + 1] * beyond[:, 0],
-        )
-        return LinearPredictors(
-            coef + steps[:, 1:], intercept + steps[:, 0] - steps[:, 1:] @ self.origin
-        )
+        table = np.column_stack([self.lines.intercept, self.lines.coef])
+        start = table[below] * (1 - beyond) + table[below + 1] * beyond
+        # Steps have the level at the mean encoding, lines that at zero.
+        intercept = start[:, 0] + steps[:, 0] - steps[:, 1:] @ self.origin
+        return LinearPredictors(start[:, 1:] + steps[:, 1:], intercept)
 
     def _answers(
         self, evaluations: EvaluationSet, abilities: np.ndarray, scores: np.ndarray
@@ -171,15 +173,16 @@ class CompletedRegression:
         the known ones, and any number of others would overshoot.
         """
         places = self.model.places_of(evaluations.queries)
-        expected = self.model.expected_scores(abilities, scores)
+        known = np.flatnonzero(places >= 0)
         rows = np.flatnonzero(places[evaluations.query_codes] >= 0)
         models, queries = evaluations.model_codes[rows], evaluations.query_codes[rows]
-        surprises = np.zeros((evaluations.n_models, len(places)))
-        surprises[models, queries] = (
-            evaluations.scores[rows] - expected[models, places[queries]]
-        )
-        X = evaluations.queries.vectors() - self.origin
-        return np.column_stack([surprises.sum(axis=1), surprises @ X])
+        expected = self.model.expected_scores(abilities, scores)
+        surprises = evaluations.scores[rows] - expected[models, places[queries]]
+        cells = models, np.searchsorted(known, queries)
+        shape = evaluations.n_models, len(known)
+        table = csr_array((surprises, cells), shape=shape)
+        X = evaluations.queries.vectors(known) - self.origin
+        return np.column_stack([table.sum(axis=1), table @ X])
 
 
 def _between(abilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
