@@ -19,6 +19,7 @@ from skl_locus._data.stored_logs import (
     columns_of_stored,
 )
 from skl_locus._estimation.arrays import NUMPY, solving_with
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.contributions import (
     NETWORK,
@@ -522,6 +523,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         if self.local_evidence:
             logits = np.empty(0) if check is None else check.observed_logits()
             evidence = self._fit_evidence(evaluations, held_out, logits)
+            evidence = self._completing(evidence, evaluations)
         if check is not None:
             check.warn_if_collapsed(evidence)
             check.report(evidence)
@@ -535,6 +537,17 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             specific_variances=variances,
             device=self._serving_device(),
         )
+
+    def _completing(
+        self, evidence: EvidenceStack, evaluations: EvaluationSet
+    ) -> EvidenceStack:
+        """Prepare the evidence for new models with few evaluations."""
+        if evaluations.n_models == 1:
+            return evidence  # one model says nothing of what others have in common
+        # Predictions do not depend on the geometry: that of the network needs factors.
+        space = self._space
+        model = FactorModel.fit(evaluations) if space is None else space.model
+        return evidence.completing(model, evaluations.queries)
 
     def _serving_device(self) -> str:
         """Return where large blocks are scored: where the router was fitted."""

@@ -131,9 +131,7 @@ def find_duplicates(
             sets = evaluations_of(one), evaluations_of(other)
             pairs = _pairs_of_models(*sets, max_evaluations, rng)
             if pairs is not None:
-                test = swap_test(
-                    router, known, pairs, [one, other], n_resamples, rng
-                )
+                test = swap_test(router, known, pairs, [one, other], n_resamples, rng)
                 rows.append(_row(one, other, test))
             bar.advance()
     table = pd.DataFrame(rows, columns=COLUMNS)
