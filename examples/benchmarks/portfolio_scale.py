@@ -32,7 +32,7 @@ def main(arguments=None):
         f"{'case':<28}{'pool':<12}{'seconds':>9}{'MiB':>7}{'size':>6}{'coverage':>10}"
     )
     context = multiprocessing.get_context("spawn")
-    for case in CASES:
+    for case in [case for case in CASES if case.startswith(tuple(options.cases))]:
         for pool in POOLS:
             with context.Pool(1) as process:
                 row = process.apply(measure, (case, pool, options))
@@ -43,6 +43,9 @@ def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=100_000)
     parser.add_argument("--components", type=int, default=128)
+    parser.add_argument(
+        "--cases", nargs="+", default=[""], help="first words of the cases, such as k-"
+    )
     return parser.parse_args(arguments)
 
 

@@ -61,6 +61,14 @@ PLANS = {
         N_ROTATIONS,
         1024,
     ),
+    "paper": Plan(
+        (16, 32, 64, 128, 256, 512, 1024),
+        (16, 128, 1024),
+        (8, 16, 32, 64, 92),
+        (128,),
+        N_ROTATIONS,
+        1024,
+    ),
     "quick": Plan((16, 64, 256), (16, 256), (8,), (64,), 1, 512),
     "smoke": Plan((8, 16), (16,), (4,), (16,), 1, 64),
 }
@@ -71,11 +79,11 @@ def run(options):
     for log in main_logs(options):
         n = available_sizes(log, (plan.n_queries,))[-1]
         jobs = [
-            job(options, method, seed, n=n, **fit)
+            job(options, method, seed, n=n, **named(log), **fit)
             for seed in seeds(options, plan.draws)
             for method in options.methods
             if method not in VARIANTS
-            for fit in fits(plan, n, method)
+            for fit in fits(plan, n, method, log)
         ]
         results = run_jobs(onboard_job, log, jobs, options, NAME)
         table = pd.DataFrame([row for rows in results for row in rows])
@@ -87,11 +95,17 @@ def run(options):
         draw_curves(summary, log, folder / f"{NAME}.png")
 
 
-def fits(plan, n, method):
+def named(log):
+    """Say in a job which models are new, where the log itself says it."""
+    return {"held_out": log.held_out} if log.held_out else {}
+
+
+def fits(plan, n, method, log):
     """List the fits, each with the rotations and evaluations that are tried on it."""
     planned = plan.trained_sizes if method in TRAINED else plan.sizes
     sizes = [size for size in planned if size <= n]
-    rotations = range(plan.rotations)
+    # Where the new models are given by name, there is nothing to rotate.
+    rotations = range(1 if log.held_out else plan.rotations)
     counts = (OTHERS, *(plan.train_models if method == LOCUS else ()))
     chosen = [(NEW, count, [r], sizes) for count in counts for r in rotations]
     if method not in TRAINED:
@@ -107,16 +121,16 @@ def fits(plan, n, method):
 def onboard_job(log, job):
     """Fit, embed the held-out models from few evaluations, and measure them alone."""
     drawn = draw(log, COMPLETE, job["n"], job["seed"])
-    seen = training_scores(drawn.seen, job)
+    seen = training_scores(drawn.seen, log, job)
     router = make(job["method"], job["seed"], job["tiny"])
     fit_on_draw(router, log, Draw(drawn.train, seen, drawn.test))
     rows = []
     for rotation, size in product(job["rotations"], job["sizes"]):
-        held = held_out(len(log.models), rotation)
+        held = new_models(log, rotation)
         onboarded = router
         if job["kind"] != IN_POOL:
             onboarded = deepcopy(router)
-            few = few_scores(drawn.seen, rotation, size, job["seed"])
+            few = few_scores(drawn.seen, held, rotation, size, job["seed"])
             table = frame(log, drawn.train, few)
             onboarded.add_models(table, table["score"], replace=True)
         about = {
@@ -131,27 +145,33 @@ def onboard_job(log, job):
     return rows
 
 
+def new_models(log, rotation):
+    """Return the mask of the models that are new: by name, or a quarter of them."""
+    if log.held_out:
+        return np.isin(log.models, log.held_out)
+    return held_out(len(log.models), rotation)
+
+
 def held_out(n_models, rotation):
     """Return the mask of the quarter of the models that a rotation holds out."""
     order = np.random.default_rng(ROTATIONS_SEED).permutation(n_models)
     return np.isin(np.arange(n_models), order[rotation::N_ROTATIONS])
 
 
-def few_scores(seen, rotation, size, seed):
+def few_scores(seen, held, rotation, size, seed):
     """Keep that many scores of each held-out model, and none of the others."""
-    held = held_out(seen.shape[1], rotation)
     rng = np.random.default_rng([seed, rotation, size])
     return subsample(np.where(held, seen, np.nan), size, rng)
 
 
-def training_scores(seen, job):
+def training_scores(seen, log, job):
     """Return what the fit sees: few or all evaluations of the held-out, or none."""
     if job["kind"] == ALL_SEEN:
         return seen
     (rotation,) = job["rotations"]
-    held = held_out(seen.shape[1], rotation)
+    held = new_models(log, rotation)
     if job["kind"] == IN_POOL:
-        few = few_scores(seen, rotation, job["sizes"][0], job["seed"])
+        few = few_scores(seen, held, rotation, job["sizes"][0], job["seed"])
         return np.where(held, few, seen)
     others = np.flatnonzero(~held)
     rng = np.random.default_rng([ROTATIONS_SEED, rotation])

@@ -39,6 +39,7 @@ class Plan:
 
 PLANS = {
     "full": Plan(1024, 300),
+    "paper": Plan(4096, 300),
     "quick": Plan(512, 200),
     "smoke": Plan(64, 10),
 }

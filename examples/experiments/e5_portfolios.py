@@ -45,6 +45,7 @@ class Plan:
 
 PLANS = {
     "full": Plan(1024, 50, 3),
+    "paper": Plan(4096, 50, 3),
     "quick": Plan(512, 20, 1),
     "smoke": Plan(64, 3, 1),
 }
@@ -197,12 +198,15 @@ def draw_all(tables, log, path):
     label(axes[0], f"Portfolios, {first}", "Models", "Routing accuracy")
     if "budgets" in tables:
         draw_portfolio(axes[1], of_first["budgets"], "budget", "method")
-    x = "Budget (billions of parameters)"
-    label(axes[1], f"Budgets, {first}", x, "Routing accuracy")
+        x = "Budget (billions of parameters)"
+        label(axes[1], f"Budgets, {first}", x, "Routing accuracy")
+    else:
+        axes[1].set_axis_off()
     draw_recall(axes[2], tables["profiles"])
     draw_fallback(axes[3], tables["fallback"], of_first["fallback"], first)
     for ax in axes:
-        ax.legend(fontsize=8)
+        if ax.has_data():
+            ax.legend(fontsize=8)
     figure.suptitle(log.name)
     save(figure, path)
 

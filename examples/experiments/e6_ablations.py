@@ -1,7 +1,9 @@
 """Ablations of LOCUS (Tables 7 to 10) and its robustness to noisy scores.
 
-One part is changed at a time in the network of the paper, where local evidence cannot
-make up for it; noise in the training scores is tried on LOCUS as well.
+One part is changed at a time in the network of the paper (two layers of 64 latents),
+where local evidence cannot make up for it. The number of latents is varied in the
+network of LOCUS as well (one layer of 32 latents), and noise in the training scores is
+tried on both.
 """
 
 from dataclasses import dataclass, replace
@@ -32,38 +34,61 @@ METRICS = ("routing_accuracy", "correctness_accuracy", "log_loss")
 
 @dataclass(frozen=True)
 class Plan:
-    """Values tried for each part, training queries, draws, share of noisy scores."""
+    """Values tried for each part, training queries, draws, share of noisy scores.
+
+    ``changes`` are of the paper's network (its default: 64 latents, two layers),
+    ``own_changes`` of the network of LOCUS (32 latents, one layer).
+    """
 
     changes: dict
+    own_changes: dict
     noise_shares: tuple
-    n_queries: int
+    sizes: tuple
     draws: int
 
+
+N_LATENTS = (16, 32, 64, 128)
+"""Numbers of latents r (eq. 2): one of them is the default, as a row of its own."""
 
 PLANS = {
     "full": Plan(
         {
             "n_components": (16, 32, 64, 256, 512),
-            "n_latents": (16, 64, 128),
-            "n_layers": (2, 3),
+            "n_latents": N_LATENTS,
+            "n_layers": (1, 3),
             "attention": ("full",),
         },
+        {"n_latents": N_LATENTS},
         (0.2,),
-        512,
+        (512,),
         2,
+    ),
+    "paper": Plan(
+        {"n_components": (16, 32, 64, 256, 512), "n_latents": N_LATENTS},
+        {"n_latents": N_LATENTS},
+        (),
+        (256, 512, 1024),
+        3,
     ),
     "quick": Plan(
         {
             "n_components": (16,),
             "n_latents": (16,),
-            "n_layers": (2,),
+            "n_layers": (1,),
             "attention": ("full",),
         },
+        {},
         (0.2,),
-        256,
+        (256,),
         1,
     ),
-    "smoke": Plan({"n_components": (4,), "attention": ("full",)}, (0.2,), 32, 1),
+    "smoke": Plan(
+        {"n_components": (4,), "attention": ("full",)},
+        {"n_latents": (2,)},
+        (0.2,),
+        (32,),
+        1,
+    ),
 }
 
 
@@ -71,21 +96,23 @@ def run(options):
     plan = PLANS[speed(options)]
     for files in sources(options):
         log, _ = read_pools(files, options)
-        n = available_sizes(log, (plan.n_queries,))[-1]
+        sizes = available_sizes(log, plan.sizes)
         encoder = files.encodings.stem.removeprefix("encodings_")
         jobs = [
             job(options, seed=seed, cell=COMPLETE, n=n, **configuration)
+            for n in sizes
             for configuration in configurations(plan, encoder, options)
             for seed in seeds(options, plan.draws)
         ]
         if not jobs:
             continue
         results = run_jobs(evaluate_job, log, jobs, options, NAME)
-        others = measure_other_encoder(files, n, plan, options)
+        others = measure_other_encoder(files, sizes, plan, options)
         table = pd.concat([tidy(results, jobs), *others])
         folder = folder_of(log, options)
         table.to_csv(folder / f"{NAME}.csv", index=False)
-        draw_ablations(table, log, n, folder / f"{NAME}.png")
+        n = sizes[-1]
+        draw_ablations(table[table["n"] == n], log, n, folder / f"{NAME}.png")
 
 
 def configurations(plan, encoder, options):
@@ -103,16 +130,15 @@ def configurations(plan, encoder, options):
                     "noise": noise,
                     "noise_share": share,
                 }
-        if method == LOCUS_PAPER:
-            for part, values in plan.changes.items():
-                for value in values:
-                    changes = {part: value}
-                    yield {
-                        "method": method,
-                        "part": part,
-                        "value": str(value),
-                        "changes": changes,
-                    }
+        changes = plan.changes if method == LOCUS_PAPER else plan.own_changes
+        for part, values in changes.items():
+            for value in values:
+                yield {
+                    "method": method,
+                    "part": part,
+                    "value": str(value),
+                    "changes": {part: value},
+                }
 
 
 def tidy(results, jobs):
@@ -126,7 +152,7 @@ def tidy(results, jobs):
     )
 
 
-def measure_other_encoder(files, n, plan, options):
+def measure_other_encoder(files, sizes, plan, options):
     """Measure with other encodings of the same texts, if the folder has them."""
     methods = [name for name in (LOCUS_PAPER, LOCUS) if name in options.methods]
     for name in ENCODERS:
@@ -136,6 +162,7 @@ def measure_other_encoder(files, n, plan, options):
         log, _ = read_pools(replace(files, encodings=path), options)
         jobs = [
             job(options, method, seed, cell=COMPLETE, n=n, part="encoder", value=name)
+            for n in sizes
             for method in methods
             for seed in seeds(options, plan.draws)
         ]

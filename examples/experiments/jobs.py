@@ -27,14 +27,20 @@ def run_jobs(function, log, jobs, options, title):
         With ``cache`` and ``n_jobs``.
     title : str
         Written before the progress bar.
+
+    With ``options.cached``, nothing is computed: None stands for what is not kept.
     """
     # Read by the libraries when a worker, or torch in this process, first loads them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     memory = Memory(options.cache, verbose=0)
     compute = memory.cache(_compute, ignore=["function", "log"])
-    calls = [
-        delayed(compute)(function, log, job, _key(function, log, job)) for job in jobs
-    ]
+    fingerprint = log.fingerprint  # of the whole log: seconds, so once
+    values = [(function, log, job, _key(function, fingerprint, job)) for job in jobs]
+    if getattr(options, "cached", False):
+        return [
+            compute(*v) if compute.check_call_in_cache(*v) else None for v in values
+        ]
+    calls = [delayed(compute)(*own) for own in values]
     with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=options.n_jobs, return_as="generator")(calls)
         return list(tqdm(results, total=len(calls), desc=f"{log.name}: {title}"))
@@ -44,9 +50,9 @@ def _compute(function, log, job, key):
     return function(log, job)
 
 
-def _key(function, log, job):
+def _key(function, fingerprint, job):
     return (
         f"{function.__module__}.{function.__name__}",
-        log.fingerprint,
+        fingerprint,
         results_version(job["method"]),
     )

@@ -104,6 +104,17 @@ def avengers(seed, tiny):
     return AvengersRouter(random_state=seed)
 
 
+def avengers_pro(seed, tiny):
+    """Make Avengers-Pro with its dial at quality alone."""
+    return AvengersRouter(
+        25,
+        n_nearest=3,
+        temperature=1 / 9,
+        performance_weight=1.0,
+        random_state=seed,
+    )
+
+
 def best_single(seed, tiny):
     return BestSingleRouter()
 
@@ -138,6 +149,7 @@ METHODS = {
     "ProxRouter": prox,
     "ProxRouter (kNN)": prox_of_queries,
     "Avengers": avengers,
+    "Avengers-Pro": avengers_pro,
     "Best single": best_single,
 }
 
@@ -156,6 +168,7 @@ FIELD_METHODS = [
     "ProxRouter",
     "ProxRouter (kNN)",
     "Avengers",
+    "Avengers-Pro",
 ]
 """Methods beside those of the LOCUS paper, which its experiments do not have."""
 

@@ -1,5 +1,9 @@
 """Numbers of the LOCUS paper (arXiv 2601.21082), in percent unless said otherwise."""
 
+from pathlib import Path
+
+import pandas as pd
+
 DATA = (
     "112 open models of EmbedLLM's log, queries of ten public benchmarks, "
     "all-mpnet-base-v2 encodings, 0/1 scores"
@@ -24,6 +28,12 @@ CORRECTNESS = {
     "KMeans": {256: 66.34, 512: 68.32, 1024: 69.57},
 }
 """Table 6, over all tasks."""
+
+
+def by_task():
+    """Return Tables 5 and 6 by task: metric, method, n, task, percent."""
+    return pd.read_csv(Path(__file__).with_name("paper_by_task.csv"))
+
 
 ABLATIONS = {
     ("encoder", "mpnet"): {256: (61.90, 68.31), 512: (62.97, 68.33)},

@@ -17,13 +17,19 @@ HALVES_SEED = 100
 SPARSE_SHARE = 4
 """In the sparse cell, each model sees one out of that many training queries."""
 
+TRAINING_SPLIT, DEVELOPMENT_SPLIT, TEST_SPLIT = "train", "val", "test"
+"""Names in the column split of the queries of a log that has its own splits."""
+
 COMPLETE, SPARSE, SHIFT = "complete", "sparse", "shift: "
 ALL_MODELS = "all"
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where a log is: tables (parquet or CSV), vectors (.npy), and named pools."""
+    """Where a log is: tables (parquet or CSV), vectors (.npy), and named pools.
+
+    ``held_out`` names the new models of a log whose protocol fixes them.
+    """
 
     name: str
     evaluations: Path
@@ -31,6 +37,7 @@ class Files:
     encodings: Path
     models: Path | None = None
     pools: Path | None = None
+    held_out: tuple = ()
 
     @classmethod
     def in_folder(cls, folder, encoder):
@@ -50,7 +57,9 @@ class Files:
 class Log:
     """Scores (n_queries, n_models), NaN where unobserved; rows sorted by text.
 
-    ``test`` and ``rest`` are the rows of the two halves.
+    ``test`` and ``rest`` are the rows of the two halves. ``costs`` has the shape of the
+    scores; None where the log has no costs. ``held_out`` are the names of the new
+    models, empty where the experiment chooses them.
     """
 
     name: str
@@ -63,6 +72,8 @@ class Log:
     details: pd.DataFrame
     test: np.ndarray
     rest: np.ndarray
+    costs: np.ndarray | None = None
+    held_out: tuple = ()
 
     @property
     def fingerprint(self):
@@ -88,7 +99,7 @@ def read_log(files, *, report):
     details = pd.DataFrame(index=pd.Index([], name="model"))
     if files.models is not None and files.models.exists():
         details = read_table(files.models).set_index("model")
-    return make_log(
+    log = make_log(
         files.name,
         evaluations.astype({"model": str, "query_id": str}),
         queries,
@@ -96,6 +107,7 @@ def read_log(files, *, report):
         details,
         report=report,
     )
+    return replace(log, held_out=files.held_out)
 
 
 def read_table(path):
@@ -106,13 +118,17 @@ def make_log(name, evaluations, queries, encodings, details, *, report):
     """Put a table of evaluations into a matrix of models and distinct texts."""
     texts = queries["query"] if "query" in queries else queries["query_id"]
     tasks = queries["task"] if "task" in queries else pd.Series("all", queries.index)
-    distinct, first = np.unique(texts.to_numpy(str), return_index=True)
+    distinct, first, row_of = np.unique(
+        texts.to_numpy(str), return_index=True, return_inverse=True
+    )
     text_of = pd.Series(texts.to_numpy(str), queries["query_id"].to_numpy())
     cells = evaluations.assign(text=evaluations["query_id"].map(text_of))
-    scores = cells.pivot_table(
-        index="text", columns="model", values="score", observed=True
-    ).reindex(distinct)
-    test, rest = halves(len(distinct), report=report)
+    scores = by_text(cells, "score", distinct)
+    costs = by_text(cells, "cost", distinct) if "cost" in cells else None
+    if "split" in queries:
+        test, rest = own_splits(queries["split"].to_numpy(str), row_of, report=report)
+    else:
+        test, rest = halves(len(distinct), report=report)
     return Log(
         name,
         ALL_MODELS,
@@ -124,13 +140,33 @@ def make_log(name, evaluations, queries, encodings, details, *, report):
         details,
         test,
         rest,
+        None if costs is None else costs[scores.columns].to_numpy(np.float64),
     )
+
+
+def by_text(cells, column, texts):
+    """Average a column over equal texts: a row per text, a column per model."""
+    return cells.pivot_table(
+        index="text", columns="model", values=column, observed=True
+    ).reindex(texts)
 
 
 def halves(n_queries, *, report):
     """Return test and other rows, of the whole log or (development) of its half."""
     test, rest = _split(np.arange(n_queries))
     return (test, rest) if report else _split(np.sort(rest))
+
+
+def own_splits(splits, row_of, *, report):
+    """Return test and training rows of a log with splits; ``row_of`` is per query.
+
+    A text that is in a test or development query as well is not trained on.
+    """
+    rows = {split: np.unique(row_of[splits == split]) for split in np.unique(splits)}
+    names = (TRAINING_SPLIT, DEVELOPMENT_SPLIT, TEST_SPLIT)
+    train, development, test = (rows.get(name, np.arange(0)) for name in names)
+    chosen = test if report else np.setdiff1d(development, test)
+    return chosen, np.setdiff1d(train, np.concatenate([development, test]))
 
 
 def _split(rows):
@@ -149,7 +185,10 @@ def restrict(log, pool, files):
 
 def keep_models(log, kept):
     """Keep the models of a mask."""
-    return replace(log, models=log.models[kept], scores=log.scores[:, kept])
+    costs = None if log.costs is None else log.costs[:, kept]
+    return replace(
+        log, models=log.models[kept], scores=log.scores[:, kept], costs=costs
+    )
 
 
 def draw(log, cell, n, seed):

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import paper
-from options import parse_options, read_pools, sources, speed
+from markdown import picture
+from options import SUMMARY, parse_options, read_pools, sources, speed
 from results_versions import commit, results_version
 from sections import SECTIONS
+from summary_page import PAGE as SUMMARY_PAGE
+from summary_page import PICTURE as SUMMARY_PICTURE
 
 import skl_locus
 
@@ -24,6 +27,7 @@ def write_report(options):
     notes = options.output / NOTES_NAME
     if notes.exists():
         blocks.append(notes.read_text().strip())
+    blocks += in_two_minutes(options)
     for files in sources(options):
         blocks += [f"## {files.name}", *about_log(files, options)]
         folder = options.output / files.name
@@ -34,6 +38,18 @@ def write_report(options):
     path = options.output / FILE_NAME
     path.write_text("\n\n".join(blocks) + "\n")
     return path
+
+
+def in_two_minutes(options):
+    """Link the page of the summary, where one was written."""
+    page = options.output / SUMMARY / SUMMARY_PAGE
+    if not page.exists():
+        return []
+    place = f"{SUMMARY}/{SUMMARY_PAGE}"
+    return [
+        f"**Every method in two minutes:** [one table and one figure]({place}).",
+        picture(SUMMARY, SUMMARY_PICTURE),
+    ]
 
 
 def reader(folder):
@@ -49,11 +65,7 @@ def reader(folder):
 
 
 def about(options):
-    half = (
-        "the test half (`--report`)"
-        if options.report
-        else "the development half; the test half was not read"
-    )
+    half = f"the {tested_part(options)}"
     versions = [f"{name} {results_version(name)}" for name in options.methods]
     return [
         f"skl_locus {skl_locus.__version__} (commit {commit()}), "
@@ -65,11 +77,37 @@ def about(options):
         "Seeds: permutation of the halves 100; draw s uses `default_rng(s)`, "
         "s = 0, 1, ..., and so do the routers; models are held out with seed 100; "
         "resampling uses seed 0. Sections 4, 5 and 7 use draw 0.",
-        f"**What the paper has:** {paper.DATA}. Its pool, queries and tasks are "
-        "others than those below, so that its numbers are a reference for orders of "
-        "magnitude and orderings, not targets. The row `LOCUS (paper)` is the paper's "
-        "network; `LOCUS` adds local evidence and a bilinear term.",
+        f"**What the paper has:** {paper.DATA}. {comparability(options)} The row "
+        "`LOCUS (paper)` is the paper's network; `LOCUS` adds local evidence and a "
+        "bilinear term.",
     ]
+
+
+def comparability(options):
+    if options.embedllm:
+        return (
+            "Pool, splits and tasks are the paper's; which training queries it drew is "
+            "not known, so that single numbers differ by chance."
+        )
+    return (
+        "Its pool, queries and tasks are others than those below, so that its numbers "
+        "are a reference for orders of magnitude and orderings, not targets."
+    )
+
+
+def tested_part(options):
+    """Name the queries of the test."""
+    if options.embedllm:
+        return (
+            "test split of EmbedLLM, as in the paper (`--report`)"
+            if options.report
+            else "validation split of EmbedLLM; the test split was not read"
+        )
+    return (
+        "test half (`--report`)"
+        if options.report
+        else "development half; the test half was not read"
+    )
 
 
 def about_log(files, options):
@@ -85,9 +123,20 @@ def about_log(files, options):
             f"pairs), {'graded' if graded.any() else '0/1'} scores, mean "
             f"{log.scores[known].mean():.3f}, {log.vectors.shape[1]}-dimensional "
             f"encodings (`{files.encodings.name}`); {len(log.rest)} queries to train "
-            f"on, {len(log.test)} to test on."
+            f"on, {len(log.test)} to test on." + new_models_of(log)
         )
     return blocks
+
+
+def new_models_of(log):
+    if not log.held_out:
+        return ""
+    found = [name for name in log.held_out if name in set(log.models)]
+    missing = sorted(set(log.held_out) - set(found))
+    return (
+        f" The new models of section 2 are the {len(found)} held out in the paper"
+        + (f"; not in the files: {', '.join(missing)}." if missing else ", by name.")
+    )
 
 
 if __name__ == "__main__":

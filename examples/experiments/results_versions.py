@@ -32,6 +32,7 @@ METHOD_VERSIONS = {
     "ProxRouter": 1,
     "ProxRouter (kNN)": 1,
     "Avengers": 1,
+    "Avengers-Pro": 1,
     "Best single": 1,
     "EmbedLLM d=232, 0 hidden": 1,
     "EmbedLLM d=64, 0 hidden": 1,

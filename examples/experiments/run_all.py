@@ -7,6 +7,14 @@ take more than an hour on two cores. Only ``--report`` reads test halves. Any ot
 is named by its files (``--evaluations``, ``--queries``, ``--encodings``, perhaps
 ``--models``). Tables (CSV), pictures (PNG) and report.md are left in ``--output``.
 Results are kept per configuration, so that an interrupted run goes on where it stopped.
+
+    python examples/experiments/run_all.py --summary --quick
+    python examples/experiments/run_all.py --timings
+    python examples/experiments/run_all.py --embedllm FOLDER --report
+
+The first compares every method on four logs, on one page (see ``summary.py``); the
+second measures its seconds; the third runs the paper's own protocol on the files that
+EmbedLLM published (see ``embedllm.py``).
 """
 
 import time
@@ -18,6 +26,8 @@ import e4_geometry
 import e5_portfolios
 import e6_ablations
 import e7_time
+import summary
+import summary_timings
 from options import parse_options
 from report import write_report
 
@@ -34,6 +44,15 @@ EXPERIMENTS = (
 
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
+    if options.timings:
+        print(summary_timings.run(options))
+    if options.summary:
+        print(summary.run(options))
+    if not (options.timings or options.summary):
+        run_experiments(options)
+
+
+def run_experiments(options):
     for experiment in EXPERIMENTS:
         start = time.perf_counter()
         experiment.run(options)

@@ -47,6 +47,7 @@ def sample_efficiency(read, folder):
         blocks += [
             f"**Per task**, {metric.replace('_', ' ')}, complete cell:",
             table(per_task(rows, metric)),
+            *per_task_of_paper(rows, metric),
         ]
     return [
         *blocks,
@@ -134,6 +135,25 @@ def per_task(rows, metric):
     return complete.pivot_table(
         index=["n", "method"], columns="task", values=metric, sort=False
     ).reset_index()
+
+
+def per_task_of_paper(rows, metric):
+    """Return ours less the paper's by task, where the tasks are the paper's."""
+    published = paper.by_task().query("metric == @metric")
+    ours = rows[(rows["cell"] == COMPLETE) & rows["task"].isin(published["task"])]
+    keys = ["method", "n", "task"]
+    means = 100 * ours.groupby(keys)[metric].mean()
+    both = published.merge(means.rename("ours").reset_index(), on=keys)
+    if both.empty:
+        return []
+    both["difference"] = both["ours"] - both["percent"]
+    wide = both.pivot_table(
+        index=["method", "n"], columns="task", values="difference"
+    ).reset_index()
+    return [
+        f"**Ours minus the paper's**, {metric.replace('_', ' ')} in points, by task:",
+        table(wide.sort_values(["n", "method"])),
+    ]
 
 
 def onboarding(read, folder):

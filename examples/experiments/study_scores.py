@@ -122,7 +122,7 @@ def measure_prediction(log, other, job):
         "log loss": log_loss(P, unseen),
         "routing": np.nanmean(query_totals(P, decisions, given)["chosen"]),
     }
-    few = few_scores(drawn.seen, ROTATION, N_NEW, job["seed"])
+    few = few_scores(drawn.seen, held, ROTATION, N_NEW, job["seed"])
     table = frame(other, drawn.train, few)
     router.add_models(table, table["score"])
     P, _ = predict(router, other, rows, np.where(held, unseen, np.nan))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any, Self
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._costs.query_lengths import QueryLengths
+from skl_locus._costs.query_regression import AmountRegression, LoggedAmounts
 from skl_locus._costs.tables import (
     PairCosts,
     check_matrix,
@@ -27,6 +30,7 @@ from skl_locus._data.columns import (
 )
 from skl_locus._data.evaluations import label_array
 from skl_locus._data.query_batch import QueryBatch, read_batch
+from skl_locus._data.reader import TableReaderMixin
 from skl_locus._utils.estimators import PickleVersionMixin, atomic_fit
 from skl_locus._utils.statistics import group_means
 from skl_locus._utils.validation import collection_of
@@ -38,7 +42,7 @@ CHARS_PER_TOKEN = 4.0
 """Characters of a token without a log to learn from: a rule of thumb for English."""
 
 
-class CostModel(PickleVersionMixin, BaseEstimator):
+class CostModel(PickleVersionMixin, TableReaderMixin):
     """Learn from a log what a call of each model costs.
 
     The cost of a model on a query is the first of these that is known:
@@ -50,7 +54,8 @@ class CostModel(PickleVersionMixin, BaseEstimator):
        answers in the log;
     4. the mean of the model's costs in the log.
 
-    All are in one unit, that of the prices, for instance US dollars.
+    All are in one unit, that of the prices, for instance US dollars. With a
+    ``regressor``, the means of 3 and 4 depend on the query.
 
     Parameters
     ----------
@@ -74,7 +79,18 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         without such rows.
     shrinkage : float, default=10.0
         A model's mean length of answers counts as that many rows more, of the length
-        that all are shrunk to.
+        that all are shrunk to. With a ``regressor``, what it predicts is shrunk in the
+        same way: lengths to that length, and costs to the mean cost of the model.
+    regressor : {"ridge", "knn"}, scikit-learn regressor or None, default=None
+        What predicts the length of a model's answer, or the cost of its call, from the
+        encoding of the query, as the plug-in rule of CARROT (arXiv:2502.03261) does.
+        "ridge" is a linear function for each model, and "knn" the mean of the most
+        similar queries, as many as the square root of the number of queries. A
+        regressor is cloned and fitted for each model with at least 20 queries. None
+        takes the means of the models, whatever the query.
+    encoder : str, QueryEncoder or scikit-learn text transformer, default=None
+        Encoder of text queries; None if the queries are vectors. Without a
+        ``regressor`` nothing is encoded.
     model_col, query_col, query_id_col : str, default="model", "query", "query_id"
         Columns of the model, the query and its identity. ``query_col`` may name a
         column of texts beside the vectors that a router reads.
@@ -82,6 +98,10 @@ class CostModel(PickleVersionMixin, BaseEstimator):
             "input_tokens", "output_tokens"
         Columns of what a row cost, and of the lengths of query and answer in tokens;
         rows in which one is blank are left out of its means.
+    encoding_cols : list of str, default=None
+        Names of the columns with the query encoding, in a table without a query
+        column. None means all numeric columns except model, query id, score, task,
+        cost, tokens and latency.
 
     Attributes
     ----------
@@ -99,6 +119,13 @@ class CostModel(PickleVersionMixin, BaseEstimator):
     See Also
     --------
     RouterPolicy : Decide by what models cost.
+
+    Notes
+    -----
+    A regressor reads the queries as routers do: the column ``query_col``, or
+    ``encoding_cols``. Nothing beyond the range of a model's lengths or costs in the log
+    is predicted. Texts are encoded by this model's own ``encoder``, apart from that of
+    a router; give the same vectors to both to encode them once.
 
     Examples
     --------
@@ -124,13 +151,26 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         "default_input_tokens": [Interval(Real, 0, None, closed="left"), None],
         "chars_per_token": [Interval(Real, 0, None, closed="neither"), None],
         "shrinkage": [Interval(Real, 0, None, closed="left")],
+        "regressor": [
+            StrOptions({"ridge", "knn"}),
+            HasMethods(["fit", "predict"]),
+            None,
+        ],
+        "encoder": "no_validation",
         "model_col": [str],
         "query_col": [str],
         "query_id_col": [str],
         "cost_col": [str],
         "input_tokens_col": [str],
         "output_tokens_col": [str],
+        "encoding_cols": ["array-like", None],
     }
+
+    # Pickles of an earlier version have no such parameters.
+    regressor: Any = None
+    encoder: Any = None
+    encoding_cols: Sequence[str] | None = None
+    _regressions: dict[str, AmountRegression] = {}
 
     def __init__(
         self,
@@ -141,12 +181,15 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         default_input_tokens: float | None = None,
         chars_per_token: float | None = None,
         shrinkage: float = 10.0,
+        regressor: Any = None,
+        encoder: Any = None,
         model_col: str = "model",
         query_col: str = "query",
         query_id_col: str = "query_id",
         cost_col: str = "cost",
         input_tokens_col: str = "input_tokens",
         output_tokens_col: str = "output_tokens",
+        encoding_cols: Sequence[str] | None = None,
     ) -> None:
         self.prices = prices
         self.costs = costs
@@ -154,12 +197,15 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         self.default_input_tokens = default_input_tokens
         self.chars_per_token = chars_per_token
         self.shrinkage = shrinkage
+        self.regressor = regressor
+        self.encoder = encoder
         self.model_col = model_col
         self.query_col = query_col
         self.query_id_col = query_id_col
         self.cost_col = cost_col
         self.input_tokens_col = input_tokens_col
         self.output_tokens_col = output_tokens_col
+        self.encoding_cols = encoding_cols
 
     @atomic_fit
     def fit(self, X: Any = None, y: Any = None) -> Self:
@@ -212,9 +258,11 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         labels = list(collection_of(models, "models"))
         batch = read_batch(queries, self.query_col)
         lengths = self._lengths(batch)
+        amounts = self._predicted_amounts(batch, labels)
         costs = np.empty((len(batch), len(labels)))
         for column, label in enumerate(labels):
-            costs[:, column] = self._model_costs(label, lengths)
+            own = {name: matrix[:, column] for name, matrix in amounts.items()}
+            costs[:, column] = self._model_costs(label, lengths, own)
         costs = self._with_pairs(costs, batch, labels)
         self._check_known(costs, labels)
         check_matrix(costs, label_array(labels))
@@ -228,11 +276,11 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         self._call_costs, self._pair_costs = {}, []
         frame = None if isinstance(self.costs, pd.Series) else as_frame(self.costs)
         if frame is not None:
-            self._pair_costs = self._read_pairs(frame)
+            self._pair_costs = self._read_costs_of_pairs(frame)
         elif self.costs is not None:
             self._call_costs = costs_by_label(self.costs)
 
-    def _read_pairs(self, frame: Any) -> list[tuple[str, PairCosts]]:
+    def _read_costs_of_pairs(self, frame: Any) -> list[tuple[str, PairCosts]]:
         """Read costs of pairs once by each column that identifies queries."""
         present = [
             name
@@ -258,11 +306,38 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         if X is not None and frame is None:
             raise TypeError(f"X must be a dataframe of calls, got {type(X).__name__}.")
         columns = () if frame is None else frame.columns
-        self.mean_costs_ = self._means_of(frame, self.cost_col, columns)[0]
-        self._learn_output_lengths(frame, columns)
+        self.mean_costs_, n_costs = self._means_of(frame, self.cost_col, columns)
+        n_lengths = self._learn_output_lengths(frame, columns)
         self._learn_input_lengths(frame, columns)
+        self._regressions = {}
+        if self.regressor is not None and frame is not None:
+            # Costs are in no common unit that models could be shrunk to but their own.
+            lengths = pd.Series(self.mean_output_tokens_, n_lengths.index)
+            self._learn_regressions(
+                frame,
+                {
+                    self.output_tokens_col: (n_lengths, lengths),
+                    self.cost_col: (n_costs, self.mean_costs_),
+                },
+            )
 
-    def _learn_output_lengths(self, frame: Any, columns: Any) -> None:
+    def _learn_regressions(
+        self, frame: nw.DataFrame, amounts: dict[str, tuple[pd.Series, pd.Series]]
+    ) -> None:
+        """Learn amounts by query, given the rows and the prior of each model."""
+        present = {name: known for name, known in amounts.items() if len(known[0])}
+        if not present:
+            return  # as without a regressor, there is nothing to learn from
+        rows = self._read_rows(frame, reset=True)
+        for name, (sizes, priors) in present.items():
+            logged = LoggedAmounts.of(rows, read_amounts(frame, name))
+            weights = (sizes / (sizes + self.shrinkage)).to_numpy(np.float64)
+            self._regressions[name] = AmountRegression.fit(
+                logged, self.regressor, weights, priors.to_numpy(np.float64)
+            )
+
+    def _learn_output_lengths(self, frame: Any, columns: Any) -> pd.Series:
+        """Learn the lengths of answers; return the number of rows of each model."""
         means, sizes = self._means_of(frame, self.output_tokens_col, columns)
         prior = self.default_output_tokens
         if prior is None:
@@ -272,6 +347,7 @@ class CostModel(PickleVersionMixin, BaseEstimator):
         total = means * sizes + self.shrinkage * prior
         self.output_tokens_ = (total / (sizes + self.shrinkage)).rename("output_tokens")
         self.mean_output_tokens_ = float(prior)
+        return sizes
 
     def _learn_input_lengths(self, frame: Any, columns: Any) -> None:
         self.chars_per_token_ = self.chars_per_token or CHARS_PER_TOKEN
@@ -312,14 +388,39 @@ class CostModel(PickleVersionMixin, BaseEstimator):
             batch.characters(self.query_col), batch.amounts(self.input_tokens_col)
         )
 
-    def _model_costs(self, label: Any, lengths: QueryLengths) -> np.ndarray | float:
+    def _predicted_amounts(
+        self, batch: QueryBatch, labels: list
+    ) -> dict[str, np.ndarray]:
+        """Predict lengths and costs of all queries and models, by name of the column.
+
+        Empty without a regressor: what does not depend on the query is not computed
+        query by query.
+        """
+        if not self._regressions:
+            return {}
+        # Not the vectors of a router that has read the batch: it may have another
+        # encoder, or have moved them.
+        own = replace(batch, vectors=None)
+        if batch.frame is not None:
+            own = replace(own, query_col=self.query_col)
+        own = self._read_queries(own)
+        return {
+            name: regression.predict(own.encodings, labels)[own.codes]
+            for name, regression in self._regressions.items()
+        }
+
+    def _model_costs(
+        self, label: Any, lengths: QueryLengths, amounts: dict[str, np.ndarray]
+    ) -> np.ndarray | float:
         """Return the costs of one model without those of pairs, NaN if unknown."""
         if label in self._call_costs:
             return self._call_costs[label]
         if label not in self._prices:
-            return self.mean_costs_.get(label, np.nan)
+            mean = self.mean_costs_.get(label, np.nan)
+            return _filled(amounts.get(self.cost_col), mean)
         price_in, price_out = self._prices[label]
-        n_out = self.output_tokens_.get(label, self.mean_output_tokens_)
+        mean = self.output_tokens_.get(label, self.mean_output_tokens_)
+        n_out = _filled(amounts.get(self.output_tokens_col), mean)
         n_in = lengths.tokens(self.chars_per_token_, self.mean_input_tokens_)
         return (price_in * n_in + price_out * n_out) / TOKENS_PER_PRICE
 
@@ -367,3 +468,8 @@ class CostModel(PickleVersionMixin, BaseEstimator):
                 f"column {self.input_tokens_col!r}, texts, or default_input_tokens="
             )
         raise ValueError(f"The costs are not known: {reason}.")
+
+
+def _filled(amounts: np.ndarray | None, mean: float) -> np.ndarray | float:
+    """Return what was predicted for each query, the mean for an unknown model."""
+    return mean if amounts is None else np.where(np.isnan(amounts), mean, amounts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -105,6 +105,19 @@ class EvaluationSet:
             counts=self.counts[rows],
             times=None if self.times is None else self.times[rows],
         )
+
+    def blocks_of_models(self, n_rows: int) -> Iterator[EvaluationSet]:
+        """Yield sets of whole models with at most ``n_rows`` rows, or of one model."""
+        first = 0
+        while first < self.n_models:
+            end = self.offsets[first] + n_rows
+            last = int(np.searchsorted(self.offsets, end, side="right")) - 1
+            last = max(last, first + 1)
+            if first == 0 and last == self.n_models:
+                yield self
+                return
+            yield self.take(np.arange(self.offsets[first], self.offsets[last]))
+            first = last
 
     def with_encodings(self, encodings: np.ndarray) -> EvaluationSet:
         """Replace the encodings, row by row."""

@@ -80,7 +80,10 @@ def as_age(max_age: Any) -> float | None:
 
 
 def forget(
-    evaluations: EvaluationSet, max_per_model: int | None, max_age: float | None
+    evaluations: EvaluationSet,
+    max_per_model: int | None,
+    max_age: float | None,
+    seed: int = SEED,
 ) -> tuple[EvaluationSet, set]:
     """Drop old evaluations.
 
@@ -94,6 +97,8 @@ def forget(
     max_age : float or None
         Age relative to the newest evaluation of all. Evaluations without a time have no
         age, and a model of which all are older keeps what it has.
+    seed : int, default=0
+        Seed of the hashes.
 
     Returns
     -------
@@ -104,7 +109,7 @@ def forget(
     """
     kept = _young_enough(evaluations, max_age)
     if max_per_model is not None:
-        kept[kept] = _ranks(evaluations, np.flatnonzero(kept)) < max_per_model
+        kept[kept] = _ranks(evaluations, np.flatnonzero(kept), seed) < max_per_model
     if kept.all():
         return evaluations, set()
     losers = np.unique(evaluations.model_codes[~kept])
@@ -122,12 +127,12 @@ def _young_enough(evaluations: EvaluationSet, max_age: float | None) -> np.ndarr
     return kept | (n_kept == 0)[evaluations.model_codes]
 
 
-def _ranks(evaluations: EvaluationSet, rows: np.ndarray) -> np.ndarray:
+def _ranks(evaluations: EvaluationSet, rows: np.ndarray, seed: int) -> np.ndarray:
     """Return the place of each row among those of its model, the newest first."""
     models = evaluations.model_codes[rows]
     labels = hash_labels(list(evaluations.model_names))
     keys = hash_keys(evaluations.queries.keys)[evaluations.query_codes[rows]]
-    hashes = pair_hashes(labels[models], keys, SEED)
+    hashes = pair_hashes(labels[models], keys, seed)
     if evaluations.times is None:
         ages = np.zeros(len(rows))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from skl_locus._data.columns import as_frame, factorize_labels, read_column
 from skl_locus._data.evaluations import EvaluationSet, combine_rows
+from skl_locus._data.forgetting import read_times
 from skl_locus._data.log_samples import (
     BoundedSample,
     hash_labels,
@@ -24,6 +25,8 @@ from skl_locus._data.streams import (
     Part,
     arrow,
     is_stored,
+    is_stream,
+    is_table,
     read_parts,
     to_batch,
     vectors_of,
@@ -38,23 +41,28 @@ PASS_BYTES = 256 * 2**20
 
 
 class EvaluationLog:
-    """A log of evaluations on the disk, which `fit` reads in parts.
+    """A log of evaluations in parts, such as files on the disk.
 
     `~skl_locus.LocusRouter.fit` and `~skl_locus.LocusEmbedder.fit` train on a sample of
     each model's evaluations, and embed the models by all of them. The sample is those
     with the smallest hashes of model, query and seed, and does not depend on the order
     of the log.
 
+    ``add_models`` of a router and `~skl_locus.LocusEmbedder.transform` read such a log
+    some models at a time.
+
     Parameters
     ----------
-    evaluations : path or pyarrow Dataset
+    evaluations : path, pyarrow Dataset, or iterable of dataframes or record batches
         Parquet file, folder of such files, or dataset, with the columns of a log.
+        `fit` reads a log several times, so that it takes no iterable; elsewhere, the
+        rows of a model in an iterable follow one another.
     queries : dataframe or pyarrow Table, default=None
         Queries by id: the column of query ids and that of texts or vectors. None if
         they are in the log. A log that has ids in their place is smaller by a factor of
         hundreds, and is read as much faster.
     max_evaluations_per_model : int, default=1024
-        Evaluations of a model, at most, in the sample.
+        Evaluations of a model, at most, in the sample, or that ``add_models`` keeps.
     random_state : int, default=0
         Seed of the sample.
 
@@ -83,10 +91,13 @@ class EvaluationLog:
         random_state: int = 0,
     ) -> None:
         check_at_least(max_evaluations_per_model, "max_evaluations_per_model")
-        if not is_stored(evaluations):
+        if is_table(evaluations) or not (
+            is_stored(evaluations) or isinstance(evaluations, Iterable)
+        ):
             raise TypeError(
-                f"evaluations is a {type(evaluations).__name__}; pass a path or a "
-                "pyarrow Dataset. A table in memory is passed to fit as it is."
+                f"evaluations is a {type(evaluations).__name__}; pass a path, a "
+                "pyarrow Dataset or an iterable of dataframes. A table in memory is "
+                "passed to fit as it is."
             )
         self.evaluations = evaluations
         self.queries = queries
@@ -100,13 +111,24 @@ class EvaluationLog:
             return X
         return cls(X) if is_stored(X) else None
 
+    @classmethod
+    def of_stream(cls, X: Any) -> EvaluationLog | None:
+        """Return what comes in parts as a log; None if ``X`` is a table."""
+        if isinstance(X, cls):
+            return X
+        return cls(X) if is_stream(X) else None
+
     def sample(self, columns: Columns) -> LogSample:
         """Read the log once and return a bounded sample."""
+        if not is_stored(self.evaluations):
+            raise TypeError(
+                "fit reads a log several times, and this one is a "
+                f"{type(self.evaluations).__name__}; pass a path or a pyarrow Dataset."
+            )
         sampler = BoundedSample(self.max_evaluations_per_model, self.random_state)
         runs, n_bytes, n_rows = _ModelRuns(), 0, 0
         for part in self._parts(columns):
-            frame = as_frame(arrow().Table.from_batches([part.rows]))
-            assert frame is not None
+            frame = _frame_of(part)
             codes, labels = _models_of(frame, columns, part.name)
             runs.add(codes, labels)
             _scores_of(frame, columns, part.name)
@@ -141,11 +163,46 @@ class EvaluationLog:
         for number in range(n_passes):
             yield from self._models_of_pass(columns, number, n_passes)
 
+    def blocks(self, columns: Columns, also: Sequence[str] = ()) -> Iterator[Part]:
+        """Yield all rows of some models at a time, without a sample.
+
+        Parameters
+        ----------
+        columns : Columns
+            Names of the columns.
+        also : sequence of str, default=()
+            Other columns to read.
+        """
+        n_passes = self._n_passes(columns, also)
+        if n_passes is None:
+            yield from whole_models(self._parts(columns, also), columns.model)
+            return
+        for number in range(n_passes):
+            yield from self._models_of_pass(columns, number, n_passes, also)
+
+    def _n_passes(self, columns: Columns, also: Sequence[str]) -> int | None:
+        """Return how often the log has to be read; None if models are together."""
+        if not is_stored(self.evaluations):
+            return None
+        runs, n_rows = _ModelRuns(), 0
+        # The column of models alone is a small part of a log that holds vectors.
+        for part in read_parts(self.evaluations, [columns.model]):
+            runs.add(*_models_of(_frame_of(part), columns, part.name))
+            n_rows += len(part.rows)
+        if runs.grouped:
+            return None
+        first = next(self._parts(columns, also)).rows
+        return -(-n_rows * first.nbytes // (len(first) * PASS_BYTES))
+
     def _models_of_pass(
-        self, columns: Columns, number: int, n_passes: int
+        self,
+        columns: Columns,
+        number: int,
+        n_passes: int,
+        also: Sequence[str] = (),
     ) -> Iterator[Part]:
         chosen = []
-        for part in self._parts(columns):
+        for part in self._parts(columns, also):
             table = arrow().Table.from_batches([part.rows])
             frame = as_frame(table)
             assert frame is not None
@@ -157,10 +214,10 @@ class EvaluationLog:
         if chosen:
             yield Part(f"models {number} of {n_passes}", arrow().concat_tables(chosen))
 
-    def _parts(self, columns: Columns) -> Iterator[Part]:
+    def _parts(self, columns: Columns, also: Sequence[str] = ()) -> Iterator[Part]:
         wanted = None
         if self.queries is not None:
-            wanted = [columns.model, columns.query_id, columns.score]
+            wanted = [columns.model, columns.query_id, columns.score, *also]
         return read_parts(self.evaluations, wanted)
 
 
@@ -221,19 +278,27 @@ class BlockReader:
         Queries by id, which are read and encoded once; None if they are in the log.
     columns : Columns, default=None
         Names of the columns, by default those of the estimator.
+    time_col : str, default=None
+        Column of the times of the evaluations.
     """
 
     def __init__(
-        self, estimator: Any, queries: Any = None, columns: Columns | None = None
+        self,
+        estimator: Any,
+        queries: Any = None,
+        columns: Columns | None = None,
+        time_col: str | None = None,
     ) -> None:
         self.columns = Columns.of(estimator) if columns is None else columns
         self._estimator = estimator
+        self._time_col = time_col
         self._known: _KnownQueries | None = None
         if queries is not None:
             self._known = _KnownQueries.of(estimator, queries, self.columns)
 
     def read(self, block: Part) -> EvaluationSet:
         """Return the evaluations of a block."""
+        block, times = self._without_times(block)
         frame = as_frame(block.rows)
         assert frame is not None
         scores = _scores_of(frame, self.columns, block.name)
@@ -242,7 +307,7 @@ class BlockReader:
                 rows = self._estimator._read_rows(block.rows, reset=False)
             except ValueError as error:
                 raise ValueError(f"Part {block.name}: {error}") from error
-            return self._estimator._evaluations_of(rows, scores)
+            return self._estimator._evaluations_of(rows, scores, times)
         codes, labels = _models_of(frame, self.columns, block.name)
         return combine_rows(
             labels,
@@ -252,7 +317,17 @@ class BlockReader:
             scores,
             np.ones(len(scores), dtype=np.int32),
             self._estimator.duplicates,
+            times,
         )
+
+    def _without_times(self, block: Part) -> tuple[Part, np.ndarray | None]:
+        if self._time_col is None:
+            return block, None
+        try:
+            rows, times = read_times(block.rows, self._time_col)
+        except ValueError as error:
+            raise ValueError(f"Part {block.name}: {error}") from error
+        return Part(block.name, rows), times
 
 
 @dataclass(frozen=True)
@@ -379,6 +454,10 @@ def _length_of_last(tables: list, model_col: str) -> int:
 
 def _span(names: list[str]) -> str:
     return names[0] if names[0] == names[-1] else f"{names[0]} to {names[-1]}"
+
+
+def _frame_of(part: Part) -> Any:
+    return as_frame(arrow().Table.from_batches([part.rows]))
 
 
 def _models_of(frame: Any, columns: Columns, part: str) -> tuple[np.ndarray, list]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 """Rows of a batch: 25 MB of vectors with 384 numbers, enough for full speed."""
 
+PAGE_BYTES = 2**20
+"""Bytes that are read of a column at a time."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -53,6 +56,22 @@ def is_stored(source: Any) -> bool:
     return type(source).__module__.split(".")[0] == "pyarrow" and hasattr(
         source, "get_fragments"
     )
+
+
+def is_table(source: Any) -> bool:
+    """Return whether a source is one table: a dataframe, or rows of Arrow."""
+    if isinstance(nw.from_native(source, pass_through=True), nw.DataFrame):
+        return True
+    # Without an import, as above: narwhals knows no record batches.
+    return type(source).__name__ == "RecordBatch"
+
+
+def is_stream(source: Any) -> bool:
+    """Return whether a source comes in parts: is stored, or is tables one by one."""
+    if is_stored(source) or isinstance(source, Iterator):
+        return True
+    several = isinstance(source, (list, tuple)) and len(source) > 0
+    return several and is_table(source[0])
 
 
 def as_dataset(source: Any) -> Any:
@@ -210,7 +229,8 @@ def _batches(fragment: Any, schema: Any, wanted: list[str], n_rows: int) -> Any:
                 f"its column {column!r} is of type {stored.field(column).type}, "
                 f"elsewhere {field.type}."
             )
-    # Reading ahead would hold as many batches as there are rows in a group.
+    if isinstance(fragment, dataset.ParquetFileFragment):
+        return _parquet_batches(fragment, schema, wanted, known, n_rows)
     return fragment.to_batches(
         schema=schema,
         columns=wanted,
@@ -218,6 +238,44 @@ def _batches(fragment: Any, schema: Any, wanted: list[str], n_rows: int) -> Any:
         batch_readahead=1,
         fragment_readahead=1,
     )
+
+
+def _parquet_batches(
+    fragment: Any, schema: Any, wanted: list[str], known: dict[str, Any], n_rows: int
+) -> Iterator[Any]:
+    """Read a parquet file batch by batch, as fast as the batches are asked for.
+
+    Arrow's scanner reads up to a gigabyte ahead of a reader that computes something.
+    """
+    from pyarrow import parquet
+
+    stored = [name for name in wanted if name not in known]
+    groups = [group.id for group in fragment.row_groups]
+    with (
+        fragment.open() as source,
+        parquet.ParquetFile(source, pre_buffer=False, buffer_size=PAGE_BYTES) as file,
+    ):
+        # Without a buffer, Arrow reads the column of a row group at once, which may be
+        # a million rows; with threads, it reads ahead.
+        for rows in file.iter_batches(n_rows, groups, stored, use_threads=False):
+            yield _with_partition(rows, schema, wanted, known)
+
+
+def _with_partition(
+    rows: Any, schema: Any, wanted: list[str], known: dict[str, Any]
+) -> Any:
+    """Return rows of a file with the types of all files and the columns of its path."""
+    pa = arrow()
+    arrays = []
+    for name in wanted:
+        kind = schema.field(name).type if name in schema.names else None
+        if name in known:
+            arrays.append(pa.array([known[name]] * len(rows), type=kind))
+            continue
+        column = rows.column(name)
+        is_cast = kind is not None and column.type != kind
+        arrays.append(column.cast(kind) if is_cast else column)
+    return pa.RecordBatch.from_arrays(arrays, names=wanted)
 
 
 def _read(name: str, begin: Any) -> Iterator[Any]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import QuerySet
 from skl_locus._estimation.clusters import QueryClusters
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._estimation.linear_models import PooledRegression, learn_regression
 from skl_locus._evidence.ability import RaschDifficulties, logit_of
 
@@ -200,6 +202,16 @@ class Feature(ABC):
     @abstractmethod
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Return the function of every model, in the order of ``models.models``."""
+
+    def completing(
+        self, model: FactorModel, queries: QuerySet, n_models: int
+    ) -> Feature:
+        """Return a feature that takes expected scores of new models into account.
+
+        ``model`` is the factor model of a pool of ``n_models`` with these ``queries``.
+        Most features have no use for it and return themselves.
+        """
+        return self
 
     def updated(
         self, functions: QueryFunctions, models: ModelContext

@@ -6,10 +6,13 @@ that it takes: the stack, its weights and its packed form are loops over the lis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skl_locus._data.evaluations import positions_of
+from skl_locus._data.queries import QuerySet
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._estimation.linear_models import (
     PooledRegression,
     fit_each,
@@ -31,6 +34,7 @@ from skl_locus._evidence.cluster_means import (
     held_out_losses,
     shares_of,
 )
+from skl_locus._evidence.completion import CompletedRegression
 
 
 @dataclass(frozen=True)
@@ -101,14 +105,24 @@ class OwnRegression(Feature):
     ----------
     regression : PooledRegression
         How it is fitted.
+    completion : CompletedRegression or None
+        What the regressions of new models are moved towards.
     """
 
     regression: PooledRegression
+    completion: CompletedRegression | None = None
 
     @classmethod
     def fit(cls, pool: PoolContext) -> OwnRegression:
         """Take the regression of the pool; a model's own is a matter of the model."""
         return cls(pool.regression)
+
+    def completing(
+        self, model: FactorModel, queries: QuerySet, n_models: int
+    ) -> OwnRegression:
+        """Move regressions of new models towards completed ones."""
+        completion = CompletedRegression.fit(self.regression, model, queries, n_models)
+        return replace(self, completion=completion)
 
     def functions(self, models: ModelContext) -> QueryFunctions:
         """Fit a regression for every model."""
@@ -129,7 +143,21 @@ class OwnRegression(Feature):
             models.evaluations,
             models.changed,
         )
+        if self.completion is not None:
+            self._complete(lines, models, self.completion)
         return QueryFunctions(lines.intercept, lines.coef)
+
+    def _complete(
+        self,
+        lines: LinearPredictors,
+        models: ModelContext,
+        completion: CompletedRegression,
+    ) -> None:
+        """Replace the lines of the models that have changed by completed ones."""
+        changed = positions_of(list(models.changed), models.models)
+        own = lines.take(changed)
+        blended = completion.blended(own, models.evaluations, models.order[changed])
+        lines.coef[changed], lines.intercept[changed] = blended.coef, blended.intercept
 
 
 FEATURES = (

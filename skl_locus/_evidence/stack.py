@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.queries import QuerySet
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._evidence.ability import RaschDifficulties
 from skl_locus._evidence.base import (
     Feature,
@@ -134,6 +136,27 @@ class EvidenceStack:
             sizes=evaluations.sizes[context.order],
             functions=functions,
         )
+
+    def completing(self, model: FactorModel, queries: QuerySet) -> EvidenceStack:
+        """Take what a factor model expects of new models into account from now on.
+
+        Parameters
+        ----------
+        model : FactorModel
+            Of the pool that the evidence was fitted to.
+        queries : QuerySet
+            All queries of the pool.
+
+        Returns
+        -------
+        EvidenceStack
+            With the same functions for the models of the pool.
+        """
+        features = {
+            name: feature.completing(model, queries, len(self.models))
+            for name, feature in self.shared.features.items()
+        }
+        return replace(self, shared=replace(self.shared, features=features))
 
     def take(self, columns: np.ndarray, models: np.ndarray) -> EvidenceStack:
         """Keep the evidence of some models, under the labels given."""

@@ -8,11 +8,15 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from skl_locus._data.columns import as_frame, read_column
-from skl_locus._data.evaluations import EvaluationSet
+from skl_locus._data.columns import as_frame, merge_labels, read_column
+from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.reader import RowCodes
 from skl_locus._data.scores import read_scores, warn_if_constant
-from skl_locus._data.stored_logs import EvaluationLog, columns_of_stored
+from skl_locus._data.stored_logs import (
+    BlockReader,
+    EvaluationLog,
+    columns_of_stored,
+)
 from skl_locus._locus.parameters import LocusParameters
 from skl_locus._networks.held_out_report import report_held_out
 from skl_locus._networks.training_parameters import split_at
@@ -221,9 +225,11 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
 
         Parameters
         ----------
-        X : dataframe of shape (n_rows, n_columns) or array of shape \
-                (n_rows, n_features)
-            One row per evaluation; a dataframe must have the score column.
+        X : dataframe of shape (n_rows, n_columns), array of shape \
+                (n_rows, n_features), path, pyarrow Dataset, EvaluationLog or iterable
+            One row per evaluation; a dataframe must have the score column. What comes
+            in parts, also an iterable of dataframes or record batches, is read some
+            models at a time.
 
         Returns
         -------
@@ -233,8 +239,27 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         check_is_fitted(self)
         self._check_container()
         with progress_shown(self.verbose):
+            log = EvaluationLog.of_stream(X)
+            if log is not None:
+                return self._embed_in_parts(log)
             rows = self._read_rows(X, reset=False)
             return self._as_output(self._scored(X, None, rows), X)
+
+    def _embed_in_parts(self, log: EvaluationLog) -> Any:
+        """Embed the models of a log that is not read as one table."""
+        reader = BlockReader(self, log.queries)
+        names: list = []
+        parts = []
+        for block in log.blocks(reader.columns):
+            evaluations = reader.read(block)
+            names += evaluations.model_names.tolist()
+            parts.append(self._embed(evaluations))
+        if not parts:
+            raise ValueError("The log is empty (0 rows); pass at least one row.")
+        codes, labels = merge_labels(label_array(names))
+        # Every model is in one block, so that the codes are an order of the rows.
+        embeddings = np.concatenate(parts)[np.argsort(codes)]
+        return self._model_frame(embeddings, label_array(labels))
 
     @property
     def _n_features_out(self) -> int:

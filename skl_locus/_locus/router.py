@@ -19,6 +19,7 @@ from skl_locus._data.stored_logs import (
     columns_of_stored,
 )
 from skl_locus._estimation.arrays import NUMPY, solving_with
+from skl_locus._estimation.factors import FactorModel
 from skl_locus._evidence.config import EvidenceConfig
 from skl_locus._evidence.contributions import (
     NETWORK,
@@ -403,9 +404,10 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         super().fit(sample.table, sample.scores)
         if not sample.complete:
             blocks = log.whole_models(columns, sample)
-            self._pool = self._with_all_evaluations(
-                map(BlockReader(self, log.queries, columns).read, blocks)
-            )
+            read = BlockReader(self, log.queries, columns).read
+            embedded = (self._embed_whole(read(block)) for block in blocks)
+            pool = self._fitted_pool()
+            self._pool = self._with_embedded(pool, embedded, pool.positions)
 
     def trust(self, queries: Any) -> np.ndarray:
         """Return how far the evidence of known queries counts for new ones.
@@ -521,6 +523,7 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         if self.local_evidence:
             logits = np.empty(0) if check is None else check.observed_logits()
             evidence = self._fit_evidence(evaluations, held_out, logits)
+            evidence = self._completing(evidence, evaluations)
         if check is not None:
             check.warn_if_collapsed(evidence)
             check.report(evidence)
@@ -534,6 +537,17 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             specific_variances=variances,
             device=self._serving_device(),
         )
+
+    def _completing(
+        self, evidence: EvidenceStack, evaluations: EvaluationSet
+    ) -> EvidenceStack:
+        """Prepare the evidence for new models with few evaluations."""
+        if evaluations.n_models == 1:
+            return evidence  # one model says nothing of what others have in common
+        # Predictions do not depend on the geometry: that of the network needs factors.
+        space = self._space
+        model = FactorModel.fit(evaluations) if space is None else space.model
+        return evidence.completing(model, evaluations.queries)
 
     def _serving_device(self) -> str:
         """Return where large blocks are scored: where the router was fitted."""
@@ -549,16 +563,25 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
         with solving_with(arrays_on(self._serving_device()) or NUMPY):
             return fit_evidence(evaluations, held_out, logits, self._evidence_config)
 
-    def _with_all_evaluations(self, blocks: Iterable[EvaluationSet]) -> LocusPool:
-        """Return the pool with embeddings by all evaluations of its models."""
-        pool = self._fitted_pool()
+    def _embed_whole(
+        self, evaluations: EvaluationSet
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return models, their embeddings by the network, and those that are shown."""
+        by_network = self._embed_by_network(evaluations)
+        return evaluations.model_names, by_network, self._embed_joined(evaluations)
+
+    def _with_embedded(
+        self, pool: LocusPool, embedded: Iterable, models: Collection
+    ) -> LocusPool:
+        """Put embeddings of some models into a pool."""
         encoded, joined = pool.network_embeddings.copy(), _joined(pool)
-        n_models = len(pool.models)
+        n_models = len(models)
         with progress_bar("embed by all evaluations", n_models, unit="model") as bar:
-            for evaluations in blocks:
-                columns = pool.columns_of(evaluations.model_names)
-                encoded[columns] = self._embed_by_network(evaluations)
-                joined[columns] = self._embed_joined(evaluations)
+            for names, by_network, by_geometry in embedded:
+                rows = np.flatnonzero([name in models for name in names])
+                columns = pool.columns_of(names[rows])
+                encoded[columns] = by_network[rows]
+                joined[columns] = by_geometry[rows]
                 bar.advance(len(columns))
         if self._space is None:
             embeddings, variances = encoded, None

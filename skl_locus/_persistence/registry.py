@@ -1,4 +1,4 @@
-"""Classes that a saved file may name: the estimators and what they are made of."""
+"""Classes that a saved file may name: what is saved and what it is made of."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sklearn.base import BaseEstimator
+
+from skl_locus._utils.estimators import StoredWithoutFit
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -23,11 +25,12 @@ ROOMS = (
     "_persistence",
     "_policy",
     "_routing",
+    "adaptive",
     "baselines",
     "portfolio",
 )
-"""Rooms whose estimators and dataclasses are stored. None of these classes runs
-anything when it is made and given its attributes."""
+"""Rooms whose estimators, dataclasses and the like are stored. None of these classes
+runs anything when it is made and given its attributes."""
 
 RENAMED: dict[str, str] = {}
 """New names of classes by old ones, for files of earlier versions. A class that has
@@ -35,11 +38,11 @@ only moved to another module is found by its name."""
 
 
 def is_stored_class(cls: type) -> bool:
-    """Return whether a class is an estimator or a dataclass of these rooms."""
+    """Return whether objects of a class are stored: those of these rooms alone."""
     package, _, rest = cls.__module__.partition(".")
     if package != PACKAGE or rest.partition(".")[0] not in ROOMS:
         return False
-    return is_dataclass(cls) or issubclass(cls, BaseEstimator)
+    return is_dataclass(cls) or issubclass(cls, (BaseEstimator, StoredWithoutFit))
 
 
 def find_class(module: str, name: str) -> type | None:

@@ -21,6 +21,7 @@ from skl_locus._persistence.objects import (
     load_objects,
 )
 from skl_locus._persistence.plain import Packer, unpack
+from skl_locus._utils.estimators import StoredWithoutFit
 from skl_locus._utils.files import new_file
 from skl_locus.exceptions import SavedFileError
 
@@ -34,19 +35,23 @@ def save(estimator: Any, path: str | os.PathLike, *, evaluations: bool = True) -
 
     Parameters
     ----------
-    estimator : estimator
-        An estimator of this package, or a pipeline with one, fitted or not.
+    estimator : estimator or AdaptiveEvaluation
+        An estimator of this package, or a pipeline with one, fitted or not; or an
+        evaluation between two asks.
     path : str or path-like
         The file. The folder must exist.
     evaluations : bool, default=True
         Whether the evaluations that a router was fitted on are saved, and the vectors
         of the texts that its encoder knows. A router without them predicts the same,
-        but its models cannot be added, refined or removed.
+        but its models cannot be added, refined or removed. An AdaptiveEvaluation is
+        always saved with them.
 
     Raises
     ------
     TypeError
         If the estimator holds something that cannot be saved without code.
+    ValueError
+        If an AdaptiveEvaluation is to be saved without evaluations.
     OSError
         If the file cannot be written; nothing has changed then.
 
@@ -69,7 +74,15 @@ def save(estimator: Any, path: str | os.PathLike, *, evaluations: bool = True) -
     True
     >>> folder.cleanup()
     """
-    if not isinstance(estimator, BaseEstimator):
+    if isinstance(estimator, StoredWithoutFit):
+        # It goes on from the evaluations of the known models. Whoever leaves them out
+        # has a reason, and must not find them in the file.
+        if not evaluations:
+            raise ValueError(
+                f"An {type(estimator).__name__} needs the evaluations of the known "
+                "models; save it with evaluations=True."
+            )
+    elif not isinstance(estimator, BaseEstimator):
         raise TypeError(
             f"save takes an estimator, got {type(estimator).__name__}; arrays and "
             "tables have formats of their own."

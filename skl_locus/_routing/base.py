@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skl_locus._costs.tables import cost_matrix
+from skl_locus._data.added_logs import read_added
 from skl_locus._data.evaluations import EvaluationSet, label_array
 from skl_locus._data.forgetting import as_age, forget, read_times
 from skl_locus._data.query_batch import QueryBatch
@@ -25,6 +26,7 @@ from skl_locus._data.scores import (
     read_targets,
     warn_if_constant,
 )
+from skl_locus._data.stored_logs import EvaluationLog, columns_of_stored
 from skl_locus._routing.decisions import choose_best, query_blocks, top_k, vote_shares
 from skl_locus._routing.objective import Objective, check_objective
 from skl_locus._routing.pool import ModelPool, available_columns, without_models
@@ -412,10 +414,16 @@ class RouterMixin(
 
         Parameters
         ----------
-        X : dataframe of n_rows rows
-            Evaluations of the models, as in `fit`.
-        y : array-like of shape (n_rows,)
-            Scores in [0, 1].
+        X : dataframe of n_rows rows, path, pyarrow Dataset, EvaluationLog or iterable
+            Evaluations of the models, as in `fit`. What comes in parts, also an
+            iterable of dataframes or record batches, is read some models at a time,
+            with the memory of what is kept of them: of each model the number of
+            evaluations that `~skl_locus.batches.EvaluationLog` names, those with the
+            smallest hashes. Embeddings of new models are made from all of their
+            evaluations, unless there is a ``time_col``.
+        y : array-like of shape (n_rows,), str or None
+            Scores in [0, 1]; for a log in parts, the name of their column, or None for
+            ``score_col`` ("score" for routers without this parameter).
         replace : bool, default=False
             Whether the new evaluations of a known model replace the stored ones; by
             default they are added to them.
@@ -440,27 +448,65 @@ class RouterMixin(
         age = as_age(max_age)
         if max_evaluations_per_model is not None:
             check_at_least(max_evaluations_per_model, "max_evaluations_per_model")
-        times = None
-        if time_col is not None:
+        log, times = EvaluationLog.of_stream(X), None
+        if log is None and time_col is not None:
             X, times = read_times(X, time_col)
         with lock_of(self), progress_shown(getattr(self, "verbose", 0)):
-            self._pool = self._pool_with(
-                X, y, replace, times, max_evaluations_per_model, age
-            )
+            self._fitted_pool()
+            self._require_named("add_models")
+            embedded: list = []
+            if log is None:
+                new = self._read_evaluations(X, y, reset=False, times=times)
+            else:
+                limit = max_evaluations_per_model
+                new = self._read_in_parts(log, y, time_col, limit, embedded)
+            pool = self._pool_with(new, replace, max_evaluations_per_model, age)
+            if embedded:
+                fresh = {*new.model_names}
+                if not replace:
+                    fresh -= {*self._fitted_pool().models}
+                pool = self._with_embedded(pool, embedded, fresh)
+            self._pool = pool
         return self
+
+    def _read_in_parts(
+        self,
+        log: EvaluationLog,
+        y: Any,
+        time_col: str | None,
+        max_per_model: int | None,
+        embedded: list,
+    ) -> EvaluationSet:
+        """Read a log in parts; collect the embeddings of models that are cut."""
+        limit = log.max_evaluations_per_model
+        if max_per_model is not None:
+            limit = min(limit, max_per_model)
+
+        def on_cut(evaluations: EvaluationSet) -> None:
+            # With times, what is old may be meant to be forgotten.
+            if time_col is None:
+                embedded.append(self._embed_whole(evaluations))
+
+        columns = columns_of_stored(self, y)
+        return read_added(self, log, columns, limit, time_col, on_cut)
+
+    def _embed_whole(self, evaluations: EvaluationSet) -> Any:
+        """Embed models by more evaluations than are kept, for `_with_embedded`."""
+
+    def _with_embedded(
+        self, pool: PoolT, embedded: Iterable, models: Collection
+    ) -> PoolT:
+        """Put embeddings of some models into a pool, if there are any."""
+        return pool
 
     def _pool_with(
         self,
-        X: Any,
-        y: Any,
+        new: EvaluationSet,
         replace: bool,
-        times: np.ndarray | None,
         max_per_model: int | None,
         max_age: float | None,
     ) -> PoolT:
         pool = self._fitted_pool()
-        self._require_named("add_models")
-        new = self._read_evaluations(X, y, reset=False, times=times)
         known: EvaluationSet | None = pool.evaluations
         if replace:
             known = without_models(pool.evaluations, new.model_names)

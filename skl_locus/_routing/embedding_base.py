@@ -20,6 +20,9 @@ CHUNK_MIB = 64
 """Maximum size of the distances in memory at a time, in MiB."""
 
 
+EMBEDDED_ROWS = 2**20
+"""Evaluations from which on changed models are embedded in blocks."""
+
 EmbeddingPoolT = TypeVar("EmbeddingPoolT", bound=EmbeddingPool)
 
 
@@ -114,7 +117,9 @@ class EmbeddingRouterMixin(RouterMixin[EmbeddingPoolT]):
         if changed:
             some = evaluations.only_models(changed)
             order = some.index_of(models[~kept])
-            embeddings[~kept] = embed(some)[order]
+            # What is computed on the way takes many times the memory of evaluations.
+            blocks = some.blocks_of_models(EMBEDDED_ROWS)
+            embeddings[~kept] = np.concatenate([*map(embed, blocks)])[order]
         return embeddings
 
     def _substitutes(

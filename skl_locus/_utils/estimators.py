@@ -115,6 +115,13 @@ class PickleVersionMixin:
         return twin
 
 
+class StoredWithoutFit:
+    """Base of what `skl_locus.save` takes beside estimators.
+
+    The attributes of such an object are all there is to it, and are stored.
+    """
+
+
 def is_fitted(value: Any) -> bool:
     """Return whether something is an estimator that has been fitted."""
     if not isinstance(value, BaseEstimator):

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skl_locus._routing.access import known_models
+from skl_locus._utils.estimators import StoredWithoutFit
 from skl_locus._utils.validation import check_at_least
 from skl_locus.adaptive._batches import Batch, Criterion, NearDuplicates
 from skl_locus.adaptive._criteria import VarianceCriterion
@@ -35,13 +36,13 @@ FREE, PENDING, ANSWERED, DROPPED = range(4)
 """States of a query."""
 
 
-class AdaptiveEvaluation:
+class AdaptiveEvaluation(StoredWithoutFit):
     """Choose the queries that a new model is evaluated on, batch by batch.
 
     ``ask`` names the next queries, ``tell`` takes their scores, ``result`` says what is
     known of the model so far. The object keeps all that it needs of the router, and can
-    be pickled between asks. The queries that are asked next depend on the answers so
-    far, and not on the order in which they came.
+    be saved (`skl_locus.save`) or pickled between asks. The queries that are asked next
+    depend on the answers so far, and not on the order in which they came.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ class AdaptiveEvaluation:
             spread = None if is_free_choice else self._spread
             batch.add_best(n - len(batch.chosen), self._criterion(), spread)
         rows = np.array(batch.chosen, dtype=np.intp)
-        self._states[rows] = PENDING
+        self._states = _replaced(self._states, rows, PENDING)
         return self._askable.named(rows)
 
     def tell(self, ids: Iterable, scores: Any) -> AdaptiveEvaluation:
@@ -218,11 +219,12 @@ class AdaptiveEvaluation:
         values = _read_scores(scores, len(rows))
         failed = np.isnan(values)
         answered, lost = rows[~failed], rows[failed]
-        self._scores[answered] = values[~failed]
-        self._states[answered] = ANSWERED
-        self._failures[lost] += 1
-        is_over = self._failures[lost] >= MAX_FAILURES
-        self._states[lost] = np.where(is_over, DROPPED, FREE)
+        failures = self._failures[lost] + 1
+        after = np.where(failures >= MAX_FAILURES, DROPPED, FREE)
+        states = _replaced(self._states, answered, ANSWERED)
+        self._scores = _replaced(self._scores, answered, values[~failed])
+        self._failures = _replaced(self._failures, lost, failures)
+        self._states = _replaced(states, lost, after)
         return self
 
     def result(self, model: Any = "new model") -> AdaptiveResult:
@@ -363,6 +365,15 @@ class AdaptiveEvaluation:
             twice = next(row for i, row in enumerate(rows) if row in rows[:i])
             raise ValueError(f"ids has {self._askable.ids[twice]!r} twice.")
         return np.array(rows, dtype=np.intp)
+
+
+def _replaced(values: np.ndarray, rows: np.ndarray, by: Any) -> np.ndarray:
+    """Return a copy with other values in some rows."""
+    # Arrays of a mapped file cannot be written to, and copies of an evaluation share
+    # theirs.
+    values = np.array(values)
+    values[rows] = by
+    return values
 
 
 def _check_options(goal: str, traffic: Any, random_share: float) -> None:

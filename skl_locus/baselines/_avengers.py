@@ -157,6 +157,7 @@ class AvengersRouter(RouterMixin[RankedClusterPool]):
     --------
     KMeansRouter : The mean score in the nearest cluster.
     skl_locus.metrics.performance_dial_curve : The dial with the P of any router.
+    skl_locus.metrics.voting_score : Votes over the samples of the chosen models.
 
     Notes
     -----
@@ -179,8 +180,9 @@ class AvengersRouter(RouterMixin[RankedClusterPool]):
 
     Differences from the papers: equally good models share the better rank; of
     Avengers-Pro the rule of the paper is followed, while its code inverts ranks of
-    these scores; costs do not depend on the cluster; and no answers are sampled, so
-    that there is no vote among them.
+    these scores; and costs do not depend on the cluster. The vote of the Avengers among
+    several samples of the chosen models is `skl_locus.metrics.majority_vote`, and
+    `skl_locus.metrics.voting_score` repeats it on a log.
 
     Examples
     --------

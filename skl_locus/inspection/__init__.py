@@ -1,6 +1,7 @@
 """Comparison, recognition and search of models by their embeddings."""
 
 from skl_locus.inspection._agreement import distance_agreement, neighbor_agreement
+from skl_locus.inspection._atlas.atlas import ModelAtlas, model_atlas
 from skl_locus.inspection._duplicates import find_duplicates
 from skl_locus.inspection._feedback import FeedbackReport, feedback_report
 from skl_locus.inspection._geometry import (
@@ -33,6 +34,7 @@ __all__ = [
     "EmbeddingMapDisplay",
     "ExplanationDisplay",
     "FeedbackReport",
+    "ModelAtlas",
     "NeighborAgreementDisplay",
     "PortfolioCurveDisplay",
     "QueryLearningCurveDisplay",
@@ -48,6 +50,7 @@ __all__ = [
     "feedback_report",
     "find_duplicates",
     "identify",
+    "model_atlas",
     "model_distances",
     "model_linkage",
     "neighbor_agreement",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._routing.access import embedding_pool, known_models
 from skl_locus._routing.decisions import nearest_others
 from skl_locus._routing.embedding_base import nearest_models
 from skl_locus._routing.neighbor_index import uses_index
-from skl_locus._routing.unwrap import known_evaluations
+from skl_locus._routing.unwrap import stored_evaluations
 from skl_locus._utils.progress import progress_bar, progress_shown
 from skl_locus._utils.statistics import holm
 from skl_locus._utils.validation import check_at_least
@@ -43,6 +45,7 @@ def find_duplicates(
     n_neighbors: int = 3,
     alpha: float = 0.05,
     n_resamples: int | None = None,
+    max_pairs: int | None = None,
     max_evaluations: int = 1024,
     random_state: int | np.random.RandomState | None = None,
     verbose: int = 0,
@@ -65,6 +68,10 @@ def find_duplicates(
     n_resamples : int or None, default=None
         Number of random swaps per pair; None means twice the number with which
         Holm's first step can reject at all.
+    max_pairs : int or None, default=None
+        Number of pairs that are tested, at most: those with the smallest distances;
+        None means all. The time grows with the square of the number, for which a pool
+        of 100,000 models has too many pairs.
     max_evaluations : int, default=1024
         Of more evaluations of a model, this number is drawn; half of the other's
         where they have no common queries.
@@ -103,7 +110,9 @@ def find_duplicates(
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be in (0, 1), got {alpha!r}.")
-    close = _close_pairs(router, n_neighbors)
+    if max_pairs is not None:
+        check_at_least(max_pairs, "max_pairs")
+    close = _close_pairs(router, n_neighbors, max_pairs)
     if n_resamples is None:
         # Holm's first step rejects up to alpha / n_pairs; the smallest p-value there
         # is, 1 / (n + 1), is half of that.
@@ -112,16 +121,18 @@ def find_duplicates(
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     known = known_models(router)
+    evaluations_of = _by_model(stored_evaluations(router))
     rows = []
     with (
         progress_shown(verbose),
         progress_bar("compare models", len(close), unit="pair") as bar,
     ):
-        for a, b in close:
-            pairs = _pairs_of_models(router, a, b, max_evaluations, rng)
+        for one, other in close:
+            sets = evaluations_of(one), evaluations_of(other)
+            pairs = _pairs_of_models(*sets, max_evaluations, rng)
             if pairs is not None:
-                test = swap_test(router, known, pairs, [a, b], n_resamples, rng)
-                rows.append(_row(a, b, test))
+                test = swap_test(router, known, pairs, [one, other], n_resamples, rng)
+                rows.append(_row(one, other, test))
             bar.advance()
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_adjusted"] = holm(table["p_value"].to_numpy(float))
@@ -130,7 +141,9 @@ def find_duplicates(
     return order.reset_index(drop=True)
 
 
-def _close_pairs(router: Any, n_neighbors: int) -> list[tuple]:
+def _close_pairs(
+    router: Any, n_neighbors: int, max_pairs: int | None = None
+) -> list[tuple]:
     """List the pairs of which one model is among the nearest of the other."""
     check_at_least(n_neighbors, "n_neighbors")
     pool = embedding_pool(router)
@@ -143,17 +156,40 @@ def _close_pairs(router: Any, n_neighbors: int) -> list[tuple]:
         distances = model_distances(router).to_numpy()
         nearest = nearest_others(distances, np.arange(n_models), n_neighbors)
     own = np.repeat(np.arange(n_models), nearest.shape[1])
-    both = np.sort(np.column_stack([own, nearest.ravel()]), axis=1)
-    pairs = pool.models[np.unique(both, axis=0)]
-    return [tuple(pair) for pair in pairs]
+    both = np.unique(np.sort(np.column_stack([own, nearest.ravel()]), axis=1), axis=0)
+    if max_pairs is not None:
+        both = both[_nearest_pairs(pool, both, max_pairs)]
+    return [tuple(pair) for pair in pool.models[both]]
+
+
+def _nearest_pairs(pool: Any, pairs: np.ndarray, n_pairs: int) -> np.ndarray:
+    """Return the pairs with the smallest distances, in the order of the pairs."""
+    rows, columns = pool.compared_embeddings("euclidean")
+    first, second = pairs.T
+    squared = np.square(rows[first] - columns[second]).sum(axis=1)
+    return np.sort(np.argsort(squared, kind="stable")[:n_pairs])
+
+
+def _by_model(evaluations: EvaluationSet) -> Callable[[Any], EvaluationSet]:
+    """Return a look-up of a model's evaluations that does not search all of them."""
+    places = {name: i for i, name in enumerate(evaluations.model_names)}
+    offsets = evaluations.offsets
+
+    def of(model: Any) -> EvaluationSet:
+        place = places[model]
+        return evaluations.take(np.arange(offsets[place], offsets[place + 1]))
+
+    return of
 
 
 def _pairs_of_models(
-    router: Any, first: Any, second: Any, limit: int, rng: np.random.RandomState
+    first: EvaluationSet,
+    second: EvaluationSet,
+    limit: int,
+    rng: np.random.RandomState,
 ) -> MatchedPairs | None:
     """Pair evaluations of two models, fewer where too few match; None for none."""
-    sets = [known_evaluations(router, name) for name in (first, second)]
-    smaller, larger = sorted(sets, key=len)
+    smaller, larger = sorted([first, second], key=len)
     rows = shared_or_all(smaller, larger)
     n_shared = int(np.isin(rows.queries.keys, larger.queries.keys).sum())
     # Of queries that are not shared, the larger set must have several for each one of

@@ -38,15 +38,18 @@ def project(
     if method in (None, "pca"):
         pca = PCA(2, svd_solver="full")
         names = ["component 1", "component 2"]
-        coordinates = pd.DataFrame(pca.fit_transform(values), embeddings.index, names)
+        # Models that are all equal have no variance that could be shared.
+        with np.errstate(invalid="ignore"):
+            places = pca.fit_transform(values)
+        coordinates = pd.DataFrame(places, embeddings.index, names)
         return coordinates, pca.explained_variance_ratio_
     if method not in NAMES:
         raise ValueError(
             f"method must be 'pca', 'mds', 'tsne' or 'umap', got {method!r}."
         )
-    places = {"mds": _by_mds, "tsne": _by_tsne, "umap": _by_umap}[method]
+    by_method = {"mds": _by_mds, "tsne": _by_tsne, "umap": _by_umap}[method]
     names = [f"{NAMES[method]} {i}" for i in (1, 2)]
-    return pd.DataFrame(places(values, random_state), embeddings.index, names), None
+    return pd.DataFrame(by_method(values, random_state), embeddings.index, names), None
 
 
 def _by_mds(values: np.ndarray, random_state: object) -> np.ndarray:

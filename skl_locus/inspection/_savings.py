@@ -15,6 +15,7 @@ from skl_locus._data.pairs import MIN_COVERAGE, score_matrix
 from skl_locus._routing.cost_curve import swept_curve
 from skl_locus._utils.bootstrap import ratio_bootstrap, two_way_bootstrap
 from skl_locus.inspection._headroom import N_FOLDS, RoutingHeadroom, headroom_of
+from skl_locus.inspection._mixture import Mixture, mixture_at_cost
 from skl_locus.inspection._replay import BEST, POLICY, ROWS, Outcome, Replay, replay
 
 CURVE_POINTS = 100
@@ -36,7 +37,8 @@ class SavingsReport:
 
     Made by `savings_report`; ``str(report)`` says it in a sentence, which calls
     qualities the same only if the whole interval of their difference lies within one
-    point of zero.
+    point of zero. A second one says so where a random mixture of single models may be
+    as good, as it is where the same models are better on nearly all queries.
 
     Parameters
     ----------
@@ -54,6 +56,10 @@ class SavingsReport:
     headroom : RoutingHeadroom or None
         What any choice by task or cluster could win on the same queries, as of
         `routing_headroom` with its defaults; None with a single query.
+    mixture : Mixture or None
+        The random mixture of single models that costs no more than the policy
+        (`skl_locus.metrics.zero_router_hull`), with the policy's gain in quality and
+        its limits (``difference``, ``low``, ``high``); None where no model is as cheap.
     """
 
     table: pd.DataFrame
@@ -62,6 +68,7 @@ class SavingsReport:
     models: pd.DataFrame
     confidence: float
     headroom: RoutingHeadroom | None = None
+    mixture: Mixture | None = None
 
     def __str__(self) -> str:
         """Return what the policy saves, and whether that costs quality."""
@@ -76,10 +83,21 @@ class SavingsReport:
                 f"The log has what the policy would choose for {row['coverage']:.1%} "
                 "of them; for the others it chose among what was observed."
             )
+        if self.mixture is not None and self.mixture.low <= 0:
+            sentences.append(self._beside_mixture(self.mixture))
         return " ".join(sentences)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
+
+    def _beside_mixture(self, mixture: Mixture) -> str:
+        """Return what is as good without a look at the queries."""
+        verdict = _verdict(-mixture.high, -mixture.low)
+        return (
+            f"{verdict} for no more money: {mixture} (policy "
+            f"{100 * mixture.difference:+.1f} points, {self.confidence:.0%} interval "
+            f"{100 * mixture.low:+.1f} to {100 * mixture.high:+.1f})."
+        )
 
     def _quality(self, row: pd.Series) -> str:
         estimate, low, high = (
@@ -241,6 +259,7 @@ def savings_report(
         models=_models(log),
         confidence=confidence,
         headroom=_headroom(log, min_coverage, options["random_state"]),
+        mixture=mixture_at_cost(log, min_coverage, options),
     )
 
 

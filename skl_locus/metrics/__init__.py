@@ -41,6 +41,7 @@ from skl_locus.metrics._scorers import (
     routing_accuracy_scorer,
     soft_roc_auc_scorer,
 )
+from skl_locus.metrics._voting import majority_vote, voting_score
 from skl_locus.metrics._zero_router import qnc_score, zero_router_hull
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "gain_over_best_single",
     "gap_to_oracle",
     "hit_at_k_score",
+    "majority_vote",
     "make_onboarding_scorer",
     "make_routing_scorer",
     "most_chosen_share",
@@ -80,5 +82,6 @@ __all__ = [
     "soft_roc_auc_score",
     "soft_roc_auc_scorer",
     "two_way_bootstrap",
+    "voting_score",
     "zero_router_hull",
 ]

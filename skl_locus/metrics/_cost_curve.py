@@ -23,6 +23,7 @@ def cost_quality_curve(
     queries: ArrayLike,
     models: ArrayLike,
     weights: ArrayLike | None = None,
+    expected_costs: ArrayLike | Mapping | None = None,
 ) -> pd.DataFrame:
     """Compute cost and quality of routing for several weights of cost.
 
@@ -50,6 +51,12 @@ def cost_quality_curve(
         weights at which some choice changes, and takes one weight between each
         two neighbours, 0, and one beyond all: every operating point there is. Where
         they are more than 500, 500 of them at equal quantiles are taken.
+    expected_costs : array-like of shape (n_rows,) or mapping of label to float, \
+            default=None
+        What is known of costs before a model answers, such as predictions of a
+        `skl_locus.CostModel`: models are chosen by these, and the cost of the curve is
+        the mean of ``costs``. None takes ``costs``, which nobody knows beforehand where
+        they are those of each call.
 
     Returns
     -------
@@ -86,33 +93,36 @@ def cost_quality_curve(
     1   0.225   2.0      1.0
     2   0.800   1.0      0.5
     """
-    per_row = costs_of_rows(costs, models)
-    pairs = coded_pairs(
-        y_true,
-        queries=queries,
-        models=models,
-        columns={"y_score": y_score, "costs": per_row},
-    )
-    if (pairs.columns["costs"] < 0).any():
-        raise ValueError("costs must not be negative.")
+    columns = {"y_score": y_score, "costs": _checked_costs(costs, models, "costs")}
+    if expected_costs is not None:
+        columns["observed_costs"] = columns["costs"]
+        columns["costs"] = _checked_costs(expected_costs, models, "expected_costs")
+    pairs = coded_pairs(y_true, queries=queries, models=models, columns=columns)
     if weights is None:
         return swept_curve(pairs)
     return operating_points(pairs, _checked_weights(weights))
 
 
-def costs_of_rows(costs: Any, models: Any) -> np.ndarray:
+def costs_of_rows(costs: Any, models: Any, name: str = "costs") -> np.ndarray:
     """Return the cost of each row, from a column or from costs by model."""
     if not isinstance(costs, Mapping):
-        column = check_finite_column(costs, "costs")
+        column = check_finite_column(costs, name)
         if len(column) != len(models):
             raise ValueError(
-                f"costs has {len(column)} rows, but models has {len(models)}; pass a "
+                f"{name} has {len(column)} rows, but models has {len(models)}; pass a "
                 "mapping of labels for one cost per model."
             )
         return column
     labels = np.asarray(models).tolist()
-    known = costs_by_label(costs, dict.fromkeys(labels))
+    known = costs_by_label(costs, dict.fromkeys(labels), name)
     return np.array([known[label] for label in labels])
+
+
+def _checked_costs(costs: Any, models: Any, name: str) -> np.ndarray:
+    per_row = costs_of_rows(costs, models, name)
+    if (per_row < 0).any():
+        raise ValueError(f"{name} must not be negative.")
+    return per_row
 
 
 def _checked_weights(weights: Any) -> np.ndarray:

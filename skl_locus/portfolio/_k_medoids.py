@@ -94,6 +94,9 @@ class KMedoidsPortfolio(ClusterMixin, BasePortfolio):
     precomputed distances, by the model's sorted distances). Of equally good models,
     the first in this order is chosen.
 
+    The k-center solution of more than 50,000 models begins with the best one of 1,000
+    candidates, see `KCenterPortfolio`.
+
     In a pool whose similarities exceed ``memory_limit``, swaps are searched in a
     sample: the k-center solution and a fixed random choice of as many models as the
     limit allows, at most 5,000. A swap is made only if it also increases the coverage

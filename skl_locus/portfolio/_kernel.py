@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,9 @@ from skl_locus.portfolio._space import Rows, Space
 
 TILE = 1024
 """Rows and columns of the blocks that similarities are computed in."""
+
+TASKS_PER_THREAD = 8
+"""Blocks that wait for a thread or to be added up, for each thread."""
 
 MEBIBYTE = 2**20
 
@@ -67,6 +71,20 @@ class Kernel:
             sums[rows] += of_rows
             if rows != columns:
                 sums[columns] += of_columns
+        return sums
+
+    def sums_over(self, models: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the sum of similarities of some models to others: (n_models,)."""
+        sums = np.zeros(len(models))
+        tiles = [(i, j) for i in batches(len(models)) for j in batches(len(others))]
+        parts = in_threads(
+            lambda tile: self.block(models[tile[0]], others[tile[1]]).sum(
+                axis=1, dtype=np.float64
+            ),
+            tiles,
+        )
+        for (rows, _), part in zip(tiles, parts, strict=True):
+            sums[rows] += part
         return sums
 
     def matrix(self) -> np.ndarray:
@@ -133,8 +151,16 @@ def in_threads(work: Callable, tasks: Sequence) -> Iterator:
         return
     controller = _threadpool_controller()
     one_each = controller.limit(limits=1, user_api="blas")
-    with one_each, ThreadPoolExecutor(_openmp_threads(controller)) as threads:
-        yield from threads.map(work, tasks)
+    n_threads = _openmp_threads(controller)
+    with one_each, ThreadPoolExecutor(n_threads) as threads:
+        # A large pool has more tiles than models: few of them wait at a time.
+        waiting: deque = deque()
+        for task in tasks:
+            waiting.append(threads.submit(work, task))
+            if len(waiting) > TASKS_PER_THREAD * n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @functools.cache

@@ -6,10 +6,12 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from equality import differences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SMALL
 
+import skl_locus
 from skl_locus import KMeansRouter, LocusRouter
 from skl_locus.adaptive import AdaptiveEvaluation, AdaptiveResult
 from skl_locus.adaptive._batches import NEAR
@@ -404,3 +406,55 @@ def test_shown_as_what_it_is():
         "<AdaptiveEvaluation for score: 8 of 120 queries answered, 2 pending>"
     )
     assert "8 evaluations, mean score" in repr(evaluation.result())
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("goal", GOALS)
+def test_a_saved_evaluation_goes_on_where_it_was(goal, mmap, tmp_path):
+    path = tmp_path / "evaluation.locus"
+    one, other = start(goal), start(goal)
+    for n in (8, 5):
+        # In between, some queries are answered, one has failed and one is under way.
+        for each in (one, other):
+            ids = list(each.ask(n)["query_id"])
+            each.tell(ids[2:], ANSWERS[ids[2:]])
+            each.tell(ids[:1], None)
+        skl_locus.save(other, path)
+        before = other
+        other = skl_locus.load(path, mmap=mmap)
+        assert differences(other, before) == []
+    assert repr(other) == repr(one)
+    same(one.result(), other.result())
+    assert step(one, 16) == step(other, 16)
+    same(one.result(), other.result())
+
+
+def test_a_saved_evaluation_keeps_ids_costs_and_traffic(tmp_path):
+    path = tmp_path / "evaluation.locus"
+    numbers = QUERIES.assign(query_id=np.arange(len(QUERIES)))
+    costs = dict(zip(numbers["query_id"], np.linspace(1, 9, len(QUERIES)), strict=True))
+    one = AdaptiveEvaluation(
+        ROUTER, numbers, traffic=QUERIES.head(9), costs=costs, random_state=2
+    )
+    one.tell(one.ask(6)["query_id"], np.ones(6))
+    skl_locus.save(one, path)
+    other = skl_locus.load(path)
+    assert skl_locus.describe(path)["estimator"] == "AdaptiveEvaluation"
+    same(one.result(), other.result())
+    one_batch, other_batch = one.ask(6, budget=20), other.ask(6, budget=20)
+    pd.testing.assert_frame_equal(one_batch, other_batch)
+
+
+def test_an_evaluation_is_not_saved_without_its_evaluations(tmp_path):
+    path = tmp_path / "evaluation.locus"
+    with pytest.raises(ValueError, match="needs the evaluations"):
+        skl_locus.save(start("routing"), path, evaluations=False)
+    assert not path.exists()
+
+
+def test_copies_do_not_change_each_other():
+    one = start("routing")
+    other = copy.copy(one)
+    ids = list(one.ask(4)["query_id"])
+    one.tell(ids, ANSWERS[ids])
+    assert repr(other).endswith("0 of 120 queries answered, 0 pending>")

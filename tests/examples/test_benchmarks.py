@@ -74,3 +74,15 @@ def test_every_row_of_the_table_can_be_measured(options, capsys):
     assert "- cpu: abacus" in text
     assert "| work | package | 1.5 | 1.5 to 1.5 | 2 |  |  |" in text
     assert "- work, target: twice as fast" in text
+
+
+def test_an_ask_is_timed_for_every_goal(options, monkeypatch):
+    ask = importlib.import_module("ask")
+    monkeypatch.setattr(ask, "peak_memory", lambda *_: 0.0)  # a process each
+    monkeypatch.setattr(ask, "parse_options", lambda *_: options)
+    ask.main()
+    rows = [json.loads(path.read_text()) for path in options.output.glob("ask_*.json")]
+    assert len(rows) == 2 * len(ask.GOALS)
+    for row in rows:
+        assert np.isfinite(row["exponent"])
+        assert list(row["forms"]) == ["100 queries", "200 queries", "400 queries"]

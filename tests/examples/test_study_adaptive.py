@@ -58,7 +58,7 @@ def test_every_choice_is_measured(results):
     shares = means[means["metric"].isin(["covered", "first", "routing"])]
     assert shares["value"].between(0, 1).all()
     losses = means[means["metric"] == "log loss"]
-    assert {"observed", "completed"} == set(losses["table"])
+    assert {"plain", "observed", "completed"} == set(losses["table"])
     assert (losses["value"] > 0).all()
 
 

@@ -28,6 +28,8 @@ def differences(a, b, path=""):
             return [f"{path}: {len(a)} and {len(b)} entries"]
         pairs = enumerate(zip(a, b, strict=True))
         return [d for i, pair in pairs for d in differences(*pair, f"{path}[{i}]")]
+    if isinstance(a, np.random.Generator):
+        return differences(a.bit_generator.state, b.bit_generator.state, f"{path}.rng")
     if hasattr(a, "__dict__") and not isinstance(a, type):
         return differences(_state(a), _state(b), f"{path}<{type(a).__name__}>")
     same = a == b or (a != a and b != b)

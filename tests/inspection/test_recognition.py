@@ -9,6 +9,7 @@ import pytest
 from small import TELLING
 
 from skl_locus import KMeansRouter, LocusRouter
+from skl_locus._routing import neighbor_index
 from skl_locus._routing.unwrap import known_evaluations
 from skl_locus._utils.statistics import holm
 from skl_locus.datasets import make_evaluations
@@ -179,6 +180,34 @@ def test_duplicates_are_found_and_opposites_are_not():
     pairs = table.set_index(["model_a", "model_b"])
     assert not pairs.loc[("opposite", "twin"), "not_told_apart"]
     assert (table["p_adjusted"] >= table["p_value"]).all()
+
+
+def test_the_nearest_pairs_alone_are_tested(router):
+    options = {"n_neighbors": 3, "n_resamples": 99}
+    every = find_duplicates(router, random_state=0, **options)
+    nearest = every.nsmallest(4, "distance")[["model_a", "model_b"]]
+    some = find_duplicates(router, random_state=0, max_pairs=4, **options)
+    assert len(some) == 4 < len(every)
+    assert {*some[["model_a", "model_b"]].itertuples(index=False, name=None)} == {
+        *nearest.itertuples(index=False, name=None)
+    }
+    more = find_duplicates(router, random_state=0, max_pairs=1000, **options)
+    pd.testing.assert_frame_equal(more, every)
+    with pytest.raises(ValueError, match="max_pairs"):
+        find_duplicates(router, max_pairs=0)
+
+
+def test_pairs_of_a_large_pool_are_found_by_the_index(router, monkeypatch):
+    pytest.importorskip("faiss")
+    options = {"n_neighbors": 2, "n_resamples": 19, "random_state": 0}
+    exact = find_duplicates(router, **options)
+    monkeypatch.setattr(neighbor_index, "INDEXED_FROM", 2)
+    monkeypatch.setattr(
+        "skl_locus.inspection._duplicates.model_distances",
+        lambda *_: pytest.fail("All distances would not fit in memory."),
+    )
+    # So few models are searched exactly, cell by cell.
+    pd.testing.assert_frame_equal(find_duplicates(router, **options), exact)
 
 
 def test_models_without_common_queries_are_compared_on_matched_ones(router):

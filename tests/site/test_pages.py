@@ -6,12 +6,12 @@ its driver are packages of Debian (chromium, chromium-driver); selenium is in th
 """
 
 import os
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsing import open_browser, resize
 
 pytestmark = pytest.mark.integration
 
@@ -94,28 +94,9 @@ def pages():
 
 @pytest.fixture(scope="module")
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        *("headless=new", "no-sandbox", "disable-gpu", "disable-quic"),
-        *("no-first-run", "disable-background-networking", "disable-component-update"),
-        *("disable-sync", "disable-dev-shm-usage", "hide-scrollbars"),
-    ):
-        options.add_argument(f"--{argument}")
-    service = webdriver.ChromeService(executable_path=driver)
-    opened = webdriver.Chrome(options=options, service=service)
+    opened = open_browser()
     yield opened
     opened.quit()
-
-
-def resize(browser, width):
-    """Set the width of the page itself, which can be below that of any window."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def show(browser, page, theme="light"):

@@ -55,7 +55,9 @@ ax.plot(curve["cost"], curve["quality"], label="routing")
 ax.plot(hull["cost"], hull["quality"], "--", color="grey", label="mixtures of models")
 ax.scatter([costs[name] for name in single.index], single, color="black", zorder=3)
 for name, score in single.items():
-    place = {"xytext": (0, -13), "textcoords": "offset points", "ha": "center"}
+    is_cheapest = costs[name] == min(costs.values())
+    side = ("right", -5) if is_cheapest else ("left", 5)
+    place = {"xytext": (side[1], -11), "textcoords": "offset points", "ha": side[0]}
     ax.annotate(name, (costs[name], score), fontsize=8, **place)
 ax.margins(0.12)
 ax.set(xlabel="Cost per query (unit of the pool)", ylabel="Mean score")
