@@ -11,6 +11,8 @@ ORDER = [
     "portfolio_curve.py",
     *(
         "text_pipeline.py",
+        "image_queries.py",
+        "audio_queries.py",
         "comparing_routers.py",
         "explaining.py",
         "reliability.py",

@@ -426,7 +426,7 @@ def _as_vector(cell: Any, row: int, column: str, length: int | None) -> np.ndarr
     where = f"The column {column!r}, row {row},"
     if cell is None or np.ndim(cell) != 1 or isinstance(cell, (str, bytes)):
         raise ValueError(
-            f"{where} holds {cell!r:.60}, which is neither text, an image nor a vector. "
+            f"{where} holds {cell!r:.60}, which is no text, image or vector. "
             "Give texts, or one vector per cell; numeric encodings in columns of "
             "their own need no query column."
         )
