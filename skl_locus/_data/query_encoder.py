@@ -397,9 +397,8 @@ class QueryEncoder(
             values = media_queries(values, column)
         elif not is_text(values):
             raise ValueError(
-                "QueryEncoder encodes text, images (of Pillow, paths, bytes) and arrays"
-                f" of two or more dimensions; the queries ({column!r}) are none of "
-                "these."
+                f"QueryEncoder encodes text; the queries ({column!r}) are not text, nor"
+                " images (of Pillow, paths, bytes) or arrays of two or more dimensions."
             )
         codes, texts = factorize_texts(values, column)
         rank, texts = factorize_labels(np.array(texts, dtype=object), column)

@@ -63,11 +63,23 @@ def test_a_new_model_changes_no_other_prediction(router):
     assert_allclose(matrix[:, :6], before, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["best", "knn", "kmeans", "locus"])
+@pytest.mark.parametrize("name", ["best", "knn", "kmeans"])
 def test_without_training_a_twin_is_predicted_alike(name):
     before = _fitted(name).correctness_matrix(QUERIES)
     twin = onboarded(_fitted(name), "model-2")
     assert_allclose(twin, before[:, [2]], atol=1e-5)
+
+
+def test_a_twin_with_all_evaluations_is_predicted_alike():
+    # One with fewer is completed, which models of the fit are not.
+    asked = LOG.drop_duplicates("query_id").assign(model="all", score=1.0)
+    asked.loc[asked.index[::3], "score"] = 0.0
+    log = pd.concat([LOG, asked], ignore_index=True)
+    router = clone(ROUTERS["locus"]).fit(log, log.score)
+    router.add_models(asked.assign(model="twin"), asked.score)
+    matrix = router.correctness_matrix(QUERIES)
+    known = router.models_.tolist().index("all")
+    assert_allclose(matrix[:, -1], matrix[:, known], atol=1e-5)
 
 
 def test_several_models_are_added_at_once_in_any_order(router):
