@@ -20,13 +20,17 @@ import skl_locus
 PAGE, PICTURE, TABLE = "summary.md", "summary.png", "summary.csv"
 LEADS = "summary_leads.txt"
 MISSING = "?"
-EMBEDS = {LOCUS: "forward pass", LOCUS_PAPER: "forward pass"}
+NEW_MODELS = {
+    LOCUS: "forward pass",
+    LOCUS_PAPER: "forward pass",
+    "JE-IRT": "convex fit",
+    "MIRT": "convex fit",
+}
+"""How the vector of a new model is found, where the kind of router does not say it."""
 
 HEADINGS = {
     "log_loss": "Log loss",
     "routing_accuracy": "Routing, points",
-    "bfcl": "A task left out: bfcl",
-    "mmlu_pro": "A task left out: mmlu_pro",
     "aiq": "AIQ",
     "qnc": "QNC",
     "fit_seconds": "Fit, s",
@@ -88,7 +92,8 @@ def rows_of_page(tables, timings, options):
         )
         for log, shifted in tables["shift"].groupby("log"):
             own = _row(shifted.set_index("method"), name)
-            row[HEADINGS.get(log, f"A task left out: {log}")] = means(own)
+            n_tasks = shifted["n_tasks"].max()
+            row[f"A task left out: {log}, {n_tasks} tasks"] = means(own)
         own = _row(costs, name)
         row[HEADINGS["aiq"]] = level(own, "aiq", digits=3)
         row[HEADINGS["qnc"]] = quality_neutral(own)
@@ -197,7 +202,7 @@ def capabilities(name):
     is_embedding = hasattr(type(router), "embeddings_")
     closed_form = "vector trained" if needs_torch else "in closed form"
     return {
-        HEADINGS["new"]: EMBEDS.get(name, closed_form),
+        HEADINGS["new"]: NEW_MODELS.get(name, closed_form),
         HEADINGS["embeddings"]: "yes" if is_embedding else "no",
         HEADINGS["torch"]: "to fit" if needs_torch else "no",
     }
