@@ -133,6 +133,8 @@ def _probe(encoder: QueryEncoder) -> list[float]:
     # of the fit stands in for it.
     known = encoder._known.encodings[:1] if encoder._reads_media else None
     vectors = encoder.transform([PROBE]) if known is None else known
+    if not len(vectors):
+        return []  # saved without the queries of its fit
     vector = np.asarray(vectors, dtype=float)[0]
     return np.round(vector[:N_COMPARED], DECIMALS).tolist()
 
