@@ -67,6 +67,14 @@ def copied():
     return clone(router).encoder.batch_size == 8
 
 
+def routed_by_image():
+    pixels = FunctionTransformer(lambda images: np.reshape(images, (len(images), -1)))
+    images = list(np.random.default_rng(0).random((40, 2, 2)))
+    log = LOG[["model", "score"]].assign(query=images * 4)
+    router = KMeansRouter(2, encoder=QueryEncoder(pixels), random_state=0)
+    return len(router.fit(log, log["score"]).route(images[:3])) == 3
+
+
 def searched():
     search = GridSearchCV(
         KMeansRouter(random_state=0), {"n_clusters": [1, 2]}, cv=QueryKFold(2)
@@ -147,6 +155,7 @@ CHECKS = {
     "set_output: pandas": lambda: output_is("pandas"),
     "set_output: polars": lambda: is_refused(lambda: output_is("polars")),
     "logs in polars, pyarrow": lambda: read_from("polars") and read_from("pyarrow"),
+    "queries that are images or sound": routed_by_image,
     "sparse encodings": lambda: is_refused(
         lambda: BestSingleRouter().fit(sp.csr_matrix(ARRAY), CLASSES)
     ),
