@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,6 +18,10 @@ from skl_locus._data.codes import first_rows
 
 DIGEST_BYTES = 16
 """Length of a digest; 16 bytes make an accidental collision unthinkable."""
+
+
+ORIENTATION = 0x0112
+"""Number of the EXIF tag that says how an image is to be turned."""
 
 
 class MediaQuery(str):
@@ -123,8 +128,22 @@ def _query_of(cell: Any, place: str) -> MediaQuery:
         return MediaQuery(_array_name(cell), cell, place)
     if isinstance(cell, (bytes, PathLike)):
         return MediaQuery(_named("bytes", _bytes_of(cell, place)), cell, place)
-    shape = f"{cell.mode} {cell.size}".encode()
-    return MediaQuery(_named("image", shape, cell.tobytes()), cell, place)
+    return MediaQuery(_named("image", *_parts_of(cell, place)), cell, place)
+
+
+def _parts_of(image: Any, place: str) -> Iterator[bytes]:
+    """Yield what makes an image the one that it is."""
+    with _naming_damage(place):
+        pixels = image.tobytes()
+        turned = image.getexif().get(ORIENTATION, 1)
+    yield f"{image.mode} {image.size}".encode()
+    yield pixels
+    if turned != 1:
+        yield f"turned {turned}".encode()
+    if image.mode in ("P", "PA"):
+        # The pixels are numbers of colours, which are a part of the image.
+        yield bytes(image.getpalette() or ())
+        yield repr(image.info.get("transparency")).encode()
 
 
 def _is_media(cell: Any) -> bool:
@@ -164,7 +183,7 @@ def _bytes_of(cell: bytes | PathLike, place: str) -> bytes:
 
 def _image_of(query: MediaQuery) -> Any:
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError(
             "Images are opened with Pillow; install it with pip install "
@@ -173,10 +192,23 @@ def _image_of(query: MediaQuery) -> Any:
     content = query.content
     if isinstance(content, np.ndarray):
         return Image.fromarray(content).convert("RGB")
+    # Cameras store pixels as they lie on the sensor, and beside them how to turn them.
     if _is_image(content):
-        return content.convert("RGB")
+        return ImageOps.exif_transpose(content).convert("RGB")
+    data = BytesIO(_bytes_of(content, query.place))
+    with _naming_damage(query.place), Image.open(data) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+@contextmanager
+def _naming_damage(place: str) -> Iterator[None]:
+    """Name the row of an image that Pillow does not read, whatever it raises then."""
     try:
-        with Image.open(BytesIO(_bytes_of(content, query.place))) as image:
-            return image.convert("RGB")
-    except OSError as error:  # PIL.UnidentifiedImageError is one
-        raise ValueError(f"{query.place} holds no image that Pillow reads.") from error
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files also SyntaxError, struct.error, ...
+        raise ValueError(
+            f"{place} holds no image that Pillow reads ({type(error).__name__}: "
+            f"{error!s:.100})."
+        ) from error

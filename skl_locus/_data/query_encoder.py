@@ -33,6 +33,7 @@ from skl_locus._data.media import (
     has_media,
     holds_media,
     images_of,
+    kind_of,
     media_queries,
 )
 from skl_locus._data.queries import QuerySet, text_keys
@@ -146,8 +147,10 @@ class QueryEncoder(
     and pixels of an image, by type, shape and numbers of an array. Their names, such as
     ``"bytes:0f3a..."``, stand in for the text in ``query_id_col`` and in messages. A
     sentence-transformers model gets all of them as RGB images, opened with Pillow
-    (extra ``images``), some batches at a time; a scikit-learn transformer gets them as
-    they are. Neither pickles nor saved files hold content or paths.
+    (extra ``images``) and turned as their EXIF tag says, some batches at a time; a
+    scikit-learn transformer gets them as they are, and reads the kind of its fit alone.
+    Texts stay texts, also those that are addresses or paths of images. Neither pickles
+    nor saved files hold content or paths.
 
     Examples
     --------
@@ -372,6 +375,13 @@ class QueryEncoder(
 
     def _encode_alike(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts; the vectors must be as long as those of `fit`."""
+        if self.encoder_ is not None and has_media(texts) != self._reads_media:
+            fitted = "images or other media" if self._reads_media else "text"
+            raise ValueError(
+                f"The encoder was fitted on {fitted} and got {kind_of(texts)}, which a "
+                "scikit-learn transformer does not read as well; pass queries of the "
+                "kind of the fit."
+            )
         vectors = self._encode(texts, self.encoder_)
         if vectors.shape[1] != self.n_features_out_:
             raise ValueError(

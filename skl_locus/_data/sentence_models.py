@@ -256,8 +256,8 @@ def encode_texts(model: Any, texts: list[str], batch_size: int) -> Any:
     ----------
     model : SentenceTransformer
         The model.
-    texts : list of str
-        Texts.
+    texts : list of str, or of PIL images
+        Texts, or images for a model that takes them.
     batch_size : int
         Texts per forward pass.
 
@@ -266,6 +266,7 @@ def encode_texts(model: Any, texts: list[str], batch_size: int) -> Any:
     array of shape (n_texts, n_features)
         One vector per text.
     """
+    texts = _marked_as_texts(model, texts)
     n_batches = math.ceil(len(texts) / batch_size)
     with (
         progress_bar("encode", n_batches, unit="batch") as bar,
@@ -278,6 +279,18 @@ def encode_texts(model: Any, texts: list[str], batch_size: int) -> Any:
             show_progress_bar=False,
             convert_to_numpy=True,
         )
+
+
+def _marked_as_texts(model: Any, texts: list) -> list:
+    """Return texts in a form that models of images, too, take for nothing else.
+
+    Since version 5.4 of sentence-transformers, such models open a string that is the
+    address or the path of an image, so that a query could make a service fetch whatever
+    its author names, and would be answered by the image.
+    """
+    if not set(getattr(model, "modalities", ())) - {"text"}:
+        return texts
+    return [{"text": text} if isinstance(text, str) else text for text in texts]
 
 
 @contextmanager

@@ -280,3 +280,56 @@ def test_an_encoder_of_texts_says_that_it_reads_none():
 def test_texts_are_no_paths(encoder, tmp_path):
     encoder = QueryEncoder(TfidfVectorizer()).fit(["one.png", "two.png"])
     assert encoder.n_features_out_ == 3  # words, not bytes of files
+
+
+def test_texts_that_look_like_images_are_texts(clip, tmp_path):
+    path = tmp_path / "a.png"
+    picture(0).save(path)
+    # Nothing listens there: an address that is asked is an error.
+    texts = ["https://localhost:9/a.png", str(path), "a text"]
+    expected = clip.encode([{"text": text} for text in texts])
+    assert_allclose(QueryEncoder(clip).fit_transform(texts), expected, atol=1e-5)
+
+
+def test_colours_of_a_palette_tell_images_apart(clip):
+    red, blue = Image.new("P", (8, 8), 1), Image.new("P", (8, 8), 1)
+    red.putpalette([0, 0, 0, 255, 0, 0])
+    blue.putpalette([0, 0, 0, 0, 0, 255])
+    vectors = QueryEncoder(clip).fit_transform([red, blue, red.copy()])
+    expected = clip.encode([red.convert("RGB"), blue.convert("RGB")])
+    assert_allclose(vectors[:2], expected, atol=1e-5)
+    assert_array_equal(vectors[0], vectors[2])
+
+
+def test_photographs_are_encoded_as_they_are_seen(clip, tmp_path):
+    photograph = picture(0).resize((SIDE, 2 * SIDE))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    photograph.save(tmp_path / "a.png", exif=exif)
+    seen = photograph.transpose(Image.Transpose.ROTATE_270)
+    with Image.open(tmp_path / "a.png") as opened:
+        queries = [tmp_path / "a.png", opened, photograph]
+        vectors = QueryEncoder(clip).fit_transform(queries)
+    expected = clip.encode([seen, seen, photograph])
+    assert_allclose(vectors, expected, atol=1e-5)
+
+
+def test_damaged_images_name_their_row(clip, monkeypatch, tmp_path):
+    (tmp_path / "cut.png").write_bytes(png(picture(0))[:80])
+    cut = Image.open(tmp_path / "cut.png")
+    with cut, pytest.raises(ValueError, match="row 1 of the column 'query' holds no i"):
+        QueryEncoder(clip).fit([picture(1), cut])
+    # Pillow raises no OSError for what is too large.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match=r"row 0 .* reads \(DecompressionBombError"):
+        QueryEncoder(clip).fit([png(picture(0))])
+
+
+def test_transformers_read_the_kind_of_their_fit(encoder):
+    fitted = encoder.fit([picture(0), picture(1)])
+    with pytest.raises(ValueError, match=r"fitted on images .* and got text"):
+        fitted.transform(["a text"])
+    texts = QueryEncoder(TfidfVectorizer()).fit(["a text"])
+    # Bytes would be read as text.
+    with pytest.raises(ValueError, match="fitted on text and got images"):
+        texts.transform([b"a text"])
