@@ -375,7 +375,8 @@ class QueryEncoder(
 
     def _encode_alike(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts; the vectors must be as long as those of `fit`."""
-        if self.encoder_ is not None and has_media(texts) != self._reads_media:
+        of_fit = not len(texts) or has_media(texts) == self._reads_media
+        if self.encoder_ is not None and not of_fit:
             fitted = "images or other media" if self._reads_media else "text"
             raise ValueError(
                 f"The encoder was fitted on {fitted} and got {kind_of(texts)}, which a "
