@@ -162,7 +162,10 @@ def _array_name(array: np.ndarray) -> str:
     if array.dtype.hasobject:
         raise ValueError("An array of objects is no query; give numbers.")
     shape = f"{array.dtype.str} {array.shape}".encode()
-    return _named("array", shape, np.ascontiguousarray(array).tobytes())
+    parts = [shape, np.ascontiguousarray(array).tobytes()]
+    if isinstance(array, np.ma.MaskedArray):
+        parts.append(np.ma.getmaskarray(array).tobytes())
+    return _named("array", *parts)
 
 
 def _named(kind: str, *parts: bytes) -> str:

@@ -333,3 +333,10 @@ def test_transformers_read_the_kind_of_their_fit(encoder):
     # Bytes would be read as text.
     with pytest.raises(ValueError, match="fitted on text and got images"):
         texts.transform([b"a text"])
+
+
+def test_arrays_of_equal_numbers_and_other_masks_are_two_queries():
+    masks = [[[False, True]], [[False, False]]]
+    arrays = [np.ma.array([[1, 2]], mask=mask) for mask in masks]
+    first, second = media_queries(pd.Series(arrays, dtype=object), "query")
+    assert first != second
