@@ -26,6 +26,7 @@ from skl_locus import (
     LocusRouter,
     QueryEncoder,
 )
+from skl_locus._data.media import media_queries
 from skl_locus.batches import encode_batches
 from skl_locus.model_selection import QueryKFold
 
