@@ -24,6 +24,10 @@ ORIENTATION = 0x0112
 """Number of the EXIF tag that says how an image is to be turned."""
 
 
+BYTES = (bytes, bytearray, memoryview)
+"""Kinds of data that are the content of a file, and no vectors of small integers."""
+
+
 class MediaQuery(str):
     """The name of a query that is no text, made of its content, which it holds.
 
@@ -126,7 +130,7 @@ def _query_of(cell: Any, place: str) -> MediaQuery:
         )
     if isinstance(cell, np.ndarray):
         return MediaQuery(_array_name(cell), cell, place)
-    if isinstance(cell, (bytes, PathLike)):
+    if isinstance(cell, (*BYTES, PathLike)):
         return MediaQuery(_named("bytes", _bytes_of(cell, place)), cell, place)
     return MediaQuery(_named("image", *_parts_of(cell, place)), cell, place)
 
@@ -149,7 +153,7 @@ def _parts_of(image: Any, place: str) -> Iterator[bytes]:
 def _is_media(cell: Any) -> bool:
     if isinstance(cell, np.ndarray):
         return cell.ndim > 1  # a vector is an encoding
-    return isinstance(cell, (bytes, PathLike)) or _is_image(cell)
+    return isinstance(cell, (*BYTES, PathLike)) or _is_image(cell)
 
 
 def _is_image(cell: Any) -> bool:
@@ -176,8 +180,8 @@ def _named(kind: str, *parts: bytes) -> str:
 
 
 def _bytes_of(cell: bytes | PathLike, place: str) -> bytes:
-    if isinstance(cell, bytes):
-        return cell
+    if isinstance(cell, BYTES):
+        return bytes(cell)
     try:
         return Path(fspath(cell)).read_bytes()
     except OSError as error:

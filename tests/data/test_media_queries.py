@@ -53,7 +53,7 @@ def numbers(contents):
 def _statistics(content):
     if isinstance(content, Path):
         content = content.read_bytes()
-    if isinstance(content, bytes):
+    if isinstance(content, (bytes, bytearray)):
         content = np.frombuffer(content, np.uint8)
     flat = np.asarray(content, dtype=float).ravel()
     return [flat.mean(), flat.std(), flat[0]]
@@ -90,7 +90,7 @@ def test_equal_content_is_one_query_and_is_encoded_once(encoder, tmp_path):
     forms = {
         "images": [picture(0), picture(1), picture(0)],
         "arrays": [np.eye(3), np.ones((3, 3)), np.eye(3).T.copy()],
-        "bytes": [data, b"another", bytes(data)],
+        "bytes": [data, b"another", bytearray(data)],
         "files": [path, tmp_path / ".." / tmp_path.name / "one.png"],
         "files and bytes": [path, data],
     }
