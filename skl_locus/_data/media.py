@@ -19,10 +19,8 @@ from skl_locus._data.codes import first_rows
 DIGEST_BYTES = 16
 """Length of a digest; 16 bytes make an accidental collision unthinkable."""
 
-
 ORIENTATION = 0x0112
 """Number of the EXIF tag that says how an image is to be turned."""
-
 
 BYTES = (bytes, bytearray, memoryview)
 """Kinds of data that are the content of a file, and no vectors of small integers."""
@@ -179,7 +177,7 @@ def _named(kind: str, *parts: bytes) -> str:
     return f"{kind}:{digest.hexdigest()}"
 
 
-def _bytes_of(cell: bytes | PathLike, place: str) -> bytes:
+def _bytes_of(cell: bytes | bytearray | memoryview | PathLike, place: str) -> bytes:
     if isinstance(cell, BYTES):
         return bytes(cell)
     try:
