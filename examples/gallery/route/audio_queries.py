@@ -87,8 +87,7 @@ def _loudness(sound):
 encoder = QueryEncoder(make_pipeline(FunctionTransformer(loudness), StandardScaler()))
 split = QueryShuffleSplit(n_splits=1, test_size=0.4, random_state=0)
 train, test = (log.iloc[rows] for rows in next(split.split(log)))
-router = KNNRouter(n_neighbors="auto", encoder=encoder)
-router.fit(train, train["score"])
+router = KNNRouter(n_neighbors="auto", encoder=encoder).fit(train, train["score"])
 # %%
 # Routes
 # ------

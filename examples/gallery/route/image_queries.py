@@ -46,8 +46,7 @@ def flatten(images):
 encoder = QueryEncoder(make_pipeline(FunctionTransformer(flatten), PCA(16)))
 split = QueryShuffleSplit(n_splits=1, test_size=0.4, random_state=0)
 train, test = (log.iloc[part] for part in next(split.split(log)))
-router = KNNRouter(n_neighbors="auto", encoder=encoder)
-router.fit(train, train["score"])
+router = KNNRouter(n_neighbors="auto", encoder=encoder).fit(train, train["score"])
 # %%
 # Routes
 # ------
