@@ -286,3 +286,18 @@ def test_what_cannot_be_shown_is_refused(router, pool):
         model_atlas(made(1))
     with pytest.raises(ValueError, match="not finite"):
         model_atlas(made(3) * np.nan)
+
+
+def test_a_unit_that_is_no_text_is_refused(router):
+    with pytest.raises(TypeError, match="unit must be a str or None, got int"):
+        model_atlas(router, unit=5)
+
+
+def test_tasks_that_are_written_alike_are_refused(router, pool, tmp_path):
+    log = pool.evaluations
+    cells = [1 if row % 2 else "1" for row in range(len(log))]
+    tasks = pd.Series(cells, log.index, dtype=object)
+    atlas = model_atlas(router, log.assign(task=tasks))
+    with pytest.raises(ValueError, match="Two tasks are written '1'"):
+        atlas.to_parquet(tmp_path / "atlas.parquet")
+    assert list(tmp_path.iterdir()) == []

@@ -110,7 +110,7 @@ class ModelAtlas:
             )
         if not isinstance(title, str):
             raise TypeError(f"title must be a str, got {type(title).__name__}.")
-        return _write(path, lambda: page_of(self, title).encode())
+        return _write(path, lambda: page_of(self, title).encode("utf-8", "replace"))
 
     def to_parquet(self, path: str | os.PathLike) -> Path:
         """Write a table that Embedding Atlas opens, for pools of any size.
@@ -243,6 +243,8 @@ def model_atlas(
     (6, 5)
     """
     check_at_least(n_neighbors, "n_neighbors")
+    if not (unit is None or isinstance(unit, str)):
+        raise TypeError(f"unit must be a str or None, got {type(unit).__name__}.")
     subject = read_subject(router)
     means, tasks = scores_by_task(subject, log, y, score_col, task_col)
     prices = mean_costs(subject, costs, log)

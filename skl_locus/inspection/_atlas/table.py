@@ -22,7 +22,13 @@ def parquet_of(atlas: Any) -> bytes:
     for name, values in atlas.models.items():
         columns[str(name)] = pa.array(values, from_pandas=True)
     for task, values in atlas.tasks.items():
-        columns[f"score on {task}"] = pa.array(values, from_pandas=True)
+        name = f"score on {task}"
+        if name in columns:
+            raise ValueError(
+                f"Two tasks are written {str(task)!r}, such as 1 and '1', and would be "
+                "one column of the file; write each task in one way."
+            )
+        columns[name] = pa.array(values, from_pandas=True)
     columns["neighbors"] = pa.StructArray.from_arrays(
         [
             _lists(neighbor_positions(atlas), pa.int64()),
