@@ -9,7 +9,6 @@ from typing import Any, Protocol, Self
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 from sklearn.base import clone
-from sklearn.linear_model import Ridge
 
 from skl_locus._data.evaluations import positions_of
 from skl_locus._data.reader import RowCodes
@@ -107,6 +106,9 @@ class RidgeAmounts:
     @classmethod
     def fit(cls, logged: LoggedAmounts) -> Self:
         """Fit all models, those that saw the same queries at once."""
+        # Only who fits a regression waits for its import.
+        from sklearn.linear_model import Ridge
+
         X = logged.vectors.astype(np.float64)
         spread = ((X - X.mean(axis=0)) ** 2).sum(axis=1).mean()
         # Where all encodings are equal there is no slope, whatever the penalty.
@@ -180,9 +182,8 @@ class NeighborAmounts:
         # of queries grows slowly enough for both to vanish.
         k = int(np.ceil(np.sqrt(n_known)))
         for start in range(0, len(vectors), CHUNK):
-            similarities = (
-                _directions(vectors[start : start + CHUNK]) @ self.directions.T
-            )
+            directions = _directions(vectors[start : start + CHUNK])
+            similarities = directions @ self.directions.T
             nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
             n_block = len(nearest)
             yield csr_array(
@@ -296,8 +297,9 @@ class AmountRegression:
 
 def _directions(vectors: np.ndarray) -> np.ndarray:
     """Scale vectors to unit length; those of length zero stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths == 0, 1, lengths)
+    from sklearn.preprocessing import normalize
+
+    return normalize(vectors)
 
 
 def _fitted(regressor: Any, X: np.ndarray, y: np.ndarray, label: Any) -> Any:

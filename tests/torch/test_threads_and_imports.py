@@ -86,6 +86,7 @@ def test_importing_a_router_loads_nothing_heavy():
     assert not HEAVY.intersection(loaded)
     # What scikit-learn's base has not loaded by itself can wait until it is used.
     assert not {"sklearn.metrics", "sklearn.cluster"}.intersection(loaded)
+    assert not {"sklearn.linear_model", "sklearn.preprocessing"}.intersection(loaded)
     assert not {"skl_locus.baselines", "skl_locus.metrics"}.intersection(loaded)
 
 
