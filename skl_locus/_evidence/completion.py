@@ -129,7 +129,7 @@ class CompletedRegression:
         few = np.flatnonzero(shares > 0)
         if not len(few):
             return lines
-        own = evaluations.only_models(evaluations.model_names[order[few]])
+        own = evaluations.of_models(order[few])
         # In the order of the set, where a block of models is a range of rows.
         few = few[np.argsort(order[few])]
         for start in range(0, len(few), MODELS_AT_A_TIME):

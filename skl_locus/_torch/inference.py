@@ -161,9 +161,7 @@ class _Group:
     @classmethod
     def of(cls, evaluations: EvaluationSet, models: np.ndarray) -> _Group:
         """Find the pairs of some models."""
-        rows = np.concatenate(
-            [np.arange(*evaluations.offsets[m : m + 2]) for m in models]
-        )
+        rows = evaluations.rows_of(models)
         vectors = evaluations.queries.rows[evaluations.query_codes[rows]]
         pairs = DistinctPairs.of(vectors, evaluations.scores[rows])
         offsets = np.append(0, np.cumsum(evaluations.sizes[models]))

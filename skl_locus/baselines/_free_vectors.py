@@ -141,8 +141,8 @@ class FreeVectorRouter(TrainingHistoryMixin, EmbeddingRouterMixin[VectorPool]):
         # One model at a time: a vector must not depend on the other models in a call.
         vectors = []
         with progress_bar("train vectors", evaluations.n_models, unit="model") as bar:
-            for name in evaluations.model_names:
-                vectors.append(self._fit_one(evaluations.only_models([name])))
+            for code in range(evaluations.n_models):
+                vectors.append(self._fit_one(evaluations.of_models([code])))
                 bar.advance()
         return np.stack(vectors)
 

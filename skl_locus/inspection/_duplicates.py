@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -121,15 +120,17 @@ def find_duplicates(
     check_at_least(max_evaluations, "max_evaluations")
     rng = check_random_state(random_state)
     known = known_models(router)
-    evaluations_of = _by_model(stored_evaluations(router))
+    evaluations = stored_evaluations(router)
+    # Of all pairs at once: a look-up indexes the labels of the whole pool.
+    codes = evaluations.index_of([name for pair in close for name in pair])
     rows = []
     with (
         progress_shown(verbose),
         progress_bar("compare models", len(close), unit="pair") as bar,
     ):
-        for one, other in close:
-            sets = evaluations_of(one), evaluations_of(other)
-            pairs = _pairs_of_models(*sets, max_evaluations, rng)
+        for (one, other), own in zip(close, codes.reshape(-1, 2), strict=True):
+            first, second = (evaluations.of_models([code]) for code in own)
+            pairs = _pairs_of_models(first, second, max_evaluations, rng)
             if pairs is not None:
                 test = swap_test(router, known, pairs, [one, other], n_resamples, rng)
                 rows.append(_row(one, other, test))
@@ -168,18 +169,6 @@ def _nearest_pairs(pool: Any, pairs: np.ndarray, n_pairs: int) -> np.ndarray:
     first, second = pairs.T
     squared = np.square(rows[first] - columns[second]).sum(axis=1)
     return np.sort(np.argsort(squared, kind="stable")[:n_pairs])
-
-
-def _by_model(evaluations: EvaluationSet) -> Callable[[Any], EvaluationSet]:
-    """Return a look-up of a model's evaluations that does not search all of them."""
-    places = {name: i for i, name in enumerate(evaluations.model_names)}
-    offsets = evaluations.offsets
-
-    def of(model: Any) -> EvaluationSet:
-        place = places[model]
-        return evaluations.take(np.arange(offsets[place], offsets[place + 1]))
-
-    return of
 
 
 def _pairs_of_models(
