@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
@@ -10,8 +11,9 @@ from scipy.special import expit
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._data.pairs import MIN_COVERAGE, best_covered, score_matrix
 from skl_locus._evidence.stack import EvidenceStack
-from skl_locus._networks.held_out_report import held_out_fact, log_loss
+from skl_locus._networks.held_out_report import held_out_fact
 from skl_locus._utils.progress import is_reported, learned
+from skl_locus._utils.statistics import log_losses
 from skl_locus._utils.user_warnings import warn_user
 from skl_locus.exceptions import CollapsedRoutingWarning
 
@@ -36,23 +38,26 @@ class HeldOutCheck:
     logits : ndarray of shape (n_queries, n_models)
         The network's logits for the queries of ``unseen``, from embeddings that have
         not seen them.
+    evidence : EvidenceStack or None, default=None
+        What the fit has learned beside the network.
     """
 
     seen: EvaluationSet
     unseen: EvaluationSet
     columns: np.ndarray
     logits: np.ndarray
+    evidence: EvidenceStack | None = None
 
     def observed_logits(self) -> np.ndarray:
         """Return the logits of the held-out evaluations: (n_rows,)."""
         return self.logits[self.unseen.query_codes, self.unseen.model_codes]
 
-    def warn_if_collapsed(self, evidence: EvidenceStack | None) -> None:
+    def warn_if_collapsed(self) -> None:
         """Warn if nearly all held-out queries go to one model."""
         n_queries = len(self.unseen.queries)
         if n_queries < MIN_QUERIES or self.unseen.n_models < 2:
             return
-        chosen = self._decisions(evidence).argmax(axis=1)
+        chosen = self._scores[0].argmax(axis=1)
         counts = np.bincount(chosen)
         share = counts.max() / n_queries
         if share <= COLLAPSED_FROM:
@@ -66,7 +71,7 @@ class HeldOutCheck:
             CollapsedRoutingWarning,
         )
 
-    def report(self, evidence: EvidenceStack | None) -> None:
+    def report(self) -> None:
         """Add log loss and routes of the held-out queries to the closing line.
 
         The few weights that all models share were learned with these queries: values
@@ -74,10 +79,10 @@ class HeldOutCheck:
         """
         if not is_reported():
             return
-        decisions, logits = self._scores(evidence)
+        decisions, logits = self._scores
         unseen = self.unseen
         at = unseen.query_codes, unseen.model_codes
-        loss = log_loss(unseen.scores, expit(logits[at]))
+        loss = float(log_losses(unseen.scores, expit(logits[at])).mean())
         learned(held_out_fact(self.seen, unseen, loss))
         scores = score_matrix(*at, unseen.scores, decisions.shape)
         # In a partial log the choice is among the models observed for a query.
@@ -93,18 +98,15 @@ class HeldOutCheck:
         name, score = self.unseen.model_names[best], np.nanmean(scores[:, best])
         return f" (best single model {name!r} {score:.4f})"
 
-    def _decisions(self, evidence: EvidenceStack | None) -> np.ndarray:
-        """Return what decides between models: (n_queries, n_models)."""
-        return self._scores(evidence)[0]
-
-    def _scores(self, evidence: EvidenceStack | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return what decides, and logits of P(correct): (n_queries, n_models) each."""
-        if evidence is None:
+    @cached_property
+    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """What decides, and logits of P(correct): (n_queries, n_models) each."""
+        if self.evidence is None:
             return self.logits, self.logits
         # What all models share has seen these queries, and favours no model. What
         # each model has of its own is made without them.
         models = self.seen.model_names
-        own = EvidenceStack.from_evaluations(evidence.shared, self.seen, models)
+        own = EvidenceStack.from_evaluations(self.evidence.shared, self.seen, models)
         packed = own.pack().take(self.columns)
         encodings = self.unseen.queries.vectors()
         return packed.scores_and_probabilities(encodings, self.logits)

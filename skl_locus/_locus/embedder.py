@@ -23,7 +23,12 @@ from skl_locus._networks.training_parameters import split_at
 from skl_locus._utils.blas_threads import undivided_if_small
 from skl_locus._utils.estimators import atomic_fit
 from skl_locus._utils.model_frames import ModelFrameMixin
-from skl_locus._utils.progress import learned, progress_shown, reported_fit
+from skl_locus._utils.progress import (
+    is_reported,
+    learned,
+    progress_shown,
+    reported_fit,
+)
 
 UNSCORED = 0.5
 """Score given to the rows of an array, which has no scores."""
@@ -290,7 +295,8 @@ class LocusEmbedder(ModelFrameMixin, LocusParameters):
         with undivided_if_small(evaluations.queries.encodings.size):
             held_out = self._train(evaluations, hold_out=self.early_stopping)
             self._fit_geometry(evaluations)
-        report_held_out(*split_at(evaluations, held_out), self.validation_scores_)
+        if is_reported():  # a split copies the evaluations
+            report_held_out(*split_at(evaluations, held_out), self.validation_scores_)
         return evaluations
 
     def _fit_stored(self, log: EvaluationLog, y: Any) -> None:

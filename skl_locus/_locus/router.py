@@ -525,8 +525,9 @@ class LocusRouter(EmbeddingRouterMixin[LocusPool], LocusParameters):
             evidence = self._fit_evidence(evaluations, held_out, logits)
             evidence = self._completing(evidence, evaluations)
         if check is not None:
-            check.warn_if_collapsed(evidence)
-            check.report(evidence)
+            check = replace(check, evidence=evidence)
+            check.warn_if_collapsed()
+            check.report()
         return LocusPool(
             evaluations.model_names,
             evaluations,

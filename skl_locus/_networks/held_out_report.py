@@ -6,6 +6,7 @@ import numpy as np
 
 from skl_locus._data.evaluations import EvaluationSet
 from skl_locus._utils.progress import is_reported, learned
+from skl_locus._utils.statistics import log_losses
 
 
 def report_held_out(
@@ -41,12 +42,4 @@ def loss_of_means(seen: EvaluationSet, unseen: EvaluationSet) -> float:
     average = seen.scores.mean(dtype=np.float64)
     means = (sums + average) / (seen.sizes + 1)
     p = means[seen.index_of(unseen.model_names)[unseen.model_codes]]
-    return log_loss(unseen.scores, p)
-
-
-def log_loss(scores: np.ndarray, p: np.ndarray) -> float:
-    """Return the mean cross-entropy of scores in [0, 1]."""
-    scores = scores.astype(np.float64)
-    eps = float(np.finfo(np.float32).eps)
-    p = np.clip(p.astype(np.float64), eps, 1 - eps)
-    return float(-(scores * np.log(p) + (1 - scores) * np.log1p(-p)).mean())
+    return float(log_losses(unseen.scores, p).mean())

@@ -1,4 +1,4 @@
-"""Means that do not depend on the order of what is averaged, and p-values."""
+"""Means that do not depend on the order of what is averaged, losses and p-values."""
 
 from __future__ import annotations
 
@@ -76,3 +76,12 @@ def run_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     # last bit: a model with three equal scores would lose a tie to one with two.
     least = np.minimum.reduceat(values, starts)
     return means.clip(least, np.maximum.reduceat(values, starts))
+
+
+def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each row, P clipped by the eps of its dtype."""
+    # A single sure and wrong prediction would make the mean infinite. The dtype's eps
+    # is the smallest distance from 1 that P can express, as in scikit-learn.
+    eps = np.finfo(probabilities.dtype).eps
+    p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
+    return -(scores * np.log(p) + (1 - scores) * np.log1p(-p))

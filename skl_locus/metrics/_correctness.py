@@ -11,7 +11,7 @@ from skl_locus._utils.array_checks import (
     check_scores,
     check_weights,
 )
-from skl_locus._utils.statistics import stable_mean
+from skl_locus._utils.statistics import log_losses, stable_mean
 
 
 def soft_log_loss(
@@ -138,15 +138,6 @@ def correctness_accuracy_score(
     probabilities = check_probabilities(y_prob, len(scores))
     hits = correctness_hits(scores, probabilities)
     return stable_mean(hits, check_weights(sample_weight, len(scores)))
-
-
-def log_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return the cross-entropy of each row, P clipped by the eps of its dtype."""
-    # A single sure and wrong prediction would make the mean infinite. The dtype's eps
-    # is the smallest distance from 1 that P can express, as in scikit-learn.
-    eps = np.finfo(probabilities.dtype).eps
-    p = np.clip(probabilities.astype(np.float64), eps, 1 - eps)
-    return -(scores * np.log(p) + (1 - scores) * np.log1p(-p))
 
 
 def squared_losses(scores: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

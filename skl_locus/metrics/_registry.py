@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skl_locus._utils.statistics import log_losses
 from skl_locus.metrics._calibration import (
     area_statistic,
     area_under_curve,
@@ -28,7 +29,6 @@ from skl_locus.metrics._collapse import (
 from skl_locus.metrics._correctness import (
     correctness_accuracy_score,
     correctness_hits,
-    log_losses,
     soft_brier_score,
     soft_log_loss,
     squared_losses,
