@@ -101,6 +101,16 @@ def first_rows(codes: np.ndarray, n_codes: int) -> np.ndarray:
     return first
 
 
+def distinct_objects(values: list) -> tuple[np.ndarray, np.ndarray]:
+    """Code cells by the objects that they are, and return the first row of each.
+
+    Rows of one query usually share one object, which is then looked at once.
+    """
+    identities = np.fromiter(map(id, values), dtype=np.int64, count=len(values))
+    codes, objects = pd.factorize(identities)
+    return codes, first_rows(codes, len(objects))
+
+
 def find_sorted(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return the positions of values in an ascending array, -1 where absent."""
     if not len(ascending):

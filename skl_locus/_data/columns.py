@@ -105,10 +105,15 @@ def factorize_texts(values: Any, column: str) -> tuple[np.ndarray, list[str]]:
     return codes, texts
 
 
+def first_cell(values: Any) -> Any:
+    """Return the first cell of a column, None if it has none."""
+    first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
+    return next(iter(first), None)
+
+
 def is_text(values: Any) -> bool:
     """Return whether a query column holds text, by its first cell."""
-    first = values.iloc[:1] if isinstance(values, pd.Series) else values[:1]
-    return isinstance(next(iter(first), None), str)
+    return isinstance(first_cell(values), str)
 
 
 def is_sequence(values: Any) -> bool:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from skl_locus._data.codes import first_rows
+from skl_locus._data.codes import distinct_objects
+from skl_locus._data.columns import first_cell
 
 DIGEST_BYTES = 16
 """Length of a digest; 16 bytes make an accidental collision unthinkable."""
@@ -24,6 +24,10 @@ ORIENTATION = 0x0112
 
 BYTES = (bytes, bytearray, memoryview)
 """Kinds of data that are the content of a file, and no vectors of small integers."""
+
+
+class UnreadableImageError(ValueError):
+    """Error that names the row of an image that Pillow does not read."""
 
 
 class MediaQuery(str):
@@ -59,8 +63,7 @@ class MediaQuery(str):
 
 def holds_media(cells: Any) -> bool:
     """Return whether a column holds media, by its first cell."""
-    first = cells.iloc[:1] if isinstance(cells, pd.Series) else cells[:1]
-    return _is_media(next(iter(first), None))
+    return _is_media(first_cell(cells))
 
 
 def media_queries(cells: Any, column: str) -> np.ndarray:
@@ -84,12 +87,10 @@ def media_queries(cells: Any, column: str) -> np.ndarray:
         If a cell is of another kind, or a file cannot be read.
     """
     values = list(cells)
-    # Rows of one query usually share one object: each is read and digested once.
-    identities = np.fromiter(map(id, values), dtype=np.int64, count=len(values))
-    codes, objects = pd.factorize(identities)
+    codes, rows = distinct_objects(values)
     known: dict[str, MediaQuery] = {}
-    queries = np.empty(len(objects), dtype=object)
-    for code, row in enumerate(first_rows(codes, len(objects))):
+    queries = np.empty(len(rows), dtype=object)
+    for code, row in enumerate(rows):
         query = _query_of(values[row], f"row {row} of the column {column!r}")
         queries[code] = known.setdefault(query, query)
     return queries[codes]
@@ -102,7 +103,12 @@ def has_media(queries: Sequence[str]) -> bool:
 
 def kind_of(queries: Sequence[str]) -> str:
     """Return what distinct queries are, for messages."""
-    return "images or other media" if has_media(queries) else "text"
+    return kind_name(has_media(queries))
+
+
+def kind_name(are_media: bool) -> str:
+    """Return what media, or texts, are called in messages."""
+    return "images or other media" if are_media else "text"
 
 
 def n_characters(query: str) -> float:
@@ -213,7 +219,7 @@ def _naming_damage(place: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # of damaged files also SyntaxError, struct.error, ...
-        raise ValueError(
+        raise UnreadableImageError(
             f"{place} holds no image that Pillow reads ({type(error).__name__}: "
             f"{error!s:.100})."
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
-from skl_locus._data.codes import compact, factorize, first_rows
+from skl_locus._data.codes import compact, distinct_objects, factorize, first_rows
 from skl_locus._data.columns import (
     as_frame,
     factorize_texts,
@@ -145,10 +145,10 @@ def distinct_values(cells: Any, column: str) -> DistinctValues:
     ValueError
         If a cell is missing, numeric, of another length or not finite.
     """
-    if holds_media(cells):
+    if not is_text(cells):
+        if not holds_media(cells):
+            return _distinct_cells(cells, column)
         cells = media_queries(cells, column)
-    elif not is_text(cells):
-        return _distinct_cells(cells, column)
     codes, texts = factorize_texts(cells, column)
     order = sorted(range(len(texts)), key=texts.__getitem__)
     return DistinctValues(_ranks(order)[codes], [texts[i] for i in order])
@@ -348,12 +348,10 @@ def _distinct_cells(cells: Any, column: str) -> DistinctValues:
     if not values:
         nothing = np.empty((0, 0), dtype=np.float32)
         return DistinctValues(np.empty(0, dtype=np.int32), vectors=nothing)
-    # Rows of one query usually share one array: look at each object once.
-    identities = np.fromiter(map(id, values), dtype=np.int64, count=len(values))
-    object_codes, objects = pd.factorize(identities)
+    object_codes, rows = distinct_objects(values)
     length = None
     vectors = []
-    for row in first_rows(object_codes, len(objects)):
+    for row in rows:
         vectors.append(_as_vector(values[row], row, column, length))
         length = len(vectors[-1])
     distinct = distinct_rows(np.stack(vectors))

@@ -29,10 +29,12 @@ from skl_locus._data.columns import (
 )
 from skl_locus._data.encodings import UNUSABLE, first_unusable
 from skl_locus._data.media import (
+    UnreadableImageError,
     contents_of,
     has_media,
     holds_media,
     images_of,
+    kind_name,
     kind_of,
     media_queries,
 )
@@ -377,11 +379,10 @@ class QueryEncoder(
         """Encode texts; the vectors must be as long as those of `fit`."""
         of_fit = not len(texts) or has_media(texts) == self._reads_media
         if self.encoder_ is not None and not of_fit:
-            fitted = "images or other media" if self._reads_media else "text"
             raise ValueError(
-                f"The encoder was fitted on {fitted} and got {kind_of(texts)}, which a "
-                "scikit-learn transformer does not read as well; pass queries of the "
-                "kind of the fit."
+                f"The encoder was fitted on {kind_name(self._reads_media)} and got "
+                f"{kind_of(texts)}, which a scikit-learn transformer does not read as "
+                "well; pass queries of the kind of the fit."
             )
         vectors = self._encode(texts, self.encoder_)
         if vectors.shape[1] != self.n_features_out_:
@@ -404,13 +405,14 @@ class QueryEncoder(
             values = object_cells(values)
         if len(values) == 0:
             return np.empty(0, dtype=np.int32), []
-        if holds_media(values):
+        if not is_text(values):
+            if not holds_media(values):
+                raise ValueError(
+                    f"QueryEncoder encodes text; the queries ({column!r}) are not text,"
+                    " nor images (of Pillow, paths, bytes) or arrays of two or more "
+                    "dimensions."
+                )
             values = media_queries(values, column)
-        elif not is_text(values):
-            raise ValueError(
-                f"QueryEncoder encodes text; the queries ({column!r}) are not text, nor"
-                " images (of Pillow, paths, bytes) or arrays of two or more dimensions."
-            )
         codes, texts = factorize_texts(values, column)
         rank, texts = factorize_labels(np.array(texts, dtype=object), column)
         return rank[codes], texts
@@ -663,10 +665,10 @@ def _naming_what_cannot_be_read(texts: Sequence[str]) -> Iterator[None]:
     """Say that an encoder of texts got images, whatever it raises then."""
     try:
         yield
-    except (ImportError, MemoryError):
+    except (ImportError, MemoryError, UnreadableImageError):
         raise
     except Exception as error:
-        if not has_media(texts) or "holds no image" in str(error):
+        if not has_media(texts):
             raise
         kinds = sorted({type(content).__name__ for content in contents_of(texts)})
         raise ValueError(
