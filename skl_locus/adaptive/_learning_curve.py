@@ -7,13 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from skl_locus.inspection._plot.axes import PALETTE, label_axes
+from skl_locus.inspection._plot.axes import MARKERS, PALETTE, label_axes
 from skl_locus.inspection._plot.base import DisplayBase
 
 COLUMNS = ("method", "n_evaluations", "error")
-
-MARKERS = "os^Dv"
-"""Markers of the methods, again from the first where there are more."""
 
 
 class LearningCurveDisplay(DisplayBase):

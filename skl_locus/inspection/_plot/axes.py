@@ -17,6 +17,10 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#0
 """Okabe and Ito's colours, which people with any form of colour blindness can tell
 apart; their yellow is left out, since it is too pale on white."""
 
+MARKERS = "os^DvPX"
+"""Shapes of points, in turn for each family or method: for those who cannot tell their
+colours apart."""
+
 
 def import_pyplot() -> Any:
     """Import matplotlib, or say how to install it."""

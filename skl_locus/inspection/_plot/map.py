@@ -10,6 +10,7 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list
 
 from skl_locus.inspection._geometry import as_embeddings, model_distances, model_linkage
 from skl_locus.inspection._plot.axes import (
+    MARKERS,
     NUMBERS,
     PALETTE,
     category_colors,
@@ -28,9 +29,6 @@ UNKNOWN = "unknown"
 
 LEGEND_ROWS = 18
 """Families in a column of the legend."""
-
-MARKERS = "os^DvPX"
-"""Shapes of points, in turn for each family."""
 
 TREE_HEIGHT = 0.2
 """Height of the dendrogram, as a share of the heat map's."""
